@@ -1,0 +1,138 @@
+//! One stable code for everything that can go wrong, and the error body that carries it.
+
+use serde::{Deserialize, Serialize};
+
+/// The stable name of a failure. Scripts rely on these: variants are added, never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The request could not be read, or a field of it is out of bounds.
+    InvalidRequest,
+    /// The plan is not a graph of known steps.
+    InvalidPlan,
+    /// A key is missing or wrong.
+    Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing, or it belongs to somebody else.
+    NotFound,
+    /// The thing is not in a state that allows this.
+    Conflict,
+    /// The body or file is larger than its route takes.
+    TooLarge,
+    /// Admission is full; try again later.
+    TooManyRequests,
+    /// The store failed and the engine no longer writes.
+    ReadOnly,
+    /// Another engine holds the data directory.
+    AlreadyRunning,
+    /// Stored data is damaged or of an unknown version.
+    Corrupt,
+    /// The disk is full.
+    DiskFull,
+    /// No model is configured or reachable.
+    NoProvider,
+    /// The provider refused the key.
+    ProviderUnauthorized,
+    /// The provider refused the request, or failed more often than it is retried.
+    ProviderFailed,
+    /// No isolation is available on this machine, so code is not run.
+    NoSandbox,
+    /// A tool step failed.
+    ToolFailed,
+    /// The answer did not match its schema, even after being told so.
+    SchemaMismatch,
+    /// The agent repeats itself without progress.
+    Stuck,
+    /// A limit on turns, records, files or output was reached.
+    LimitReached,
+    /// The task's budget does not cover the next call.
+    BudgetDenied,
+    /// The prompt does not fit the model's window.
+    PromptTooLarge,
+    /// A person said no.
+    Denied,
+    /// The task took its actor down three times and was set aside.
+    Poisoned,
+    /// The task was cancelled.
+    Cancelled,
+    /// A defect in Ninja.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Returns the code as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidPlan => "invalid_plan",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::TooManyRequests => "too_many_requests",
+            Self::ReadOnly => "read_only",
+            Self::AlreadyRunning => "already_running",
+            Self::Corrupt => "corrupt",
+            Self::DiskFull => "disk_full",
+            Self::NoProvider => "no_provider",
+            Self::ProviderUnauthorized => "provider_unauthorized",
+            Self::ProviderFailed => "provider_failed",
+            Self::NoSandbox => "no_sandbox",
+            Self::ToolFailed => "tool_failed",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::Stuck => "stuck",
+            Self::LimitReached => "limit_reached",
+            Self::BudgetDenied => "budget_denied",
+            Self::PromptTooLarge => "prompt_too_large",
+            Self::Denied => "denied",
+            Self::Poisoned => "poisoned",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Returns the HTTP status that goes with the code: the only such table.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidRequest | Self::InvalidPlan => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden | Self::Denied => 403,
+            Self::NotFound => 404,
+            Self::Conflict | Self::AlreadyRunning | Self::Cancelled => 409,
+            Self::TooLarge | Self::PromptTooLarge => 413,
+            Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed => 422,
+            Self::BudgetDenied => 402,
+            Self::TooManyRequests => 429,
+            Self::Poisoned | Self::Corrupt | Self::Internal => 500,
+            Self::ProviderFailed | Self::ProviderUnauthorized => 502,
+            Self::ReadOnly | Self::NoProvider | Self::NoSandbox => 503,
+            Self::DiskFull => 507,
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A failure with its code and a sentence for a person; never carries a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail} ({code})")]
+pub struct ApiError {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// What happened and, where there is one, what to do about it.
+    pub detail: String,
+}
+
+impl ApiError {
+    /// Makes an error from its code and its sentence.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}

@@ -1,0 +1,320 @@
+//! Events: what happened to a task, numbered without gaps, and the frames that carry them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    ApiError, Approval, ApprovalId, CancelReceipt, Decision, IdError, ModelRef, StepId, StepStatus, TaskId, TaskStatus,
+    Timestamp, Usage,
+};
+
+/// A place in a task's events (`t:<seq>`) or in a user's feed (`u:<seq>`): the last entry that was seen.
+/// Opaque to clients; valid across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Cursor {
+    /// In a task's events.
+    Task(u64),
+    /// In a user's feed.
+    Feed(u64),
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(seq) => write!(f, "t:{seq}"),
+            Self::Feed(seq) => write!(f, "u:{seq}"),
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = || IdError {
+            expected: "a cursor (`t:` or `u:` and a number)",
+            found: text.chars().take(80).collect(),
+        };
+        let (tag, seq) = text.split_once(':').ok_or_else(error)?;
+        let seq = seq.parse().map_err(|_| error())?;
+        match tag {
+            "t" => Ok(Self::Task(seq)),
+            "u" => Ok(Self::Feed(seq)),
+            _ => Err(error()),
+        }
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> String {
+        cursor.to_string()
+    }
+}
+
+/// One numbered thing that happened to a task. `seq` starts at 1 and has no gaps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The task.
+    pub task: TaskId,
+    /// Its number.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: EventBody,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventBody {
+    /// The task was accepted.
+    TaskSubmitted {
+        /// What is wanted.
+        goal: String,
+        /// The template, where one makes the plan.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        template: Option<String>,
+        /// The model that will answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
+    },
+    /// The plan stands.
+    PlanMade {
+        /// Its steps, predecessors first.
+        steps: Vec<StepId>,
+    },
+    /// A step began.
+    StepStarted {
+        /// Which.
+        step: StepId,
+        /// Its agent or tool.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
+    },
+    /// A model call is about to be made.
+    ModelCallStarted {
+        /// The step.
+        step: StepId,
+        /// Its call number.
+        call: u32,
+        /// Tokens set aside for it.
+        reserved_tokens: u64,
+    },
+    /// A model answered.
+    ModelCallEnded {
+        /// The step.
+        step: StepId,
+        /// Its call number.
+        call: u32,
+        /// The answer's text.
+        text: String,
+        /// Tools it asks for.
+        tools: Vec<String>,
+        /// What it used.
+        usage: Usage,
+    },
+    /// A tool call is about to be made.
+    ToolCallStarted {
+        /// The step.
+        step: StepId,
+        /// Its call number.
+        call: u32,
+        /// The tool.
+        tool: String,
+        /// Its arguments.
+        args: Value,
+    },
+    /// A tool call ended.
+    ToolCallEnded {
+        /// The step.
+        step: StepId,
+        /// Its call number.
+        call: u32,
+        /// Whether it did what it should.
+        ok: bool,
+        /// What it returned, or why not.
+        output: Value,
+        /// Workspace files it changed or removed.
+        changed: Vec<String>,
+    },
+    /// A call ended without a result: it failed, was lost in a crash or stopped.
+    CallEnded {
+        /// The step.
+        step: StepId,
+        /// Its call number.
+        call: u32,
+        /// Why.
+        error: ApiError,
+        /// What it is charged.
+        usage: Usage,
+    },
+    /// A step ended.
+    StepEnded {
+        /// Which.
+        step: StepId,
+        /// How.
+        status: StepStatus,
+        /// Its result.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ApiError>,
+        /// 0 to 100: how far the task is.
+        progress: u8,
+    },
+    /// A person is asked.
+    ApprovalRequested {
+        /// The question.
+        approval: Approval,
+    },
+    /// A person answered.
+    ApprovalDecided {
+        /// Which question.
+        id: ApprovalId,
+        /// The answer.
+        decision: Decision,
+    },
+    /// The task was taken up again after a stop or a crash.
+    TaskRecovered {
+        /// Calls whose outcome was lost.
+        lost_calls: u32,
+    },
+    /// An actor of this task failed and was restarted.
+    ActorFailed {
+        /// Its kind: `task`, `agent` or `sandbox`.
+        actor: String,
+        /// What it said.
+        reason: String,
+        /// How many failures the task has seen.
+        failures: u32,
+    },
+    /// Somebody asked to cancel.
+    CancelRequested,
+    /// The task ended.
+    TaskEnded {
+        /// How.
+        status: TaskStatus,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ApiError>,
+        /// What the cancellation stopped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cancel_receipt: Option<CancelReceipt>,
+        /// What the task used.
+        usage: Usage,
+    },
+}
+
+/// One entry of a user's feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedEntry {
+    /// Its number in this user's feed.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub body: FeedBody,
+}
+
+/// What a user's feed tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FeedBody {
+    /// A task's status changed.
+    TaskStatus {
+        /// Which task.
+        task: TaskId,
+        /// Its new status.
+        status: TaskStatus,
+        /// 0 to 100.
+        progress: u8,
+    },
+    /// A person is asked.
+    ApprovalRequested {
+        /// The question.
+        approval: Approval,
+    },
+}
+
+/// What a WebSocket client sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Subscribe {
+    /// The events of a task, after a cursor or from the start.
+    Task {
+        /// Which.
+        task: TaskId,
+        /// The last event that was seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Cursor>,
+    },
+    /// The caller's feed, after a cursor or from now.
+    Feed {
+        /// The last entry that was seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Cursor>,
+    },
+}
+
+/// What a WebSocket or SSE client receives. Frames without a sequence number may be dropped; events may not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "frame", rename_all = "snake_case")]
+pub enum StreamFrame {
+    /// A numbered event.
+    Event {
+        /// The event.
+        event: Event,
+    },
+    /// A numbered feed entry.
+    Feed {
+        /// The entry.
+        entry: FeedEntry,
+    },
+    /// Text that a model is producing now.
+    Delta {
+        /// The task.
+        task: TaskId,
+        /// The step.
+        step: StepId,
+        /// The piece of text.
+        text: String,
+    },
+    /// The task has ended and every event of it was sent.
+    End {
+        /// The task.
+        task: TaskId,
+    },
+    /// A subscription could not be served.
+    Error {
+        /// Why.
+        error: ApiError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_the_wire_and_nothing_else_parses() {
+        for cursor in [Cursor::Task(0), Cursor::Feed(u64::MAX)] {
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for bad in ["", "t", "t:", "t:-1", "x:1", "t:18446744073709551616"] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad}");
+        }
+    }
+}

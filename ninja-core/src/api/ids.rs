@@ -1,0 +1,174 @@
+//! Typed identifiers: UUIDv7 behind a prefix on the wire (`task_…`), parsed at the edge and trusted inside.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A string that is not the identifier it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not {expected}")]
+pub struct IdError {
+    /// What the identifier should look like, such as ``a task id (`task_` and 32 hex digits)``.
+    pub expected: &'static str,
+    /// What was found, cut to a printable length.
+    pub found: String,
+}
+
+impl IdError {
+    fn new(expected: &'static str, found: &str) -> Self {
+        Self { expected, found: found.chars().take(80).collect() }
+    }
+}
+
+macro_rules! typed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps a UUID.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// Returns the UUID without its prefix.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "_{}"), self.0.simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let error = || IdError::new($expected, text);
+                let hex = text.strip_prefix(concat!($prefix, "_")).ok_or_else(error)?;
+                if hex.len() != 32 || hex.bytes().any(|b| b.is_ascii_uppercase()) {
+                    return Err(error());
+                }
+                Uuid::try_parse(hex).map(Self).map_err(|_| error())
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+typed_id!(
+    /// A task.
+    TaskId, "task", "a task id (`task_` and 32 hex digits)"
+);
+typed_id!(
+    /// A question to a person: an approval, an ambiguous effect, an agent's `ask`.
+    ApprovalId, "appr", "an approval id (`appr_` and 32 hex digits)"
+);
+typed_id!(
+    /// An uploaded file.
+    FileId, "file", "a file id (`file_` and 32 hex digits)"
+);
+typed_id!(
+    /// An account.
+    UserId, "user", "a user id (`user_` and 32 hex digits)"
+);
+
+/// A step's name within its task: 1 to 64 of `a-z A-Z 0-9 _ -`, chosen by whoever made the plan.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StepId(std::sync::Arc<str>);
+
+impl StepId {
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for StepId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        match fits {
+            true => Ok(Self(text.into())),
+            false => Err(IdError::new("a step id (1 to 64 letters, digits, `_` or `-`)", text)),
+        }
+    }
+}
+
+impl TryFrom<String> for StepId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<StepId> for String {
+    fn from(id: StepId) -> String {
+        id.0.as_ref().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_the_wire_and_nothing_else_parses() {
+        let id = TaskId::from_uuid(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001));
+        assert_eq!(id.to_string().parse::<TaskId>(), Ok(id));
+        let hex = id.uuid().simple().to_string();
+        let upper = format!("task_{}", hex.to_uppercase().replace('0', "A"));
+        for bad in ["", "task_", "task_zz", "..%2f", &format!("file_{hex}"), &upper, &format!("task_{hex}0")] {
+            assert!(bad.parse::<TaskId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_step_id_is_short_and_plain() {
+        assert!("fetch-1_A".parse::<StepId>().is_ok());
+        for bad in ["", "a b", "a/b", "é", &"x".repeat(65)] {
+            assert!(bad.parse::<StepId>().is_err(), "{bad}");
+        }
+    }
+}

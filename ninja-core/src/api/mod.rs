@@ -1,0 +1,32 @@
+//! The vocabulary: every noun that crosses a boundary, as plain serde types.
+//!
+//! HTTP bodies, SDK types, console state and the embedder's types are these same types. Nothing here does I/O or
+//! knows the engine; journal records are a separate, versioned format (`journal::record`).
+
+mod agent;
+mod approval;
+mod artifact;
+mod auth;
+mod error;
+mod event;
+mod health;
+mod ids;
+mod model;
+mod plan;
+mod task;
+
+pub use agent::{Agent, AgentLimits, ModelClass};
+pub use approval::{Approval, ApprovalKind, Decision, DecideApproval, ProposedCall};
+pub use artifact::{Artifact, BlobHash, File};
+pub use auth::{Principal, Role};
+pub use error::{ApiError, ErrorCode};
+pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, StreamFrame, Subscribe};
+pub use health::{ComponentHealth, ComponentState, Health};
+pub use ids::{ApprovalId, FileId, IdError, StepId, TaskId, UserId};
+pub use jiff::Timestamp;
+pub use model::{ModelRef, Usage};
+pub use plan::{EffectClass, PlanSpec, SchemaSpec, StepKind, StepSpec};
+pub use task::{
+    Budget, CancelReceipt, Page, Step, StepStatus, StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor,
+    Waiting,
+};

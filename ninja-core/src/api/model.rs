@@ -1,0 +1,49 @@
+//! Which model answers, and what its calls cost.
+
+use serde::{Deserialize, Serialize};
+
+/// A provider and one of its models, written `provider/name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelRef {
+    /// The provider's name in the configuration, such as `openai` or `local`.
+    pub provider: String,
+    /// The model's name at that provider.
+    pub model: String,
+}
+
+impl std::fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+/// What was used, summed over calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens sent to models.
+    pub input_tokens: u64,
+    /// Tokens received from models.
+    pub output_tokens: u64,
+    /// Model calls, lost attempts included.
+    pub model_calls: u64,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Tokens that are an estimate, because an attempt was lost in a crash or the provider told nothing.
+    pub estimated_tokens: u64,
+}
+
+impl Usage {
+    /// Returns all tokens, in and out.
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens + self.output_tokens
+    }
+
+    /// Adds `other` to this sum.
+    pub fn add(&mut self, other: &Usage) {
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.model_calls += other.model_calls;
+        self.tool_calls += other.tool_calls;
+        self.estimated_tokens += other.estimated_tokens;
+    }
+}

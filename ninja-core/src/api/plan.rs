@@ -1,0 +1,92 @@
+//! Plans: a graph of steps, as a request or a template states it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::StepId;
+
+/// What happens when a crash falls between a call's intent and its receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectClass {
+    /// Changes nothing: run again.
+    Pure,
+    /// A model call: settle the lost attempt at its reserve, then run again.
+    Charged,
+    /// Changes the sandbox's workspace only: restore the last manifest, run again.
+    Workspace,
+    /// Carries a key that makes repetition harmless: run again with the same key.
+    Idempotent,
+    /// Can be asked whether it happened; unknown counts as `unsafe`.
+    Probe,
+    /// Never again by itself: a person says whether it happened.
+    Unsafe,
+}
+
+/// The kind of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// An agent works in turns with a model and tools.
+    Agent,
+    /// One direct tool call, no model.
+    Tool,
+    /// A person approves or denies.
+    Approval,
+}
+
+/// Where the JSON Schema of an agent step's answer comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SchemaSpec {
+    /// The schema itself.
+    Inline(Value),
+    /// A dotted path into an earlier step's output, such as `steps.profile.output.schema`.
+    From(String),
+}
+
+/// One step of an explicit plan. Which fields apply depends on `kind`; a field that does not apply is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// The step's name; `step_1`, `step_2`, … by position where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<StepId>,
+    /// What the step does.
+    pub kind: StepKind,
+    /// A few words for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// `agent`: the agent's name; the configured default where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// `agent`, `approval`: the instruction; `{{goal}}`, `{{params.x}}` and `{{steps.ID.output}}` are filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// `tool`: the tool's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// `tool`: its arguments; strings in them are filled in like prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Value>,
+    /// `agent`: the schema that the final answer must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaSpec>,
+    /// A dotted path; the step is skipped when what stands there is false, null or missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// `agent`: the most tokens one answer may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+    /// The steps that must have ended before this one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<StepId>,
+}
+
+/// An explicit plan: at most 1,000 steps, without cycles.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSpec {
+    /// The steps, in any order.
+    pub steps: Vec<StepSpec>,
+}

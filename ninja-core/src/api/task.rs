@@ -1,0 +1,286 @@
+//! Tasks: what is asked, how it stands, what came of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    ApiError, Approval, Artifact, FileId, ModelRef, PlanSpec, StepId, StepKind, TaskId, Timestamp, Usage,
+};
+
+/// The body of `POST /tasks`. A goal, a template or a plan must be given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubmitTask {
+    /// What is wanted, in words: at most 64 KiB.
+    pub goal: String,
+    /// The template that makes the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The template's parameters.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
+    /// An explicit plan, instead of a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSpec>,
+    /// Uploaded files, placed read-only in `inputs/` of the workspace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileId>,
+    /// `provider/name`, or a bare provider; the configured order of choice where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Hard limits on what the task may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+}
+
+/// Hard limits, reserved before a call and settled after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Tokens in and out, over all calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+}
+
+/// How a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Accepted, not yet begun.
+    Queued,
+    /// The plan is being made.
+    Planning,
+    /// At least one step runs.
+    Running,
+    /// Nothing runs until something happens; `waiting` says what.
+    Waiting,
+    /// Done.
+    Succeeded,
+    /// Ended without success; `error` says why.
+    Failed,
+    /// Ended by a person.
+    Cancelled,
+}
+
+impl TaskStatus {
+    /// Returns whether the task has ended.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// Returns the status as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Planning => "planning",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a waiting task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    /// A decision on an approval.
+    Approval,
+    /// A person's word: an ambiguous effect or an agent's question.
+    Person,
+}
+
+/// Why a task waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// For what.
+    #[serde(rename = "for")]
+    pub wait_for: WaitFor,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; for ever where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The approval to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Its predecessors have not all ended.
+    Pending,
+    /// At work.
+    Running,
+    /// A person must answer.
+    Waiting,
+    /// Done.
+    Succeeded,
+    /// Ended without success.
+    Failed,
+    /// Its condition did not hold.
+    Skipped,
+    /// Stopped with its task.
+    Cancelled,
+}
+
+impl StepStatus {
+    /// Returns whether the step has ended.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled)
+    }
+
+    /// Returns the status as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A step as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub id: StepId,
+    /// What it does.
+    pub kind: StepKind,
+    /// A few words for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The agent or tool at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The steps before it.
+    pub after: Vec<StepId>,
+    /// How it stands.
+    pub status: StepStatus,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Its result: an agent's final answer, a tool's output.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ApiError>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// One effect that a cancellation stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedCall {
+    /// The step it belonged to.
+    pub step: StepId,
+    /// What ran: a tool's name, or `model`.
+    pub what: String,
+    /// Processes that were killed.
+    pub processes: u32,
+    /// From the request to the last process gone.
+    pub stopped_after_ms: u64,
+}
+
+/// Proof of what a cancellation stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelReceipt {
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// Each effect that was running.
+    pub stopped: Vec<StoppedCall>,
+    /// From the request to nothing left alive.
+    pub took_ms: u64,
+}
+
+/// A task, whole: what `GET /tasks/{id}` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// What was wanted.
+    pub goal: String,
+    /// The template, where one made the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The model that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// How it stands.
+    pub status: TaskStatus,
+    /// 0 to 100: the share of steps that have ended.
+    pub progress: u8,
+    /// Why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// Its steps, predecessors first.
+    pub steps: Vec<Step>,
+    /// Open questions to a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// Files it made so far.
+    pub artifacts: Vec<Artifact>,
+    /// What it used.
+    pub usage: Usage,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ApiError>,
+    /// What the cancellation stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_receipt: Option<CancelReceipt>,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// The number of its newest event.
+    pub last_seq: u64,
+}
+
+/// A task in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// Its id.
+    pub id: TaskId,
+    /// What was wanted, cut to 200 characters.
+    pub goal: String,
+    /// How it stands.
+    pub status: TaskStatus,
+    /// 0 to 100.
+    pub progress: u8,
+    /// Why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// What it used.
+    pub usage: Usage,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ApiError>,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items, newest first.
+    pub items: Vec<T>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}

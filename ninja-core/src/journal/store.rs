@@ -1,0 +1,193 @@
+//! The store's contract, shaped by the work: commit, read a log, read heads, read a feed, keep documents and blobs.
+//!
+//! One contract suite (`contract.rs`) runs against every implementation. Stores know bytes, owners and numbers;
+//! what the records mean is the machine's business.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::api::{BlobHash, TaskId, UserId};
+
+/// One atomic change: all of it is durable and visible, or none of it.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Records to append to a task's log, and the task's new head.
+    pub append: Option<Append>,
+    /// Entries for users' feeds; the writer numbers them.
+    pub feed: Vec<(UserId, Bytes)>,
+    /// Documents to put.
+    pub puts: Vec<(DocKey, Bytes)>,
+    /// Documents to delete.
+    pub deletes: Vec<DocKey>,
+    /// Small blobs that travel in the frame. Larger ones are written with [`Store::put_blob_file`] before.
+    pub blobs: Vec<Bytes>,
+}
+
+/// Records for one task's log.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The task.
+    pub task: TaskId,
+    /// The sequence number that the first record gets. The commit is refused with [`StoreError::Conflict`]
+    /// unless it is one more than the last record's (1 for a new task).
+    pub first_seq: u64,
+    /// The records.
+    pub records: Vec<Bytes>,
+    /// The head that replaces the task's present one.
+    pub head: HeadUpdate,
+}
+
+/// What the store must know of a task to list and recover it, with the head's own bytes.
+#[derive(Debug, Clone)]
+pub struct HeadUpdate {
+    /// Whose task it is.
+    pub owner: UserId,
+    /// Whether it is in the set of unfinished tasks that recovery reads.
+    pub unfinished: bool,
+    /// The head, opaque to the store.
+    pub bytes: Bytes,
+}
+
+/// The kind of a document. Tags are stored: never renumbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum DocKind {
+    /// Facts about the installation, such as the local owner.
+    Installation = 1,
+    /// An account.
+    User = 2,
+    /// An API key.
+    ApiKey = 3,
+    /// An uploaded file.
+    File = 4,
+}
+
+/// The address of a document: its kind and an id unique within the kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocKey {
+    /// The kind.
+    pub kind: DocKind,
+    /// The id.
+    pub id: String,
+}
+
+impl DocKey {
+    /// Makes a key.
+    pub fn new(kind: DocKind, id: impl ToString) -> Self {
+        Self { kind, id: id.to_string() }
+    }
+}
+
+/// What a commit was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The numbers of the feed entries, in the order of [`Commit::feed`]. Each user's feed starts at 1.
+    pub feed_seqs: Vec<u64>,
+}
+
+/// A failure of the store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The log has moved on: somebody else appended.
+    #[error("task {task} is at sequence {found}, not {expected}")]
+    Conflict {
+        /// The task.
+        task: TaskId,
+        /// What the append expected as its first number.
+        expected: u64,
+        /// What it would have to be.
+        found: u64,
+    },
+    /// The store failed earlier and takes no more writes. Reads go on.
+    #[error("the store is read-only since a write failed: {0}")]
+    ReadOnly(String),
+    /// Stored bytes are not what was written. `ninja db` tells what to do.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    /// Another engine holds the directory.
+    #[error("the data directory is in use by {holder}")]
+    Locked {
+        /// The process that holds it, as it wrote itself into the lock file.
+        holder: String,
+    },
+    /// The directory was written by a version this one does not read.
+    #[error("the data directory has format {found}; this version reads format {supported}")]
+    Version {
+        /// What was found.
+        found: u32,
+        /// What is read.
+        supported: u32,
+    },
+    /// The commit is larger than the store takes.
+    #[error("a commit of {bytes} bytes is larger than {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The disk said no.
+    #[error("failed to {doing}: {error}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        error: std::sync::Arc<std::io::Error>,
+    },
+}
+
+/// One page of task heads, newest task first.
+#[derive(Debug, Clone, Default)]
+pub struct HeadPage {
+    /// The heads' bytes with their tasks.
+    pub heads: Vec<(TaskId, Bytes)>,
+    /// The task to go on after; `None` on the last page.
+    pub next: Option<TaskId>,
+}
+
+/// A durable store. Reads are quick and may be called from async code; `commit` waits for the disk.
+///
+/// A future returned by `commit` that is dropped does not undo the commit: its outcome is then unknown to the caller.
+pub trait Store: Send + Sync + 'static {
+    /// Makes a change durable. Never times out: its outcome would be unknown.
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, StoreError>>;
+
+    /// Reads up to `limit` records of a task's log whose number is at least `from_seq`.
+    fn read_log(&self, task: TaskId, from_seq: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError>;
+
+    /// Reads a task's head.
+    fn read_head(&self, task: TaskId) -> Result<Option<Bytes>, StoreError>;
+
+    /// Lists an owner's tasks, newest first, after a task or from the newest.
+    fn list_heads(&self, owner: UserId, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError>;
+
+    /// Lists unfinished tasks of all owners in id order, after a task or from the first.
+    fn list_unfinished(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError>;
+
+    /// Reads up to `limit` entries of a user's feed whose number is greater than `after`.
+    fn read_feed(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError>;
+
+    /// Reads a document.
+    fn read_doc(&self, key: &DocKey) -> Result<Option<Bytes>, StoreError>;
+
+    /// Lists the documents of a kind in id order.
+    fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError>;
+
+    /// Opens a blob for reading. `None` where there is none.
+    fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError>;
+
+    /// Returns the path of a blob, to bind it read-only into a sandbox.
+    fn blob_path(&self, hash: BlobHash) -> std::path::PathBuf;
+
+    /// Moves a finished file (on the same file system, see [`Store::scratch_dir`]) into the blobs, synced, and returns its address and size.
+    fn put_blob_file(&self, file: &std::path::Path) -> Result<(BlobHash, u64), StoreError>;
+
+    /// Returns the directory in which files for [`Store::put_blob_file`] are made. Emptied at start.
+    fn scratch_dir(&self) -> &std::path::Path;
+
+    /// Returns why the store no longer writes, if it does not.
+    fn failure(&self) -> Option<StoreError>;
+
+    /// Waits until everything is checkpointed, then releases the directory. Later commits are refused.
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}

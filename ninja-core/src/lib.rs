@@ -1,0 +1,17 @@
+//! The Ninja engine and its vocabulary.
+//!
+//! [`api`] holds every noun that crosses a boundary: HTTP bodies, SDK types, console state. It is all there is
+//! with `default-features = false`. Behind the feature `engine` stands the engine itself: a journal
+//! that is synced before anything is acknowledged, a pure task machine, and a supervised actor tree that acts on it.
+//!
+//! The way a task flows, one verb one name at every layer: [`Engine::submit_task`] → `TaskSubmitted` committed →
+//! reply → orchestrator spawns the task actor → [`machine::decide`] → journal commit → effects and events.
+
+pub mod api;
+
+#[cfg(feature = "engine")]
+pub mod journal;
+#[cfg(feature = "engine")]
+pub mod providers;
+#[cfg(feature = "engine")]
+pub mod sandbox;

@@ -1,0 +1,10 @@
+//! Models behind one trait.
+//!
+//! A provider answers one [`ChatRequest`] at a time, streams text as it comes and never retries by itself
+//! beyond its transport. What a call costs, whether it may be made and what follows from the answer is the machine's business.
+
+mod provider;
+
+pub use provider::{
+    Answer, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall, ToolDefinition,
+};

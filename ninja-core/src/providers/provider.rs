@@ -1,0 +1,178 @@
+//! The [`Provider`] trait and what goes in and out of it.
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Usage;
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum Message {
+    /// Standing instructions; first and at most once.
+    System {
+        /// The text.
+        text: String,
+    },
+    /// What the task says.
+    User {
+        /// The text.
+        text: String,
+    },
+    /// What the model said before.
+    Assistant {
+        /// Its text, possibly empty.
+        text: String,
+        /// Tools it asked for. Each is answered by a `Tool` message before the next `Assistant`.
+        tool_calls: Vec<ToolCall>,
+    },
+    /// The result of a tool call.
+    Tool {
+        /// The [`ToolCall::id`] that it answers.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+        /// The result as text.
+        text: String,
+    },
+}
+
+/// A tool call as the model asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The model's or our own id, unique within the conversation.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments; not yet validated. A string where the model's JSON could not be read.
+    pub args: Value,
+}
+
+/// A tool as the model sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolDefinition {
+    /// Its name.
+    pub name: String,
+    /// What it does, in a sentence or two.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub schema: Value,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The model's name at this provider.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// Tools the model may ask for.
+    pub tools: Vec<ToolDefinition>,
+    /// JSON Schema that the answer's text must match.
+    pub schema: Option<Value>,
+    /// The most tokens the answer may have.
+    pub max_output_tokens: u32,
+}
+
+/// Why the model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// It was done.
+    Stop,
+    /// It reached `max_output_tokens`.
+    Length,
+    /// It asks for tools.
+    ToolCalls,
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its text, possibly empty.
+    pub text: String,
+    /// Tools it asks for.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it stopped.
+    pub finish: FinishReason,
+    /// Tokens used; `model_calls` is 1.
+    pub usage: Usage,
+}
+
+/// What is known of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Its context window in tokens, prompt and answer together.
+    pub window_tokens: u32,
+    /// Whether it can ask for tools.
+    pub tools: bool,
+    /// A label for people, such as `small local model`.
+    pub label: String,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// Could not be reached, or broke off; worth another try.
+    #[error("the provider is unavailable: {0}")]
+    Unavailable(String),
+    /// Too many requests; worth another try after the given time.
+    #[error("the provider limits the rate")]
+    RateLimited {
+        /// What `Retry-After` said, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// The stream ended without its final event; what came is discarded. Worth another try.
+    #[error("the answer was cut off")]
+    Truncated,
+    /// The key is missing, wrong or without rights.
+    #[error("the provider refused the key: {0}")]
+    Unauthorized(String),
+    /// The request itself was refused.
+    #[error("the provider refused the request: {0}")]
+    Rejected(String),
+    /// The prompt is larger than the model's window.
+    #[error("the prompt has {tokens} tokens, the model takes {window}")]
+    PromptTooLarge {
+        /// The prompt's size.
+        tokens: u64,
+        /// The window.
+        window: u64,
+    },
+    /// The call was cancelled.
+    #[error("the call was cancelled")]
+    Cancelled,
+}
+
+impl ProviderError {
+    /// Returns whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::RateLimited { .. } | Self::Truncated => true,
+            Self::Unauthorized(_) | Self::Rejected(_) | Self::PromptTooLarge { .. } | Self::Cancelled => false,
+        }
+    }
+}
+
+/// Receives text as the model produces it. Must not block.
+pub type DeltaSink = std::sync::Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Something that answers.
+pub trait Provider: Send + Sync + 'static {
+    /// Returns what is known of one of its models.
+    fn model_info(&self, model: &str) -> ModelInfo;
+
+    /// Makes one call. When `cancel` fires the call ends with [`ProviderError::Cancelled`] and nothing of it goes on.
+    /// Dropping the future also ends the call.
+    fn chat<'a>(
+        &'a self,
+        request: ChatRequest,
+        deltas: DeltaSink,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'a, Result<Answer, ProviderError>>;
+
+    /// Checks whether the provider could answer now, without spending anything.
+    fn check(&self) -> BoxFuture<'_, Result<String, ProviderError>>;
+}
