@@ -15,3 +15,5 @@ pub mod journal;
 pub mod providers;
 #[cfg(feature = "engine")]
 pub mod sandbox;
+#[cfg(feature = "engine")]
+pub mod workspace;
