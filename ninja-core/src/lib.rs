@@ -12,6 +12,8 @@ pub mod api;
 #[cfg(feature = "engine")]
 pub mod journal;
 #[cfg(feature = "engine")]
+pub mod machine;
+#[cfg(feature = "engine")]
 pub mod providers;
 #[cfg(feature = "engine")]
 pub mod sandbox;

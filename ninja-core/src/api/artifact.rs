@@ -39,10 +39,8 @@ impl FromStr for BlobHash {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let error = || IdError {
-            expected: "a SHA-256 in lower-case hex (64 digits)",
-            found: text.chars().take(80).collect(),
-        };
+        let error =
+            || IdError { expected: "a SHA-256 in lower-case hex (64 digits)", found: text.chars().take(80).collect() };
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Err(error());
         }

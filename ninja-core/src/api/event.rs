@@ -34,10 +34,8 @@ impl FromStr for Cursor {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let error = || IdError {
-            expected: "a cursor (`t:` or `u:` and a number)",
-            found: text.chars().take(80).collect(),
-        };
+        let error =
+            || IdError { expected: "a cursor (`t:` or `u:` and a number)", found: text.chars().take(80).collect() };
         let (tag, seq) = text.split_once(':').ok_or_else(error)?;
         let seq = seq.parse().map_err(|_| error())?;
         match tag {

@@ -126,8 +126,8 @@ impl FromStr for StepId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let fits =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         match fits {
             true => Ok(Self(text.into())),
             false => Err(IdError::new("a step id (1 to 64 letters, digits, `_` or `-`)", text)),

@@ -16,7 +16,7 @@ mod plan;
 mod task;
 
 pub use agent::{Agent, AgentLimits, ModelClass};
-pub use approval::{Approval, ApprovalKind, Decision, DecideApproval, ProposedCall};
+pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
 pub use artifact::{Artifact, BlobHash, File};
 pub use auth::{Principal, Role};
 pub use error::{ApiError, ErrorCode};

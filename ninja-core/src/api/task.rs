@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{
-    ApiError, Approval, Artifact, FileId, ModelRef, PlanSpec, StepId, StepKind, TaskId, Timestamp, Usage,
-};
+use super::{ApiError, Approval, Artifact, FileId, ModelRef, PlanSpec, StepId, StepKind, TaskId, Timestamp, Usage};
 
 /// The body of `POST /tasks`. A goal, a template or a plan must be given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

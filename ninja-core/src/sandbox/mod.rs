@@ -2,6 +2,4 @@
 
 mod contract;
 
-pub use contract::{
-    Mount, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError, SandboxLimits,
-};
+pub use contract::{Mount, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError, SandboxLimits};

@@ -210,6 +210,18 @@ impl ManifestDelta {
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.removed.is_empty()
     }
+
+    /// Makes this delta stand for itself followed by `next`.
+    pub fn then(&mut self, next: &Self) {
+        for (path, entry) in &next.changed {
+            self.removed.remove(path);
+            self.changed.insert(path.clone(), *entry);
+        }
+        for path in &next.removed {
+            self.changed.remove(path);
+            self.removed.insert(path.clone());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ decimal mark, and whether 03/04/2020 is in March or April. `vote_decimal` and
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import date
 from typing import Callable, Iterable, Optional
@@ -18,6 +17,8 @@ MISSING = frozenset(
     + [form(word) for word in _MISSING_WORDS for form in (str.lower, str.upper, str.title)]
     + ["NaN"]
 )
+
+_NUMBER_MAX = 1e100
 
 _CURRENCY = r"[$€£¥]|EUR|USD|GBP|CHF"
 _WRITTEN_NUMBER = r"""
@@ -69,7 +70,7 @@ def _parse_point(cell: str) -> Optional[float]:
         value = float(cell)
     except ValueError:
         return _parse_written(cell, ".")
-    return value if math.isfinite(value) and "_" not in cell else None
+    return value if _usable(value) and "_" not in cell else None
 
 
 def _parse_comma(cell: str) -> Optional[float]:
@@ -79,7 +80,7 @@ def _parse_comma(cell: str) -> Optional[float]:
         value = float(cell.replace(",", "."))
     except ValueError:
         return _parse_written(cell, ",")
-    return value if math.isfinite(value) and "_" not in cell else None
+    return value if _usable(value) and "_" not in cell else None
 
 
 def _parse_written(cell: str, decimal: str) -> Optional[float]:
@@ -90,9 +91,14 @@ def _parse_written(cell: str, decimal: str) -> Optional[float]:
         return None
     whole = re.sub(r"\D", "", match["whole"])
     value = float(f"{whole}.{match['part'] or 0}{match['exponent'] or ''}")
-    if not math.isfinite(value):
+    if not _usable(value):
         return None
     return -value if negative or match["sign"] in ("-", "\u2212") else value
+
+
+def _usable(value: float) -> bool:
+    """Finite, and small enough that sums and squares stay finite."""
+    return abs(value) < _NUMBER_MAX
 
 
 def vote_decimal(cells: Iterable[str], delimiter: str) -> str:

@@ -93,7 +93,7 @@ class Column:
     def _count_distinct(self, cells: List[str]) -> None:
         before = sum(self.distinct.values())
         if max(map(len, cells)) > _LONG_CELL_CHARS:
-            self.distinct = None
+            self.distinct, self._all_distinct = None, False
             return
         self.distinct.update(cells)
         if len(self.distinct) > self._distinct_max:

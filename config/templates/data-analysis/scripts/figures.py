@@ -12,16 +12,14 @@ Figure = Union[int, float, str, None]
 
 
 def format_number(value: Union[int, float]) -> str:
-    """A number with thousands separators and about four significant digits."""
+    """A number with thousands separators, two decimals, or four digits below 1."""
     size = abs(value)
     if size >= 1e15:
         return f"{value:.4g}"
     if float(value).is_integer():
         return f"{int(value):,}"
-    if size >= 1000:
-        return f"{value:,.1f}"
     if size >= 1:
-        return f"{value:.2f}"
+        return f"{value:,.2f}"
     return f"{value:.4g}"
 
 

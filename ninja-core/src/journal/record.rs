@@ -1,0 +1,407 @@
+//! Journal records: the facts of a task, append-only in meaning.
+//!
+//! Stored as one version byte and JSON. Variants and fields are added, never renamed, renumbered or given another
+//! meaning; a new field has a default, so that an old journal reads. Nothing here decides anything.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use crate::providers::{Answer, FinishReason, Message, ModelInfo, ToolCall, ToolDefinition};
+pub use crate::workspace::{Manifest, ManifestDelta};
+
+use crate::api::{
+    Agent, ApiError, ApprovalId, ApprovalKind, BlobHash, Budget, CancelReceipt, Decision, EffectClass, FileId,
+    ModelRef, ProposedCall, SchemaSpec, StepId, StepKind, TaskStatus, Timestamp, Usage, UserId,
+};
+
+/// The version byte in front of a stored record.
+pub const RECORD_VERSION: u8 = 1;
+
+/// A record and when it was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub record: Record,
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// The task was accepted, with all that it will use.
+    TaskSubmitted(Box<TaskSubmitted>),
+    /// The plan stands; predecessors come first.
+    PlanMade {
+        /// Its steps.
+        steps: Vec<PlannedStep>,
+    },
+    /// A step began.
+    StepStarted {
+        /// Which.
+        step: StepId,
+        /// Its agent or tool.
+        actor: Option<String>,
+    },
+    /// A call is about to be made.
+    CallIntended {
+        /// The step.
+        step: StepId,
+        /// Its number within the step, from 0.
+        call: u32,
+        /// What will be done.
+        intent: Intent,
+    },
+    /// A call ended.
+    CallEnded {
+        /// The step.
+        step: StepId,
+        /// Its number.
+        call: u32,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// A step ended.
+    StepEnded {
+        /// Which.
+        step: StepId,
+        /// How.
+        end: StepEnd,
+        /// How far the task is then: 0 to 100.
+        progress: u8,
+    },
+    /// A person is asked; the step or call waits for the answer.
+    ApprovalRequested {
+        /// The question's id.
+        approval: ApprovalId,
+        /// The step that waits.
+        step: StepId,
+        /// The call that waits, if it is one.
+        call: Option<u32>,
+        /// What is asked.
+        kind: ApprovalKind,
+        /// In words.
+        prompt: String,
+        /// The call that the answer is bound to.
+        proposed: Option<ProposedCall>,
+    },
+    /// A person answered.
+    ApprovalDecided {
+        /// The question.
+        approval: ApprovalId,
+        /// The answer.
+        decision: Decision,
+        /// Who.
+        by: UserId,
+    },
+    /// The task was taken up again and found calls without an outcome.
+    TaskRecovered {
+        /// How many.
+        lost_calls: u32,
+    },
+    /// An actor of the task failed.
+    ActorFailed {
+        /// Which kind.
+        actor: ActorKind,
+        /// The step it worked for.
+        step: Option<StepId>,
+        /// What it said.
+        reason: String,
+        /// How many failures the task has seen, this one included.
+        failures: u32,
+    },
+    /// Somebody asked to cancel.
+    CancelRequested {
+        /// Who.
+        by: UserId,
+    },
+    /// The task ended. Nothing follows.
+    TaskEnded {
+        /// How.
+        status: TaskStatus,
+        /// Why it failed.
+        error: Option<ApiError>,
+        /// What a cancellation stopped.
+        cancel_receipt: Option<CancelReceipt>,
+        /// What the task used.
+        usage: Usage,
+    },
+}
+
+/// Everything a submission fixes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSubmitted {
+    /// Whose task.
+    pub owner: UserId,
+    /// What is wanted.
+    pub goal: String,
+    /// The template, where one makes the plan.
+    pub template: Option<String>,
+    /// Its parameters.
+    pub params: Map<String, Value>,
+    /// Input files.
+    pub inputs: Vec<InputFile>,
+    /// The model that answers.
+    pub model: Option<PinnedModel>,
+    /// Hard limits.
+    pub budget: Budget,
+    /// The blob that holds the [`Pins`].
+    pub pins: BlobHash,
+}
+
+/// The model as it was known at submission.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PinnedModel {
+    /// Which.
+    pub model: ModelRef,
+    /// Its window and abilities.
+    pub info: ModelInfo,
+}
+
+/// A file placed read-only into the workspace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// The upload it came from.
+    pub file: FileId,
+    /// Its name in `inputs/`, unique within the task.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its content.
+    pub blob: BlobHash,
+}
+
+/// What the installation said at submission: agents, tools, template. Editing them later alters no running task.
+/// Kept once per distinct content, as a blob.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pins {
+    /// Agents by name.
+    pub agents: BTreeMap<String, Agent>,
+    /// Tools by name.
+    pub tools: BTreeMap<String, PinnedTool>,
+    /// The template's files by path within it.
+    pub template_files: BTreeMap<String, BlobHash>,
+}
+
+/// A tool as it was at submission.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PinnedTool {
+    /// What the model sees.
+    pub definition: ToolDefinition,
+    /// What a crash means for it.
+    pub class: EffectClass,
+}
+
+/// A step of a plan that was found valid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Its name.
+    pub id: StepId,
+    /// A few words for people.
+    pub title: Option<String>,
+    /// The steps before it.
+    pub after: Vec<StepId>,
+    /// A dotted path; skipped when what stands there is false, null or missing.
+    pub when: Option<String>,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// An agent works in turns.
+    Agent {
+        /// Its name in the [`Pins`].
+        agent: String,
+        /// The instruction, not yet filled in.
+        prompt: String,
+        /// The schema of its final answer.
+        schema: Option<SchemaSpec>,
+        /// The most tokens one answer may have.
+        max_output_tokens: Option<u32>,
+    },
+    /// One tool call.
+    Tool {
+        /// Its name in the [`Pins`].
+        tool: String,
+        /// Its arguments, not yet filled in.
+        args: Value,
+    },
+    /// A person approves or denies.
+    Approval {
+        /// The question, not yet filled in.
+        prompt: String,
+    },
+}
+
+impl Action {
+    /// Returns the kind as the wire names it.
+    pub fn kind(&self) -> StepKind {
+        match self {
+            Self::Agent { .. } => StepKind::Agent,
+            Self::Tool { .. } => StepKind::Tool,
+            Self::Approval { .. } => StepKind::Approval,
+        }
+    }
+
+    /// Returns the agent or tool at work.
+    pub fn actor(&self) -> Option<&str> {
+        match self {
+            Self::Agent { agent, .. } => Some(agent),
+            Self::Tool { tool, .. } => Some(tool),
+            Self::Approval { .. } => None,
+        }
+    }
+}
+
+/// What a call will do, with every choice that was made for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Intent {
+    /// Ask the model.
+    Model {
+        /// How the conversation is cut to fit the window.
+        context: ContextChoice,
+        /// Set aside from the budget until the call ends.
+        reserved_tokens: u64,
+        /// What was wrong with the answer before, told to the model.
+        feedback: Option<String>,
+    },
+    /// Call a tool.
+    Tool {
+        /// Its name.
+        tool: String,
+        /// Its exact arguments.
+        args: Value,
+        /// What a crash means for it.
+        class: EffectClass,
+        /// The model's id of the call, where a model asked for it.
+        answers: Option<String>,
+    },
+}
+
+/// How a conversation is cut to fit the model's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextChoice {
+    /// Turns before this one are left out.
+    pub first_turn: u32,
+    /// Longer results are cut to this many bytes.
+    pub result_bytes_max: u32,
+    /// The most tokens the answer may have.
+    pub max_output_tokens: u32,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The model answered.
+    Answered(Answer),
+    /// The tool ran. With `ok: false` it ran and says what went wrong.
+    Returned {
+        /// Whether it did what it should.
+        ok: bool,
+        /// What it returned.
+        output: Value,
+        /// What it changed in the workspace.
+        delta: ManifestDelta,
+    },
+    /// The call could not be made or completed.
+    Failed {
+        /// Why.
+        error: ApiError,
+        /// What it used all the same.
+        usage: Usage,
+    },
+    /// A crash took the outcome. A model call is charged at its reserve.
+    Lost {
+        /// The charge, marked as estimated.
+        usage: Usage,
+    },
+    /// A cancellation or a failing task stopped it.
+    Stopped {
+        /// Processes that were killed.
+        processes: u32,
+        /// From the request to nothing left alive.
+        after_ms: u64,
+    },
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepEnd {
+    /// Done.
+    Succeeded {
+        /// Its result.
+        output: Value,
+    },
+    /// Not done.
+    Failed {
+        /// Why.
+        error: ApiError,
+    },
+    /// Its condition did not hold.
+    Skipped,
+    /// Stopped with its task.
+    Cancelled,
+}
+
+/// The kinds of actors that a task can see failing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    /// The task's own.
+    Task,
+    /// One agent step's.
+    Agent,
+    /// The sandbox's, while it ran something for the task.
+    Sandbox,
+}
+
+impl ActorKind {
+    /// Returns the name as events say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Agent => "agent",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// A stored record that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a newer version.
+    #[error("a record has version {0}; this version reads up to {RECORD_VERSION}")]
+    Version(u8),
+    /// Not a record.
+    #[error("a record cannot be read: {0}")]
+    Damaged(String),
+}
+
+impl Entry {
+    /// Returns the stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![RECORD_VERSION];
+        serde_json::to_writer(&mut bytes, self).expect("a record has string keys only");
+        bytes
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        match bytes.split_first() {
+            Some((&RECORD_VERSION, json)) => {
+                serde_json::from_slice(json).map_err(|error| RecordError::Damaged(error.to_string()))
+            }
+            Some((&version, _)) => Err(RecordError::Version(version)),
+            None => Err(RecordError::Damaged("it is empty".to_owned())),
+        }
+    }
+}

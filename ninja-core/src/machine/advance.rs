@@ -1,0 +1,128 @@
+//! Starting what is ready and ending what is done.
+
+use super::{
+    decide::Draft,
+    state::{StepState, TaskState},
+    turn, values, wait,
+};
+use crate::{
+    api::{ApiError, CancelReceipt, ErrorCode, StepId, StepStatus, StoppedCall, TaskStatus},
+    journal::record::{Action, Intent, Outcome, Record, StepEnd},
+};
+
+/// A task's log may not grow beyond this: it is then stopped, clearly, with room left for the records of its end.
+const RECORDS_MAX: u64 = 50_000 - 2_000;
+
+/// Starts every step that is ready, then ends the task if nothing is left to do.
+pub(super) fn advance(draft: &mut Draft<'_>) {
+    if draft.state.last_seq >= RECORDS_MAX && !draft.state.is_stopping() {
+        let detail = format!("the task has written {RECORDS_MAX} records");
+        fail_task(draft, None, ApiError::new(ErrorCode::LimitReached, detail));
+    }
+    start_ready_steps(draft);
+    end_if_done(draft);
+}
+
+/// Fails the task through the given step, or any that runs, or at once where none does.
+pub(super) fn fail_task(draft: &mut Draft<'_>, step: Option<&StepId>, error: ApiError) {
+    let open = |step: &&StepState| matches!(step.status, StepStatus::Running | StepStatus::Waiting);
+    let named = step.and_then(|id| draft.state.step(id)).filter(open);
+    let any = || draft.state.steps.iter().map(AsRef::as_ref).find(open);
+    match named.or_else(any).map(|step| step.planned.id.clone()) {
+        Some(id) => draft.fail_step(&id, error),
+        None => end_task(draft, TaskStatus::Failed, Some(error), None),
+    }
+}
+
+fn start_ready_steps(draft: &mut Draft<'_>) {
+    // Predecessors come first in the plan, so one pass sees each step after all that it waits for.
+    for index in 0..draft.state.steps.len() {
+        if draft.state.is_stopping() || draft.state.end.is_some() {
+            return;
+        }
+        let Some(step) = draft.state.steps.get(index).filter(|step| is_ready(&draft.state, step)) else { continue };
+        let planned = step.planned.clone();
+        match &planned.when {
+            Some(path) if !values::holds(&draft.state, path) => draft.end_step(&planned.id, StepEnd::Skipped),
+            _ => start_step(draft, &planned.id, &planned.action),
+        }
+    }
+}
+
+fn is_ready(state: &TaskState, step: &StepState) -> bool {
+    let done = |id| state.step(id).is_some_and(|before| before.status.is_terminal());
+    step.status == StepStatus::Pending && step.planned.after.iter().all(done)
+}
+
+fn start_step(draft: &mut Draft<'_>, id: &StepId, action: &Action) {
+    draft.push(Record::StepStarted { step: id.clone(), actor: action.actor().map(str::to_owned) });
+    match action {
+        Action::Agent { .. } => turn::continue_turn(draft, id),
+        Action::Tool { tool, args } => {
+            let args = values::fill_value(&draft.state, args);
+            match turn::check_args(&draft.state, tool, &args) {
+                Ok(class) => {
+                    let number = draft.next_call(id);
+                    draft.intend(id, Intent::Tool { tool: tool.clone(), args, class, answers: None });
+                    wait::gate_call(draft, id, number, class, false);
+                }
+                Err(detail) => draft.fail_step(id, ApiError::new(ErrorCode::InvalidRequest, detail)),
+            }
+        }
+        Action::Approval { prompt } => {
+            let prompt = values::fill_text(&draft.state, prompt);
+            wait::ask_for_approval(draft, id, prompt);
+        }
+    }
+}
+
+fn end_if_done(draft: &mut Draft<'_>) {
+    if draft.state.end.is_some() || draft.state.steps.is_empty() || draft.state.has_calls_in_flight() {
+        return;
+    }
+    if !draft.state.is_stopping() {
+        if draft.state.steps.iter().all(|step| step.status.is_terminal()) {
+            end_task(draft, TaskStatus::Succeeded, None, None);
+        }
+        return;
+    }
+    let started = |step: &&StepState| matches!(step.status, StepStatus::Running | StepStatus::Waiting);
+    let open: Vec<StepId> =
+        draft.state.steps.iter().map(AsRef::as_ref).filter(started).map(|step| step.planned.id.clone()).collect();
+    for id in open {
+        draft.end_step(&id, StepEnd::Cancelled);
+    }
+    match draft.state.cancel_requested_at {
+        Some(_) => {
+            let receipt = cancel_receipt(draft);
+            let error = ApiError::new(ErrorCode::Cancelled, "a person cancelled the task");
+            end_task(draft, TaskStatus::Cancelled, Some(error), receipt);
+        }
+        None => {
+            let error = draft.state.failure.clone();
+            end_task(draft, TaskStatus::Failed, error, None);
+        }
+    }
+}
+
+fn cancel_receipt(draft: &Draft<'_>) -> Option<CancelReceipt> {
+    let requested_at = draft.state.cancel_requested_at?;
+    let stopped = draft.state.steps.iter().flat_map(|step| {
+        step.calls.iter().filter_map(|call| match call.outcome {
+            Some(Outcome::Stopped { processes, after_ms }) => Some(StoppedCall {
+                step: step.planned.id.clone(),
+                what: call.what().to_owned(),
+                processes,
+                stopped_after_ms: after_ms,
+            }),
+            _ => None,
+        })
+    });
+    let took = draft.now.as_millisecond().saturating_sub(requested_at.as_millisecond());
+    Some(CancelReceipt { requested_at, stopped: stopped.collect(), took_ms: u64::try_from(took).unwrap_or(0) })
+}
+
+fn end_task(draft: &mut Draft<'_>, status: TaskStatus, error: Option<ApiError>, receipt: Option<CancelReceipt>) {
+    let usage = draft.state.usage;
+    draft.push(Record::TaskEnded { status, error, cancel_receipt: receipt, usage });
+}

@@ -1,0 +1,248 @@
+//! The state after a record: facts only.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::state::{CallState, Gate, OpenApproval, StepState, TaskEnd, TaskState};
+use crate::{
+    api::{Approval, ApprovalId, StepId, StepStatus, TaskId, Usage},
+    journal::record::{Entry, Intent, Outcome, Pins, PlannedStep, Record, StepEnd, TaskSubmitted},
+};
+
+/// A log that no machine of ours has written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// The first record is not a submission.
+    #[error("the log does not begin with a submission")]
+    NotSubmitted,
+    /// A record speaks of something that is not there.
+    #[error("record {seq} does not fit the records before it: {what}")]
+    OutOfPlace {
+        /// Its number.
+        seq: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl TaskState {
+    /// Makes the state after the first record.
+    ///
+    /// # Errors
+    ///
+    /// Fails where `entry` is not a submission.
+    pub fn begin(id: TaskId, entry: &Entry, pins: Arc<Pins>) -> Result<Self, FoldError> {
+        let Record::TaskSubmitted(submitted) = &entry.record else { return Err(FoldError::NotSubmitted) };
+        Ok(Self {
+            id,
+            submitted: Arc::new(TaskSubmitted::clone(submitted)),
+            pins,
+            created_at: entry.at,
+            last_seq: 1,
+            steps: Vec::new(),
+            step_index: Arc::default(),
+            approvals: BTreeMap::new(),
+            cancel_requested_at: None,
+            failure: None,
+            usage: Usage::default(),
+            reserved_tokens: 0,
+            actor_failures: 0,
+            end: None,
+        })
+    }
+
+    /// Applies the next record.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the record speaks of a step, call or question that is not there; the state is then of no use.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), FoldError> {
+        let seq = self.last_seq + 1;
+        if self.end.is_some() {
+            return Err(FoldError::OutOfPlace { seq, what: "the task has ended".to_owned() });
+        }
+        self.apply_record(entry).map_err(|what| FoldError::OutOfPlace { seq, what })?;
+        self.last_seq = seq;
+        Ok(())
+    }
+
+    fn apply_record(&mut self, entry: &Entry) -> Result<(), String> {
+        match &entry.record {
+            Record::TaskSubmitted(_) => return Err("a second submission".to_owned()),
+            Record::PlanMade { steps } => self.apply_plan(steps),
+            Record::StepStarted { step, actor: _ } => {
+                let step = self.step_mut(step)?;
+                step.status = StepStatus::Running;
+                step.started_at = Some(entry.at);
+            }
+            Record::CallIntended { step, call, intent } => self.apply_intent(entry, step, *call, intent)?,
+            Record::CallEnded { step, call, outcome } => self.apply_outcome(step, *call, outcome)?,
+            Record::StepEnded { step, end, progress: _ } => self.apply_step_end(entry, step, end)?,
+            Record::ApprovalRequested { .. } => self.apply_question(entry)?,
+            Record::ApprovalDecided { approval, .. } => self.apply_answer(*approval)?,
+            Record::TaskRecovered { .. } => {}
+            Record::ActorFailed { failures, .. } => self.actor_failures = *failures,
+            Record::CancelRequested { .. } => self.cancel_requested_at = Some(entry.at),
+            Record::TaskEnded { status, error, cancel_receipt, usage: _ } => {
+                self.approvals.clear();
+                self.end = Some(TaskEnd {
+                    status: *status,
+                    error: error.clone(),
+                    cancel_receipt: cancel_receipt.clone(),
+                    at: entry.at,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_plan(&mut self, steps: &[PlannedStep]) {
+        self.step_index = Arc::new(steps.iter().enumerate().map(|(index, step)| (step.id.clone(), index)).collect());
+        self.steps = steps.iter().map(|step| Arc::new(StepState::new(step.clone()))).collect();
+    }
+
+    fn apply_intent(&mut self, entry: &Entry, step: &StepId, call: u32, intent: &Intent) -> Result<(), String> {
+        if let Intent::Model { reserved_tokens, .. } = intent {
+            self.reserved_tokens += reserved_tokens;
+        }
+        let step = self.step_mut(step)?;
+        if call != step.next_call() {
+            return Err(format!("call {call} of step {} is out of order", step.planned.id));
+        }
+        step.calls.push(Arc::new(CallState {
+            intent: intent.clone(),
+            intended_at: entry.at,
+            gate: Gate::Open,
+            approved: false,
+            outcome: None,
+        }));
+        Ok(())
+    }
+
+    fn apply_outcome(&mut self, step: &StepId, number: u32, outcome: &Outcome) -> Result<(), String> {
+        let call = self.call_mut(step, number)?;
+        let used = usage_of(&call.intent, outcome);
+        if call.outcome.is_some() {
+            return Err(format!("call {number} of step {step} ends twice"));
+        }
+        call.outcome = Some(outcome.clone());
+        let reserved = match &call.intent {
+            Intent::Model { reserved_tokens, .. } => *reserved_tokens,
+            Intent::Tool { .. } => 0,
+        };
+        self.reserved_tokens -= reserved;
+        self.usage.add(&used);
+        let step = self.step_mut(step)?;
+        step.usage.add(&used);
+        if let Outcome::Returned { delta, .. } = outcome
+            && !delta.is_empty()
+        {
+            Arc::make_mut(&mut step.delta).then(delta);
+        }
+        Ok(())
+    }
+
+    fn apply_step_end(&mut self, entry: &Entry, id: &StepId, end: &StepEnd) -> Result<(), String> {
+        let step = self.step_mut(id)?;
+        step.ended_at = Some(entry.at);
+        match end {
+            StepEnd::Succeeded { output } => {
+                step.status = StepStatus::Succeeded;
+                step.output = output.clone();
+            }
+            StepEnd::Failed { error } => {
+                step.status = StepStatus::Failed;
+                step.error = Some(error.clone());
+                self.failure.get_or_insert_with(|| error.clone());
+            }
+            StepEnd::Skipped => step.status = StepStatus::Skipped,
+            StepEnd::Cancelled => step.status = StepStatus::Cancelled,
+        }
+        self.approvals.retain(|_, open| open.approval.step != *id);
+        Ok(())
+    }
+
+    fn apply_question(&mut self, entry: &Entry) -> Result<(), String> {
+        let Record::ApprovalRequested { approval, step, call, kind, prompt, proposed } = &entry.record else {
+            return Err("not a question".to_owned());
+        };
+        let open = OpenApproval {
+            approval: Approval {
+                id: *approval,
+                task: self.id,
+                step: step.clone(),
+                kind: *kind,
+                prompt: prompt.clone(),
+                call: proposed.clone(),
+                since: entry.at,
+            },
+            call: *call,
+        };
+        if let Some(number) = call {
+            self.call_mut(step, *number)?.gate = Gate::Waits(*approval);
+        }
+        self.approvals.insert(*approval, Arc::new(open));
+        self.refresh_waiting(step)
+    }
+
+    fn apply_answer(&mut self, id: ApprovalId) -> Result<(), String> {
+        let open = self.approvals.remove(&id).ok_or_else(|| format!("{id} is not open"))?;
+        if let Some(number) = open.call {
+            let call = self.call_mut(&open.approval.step, number)?;
+            call.gate = Gate::Open;
+            call.approved = true;
+        }
+        self.refresh_waiting(&open.approval.step)
+    }
+
+    fn refresh_waiting(&mut self, step: &StepId) -> Result<(), String> {
+        let waits = self.approvals.values().any(|open| open.approval.step == *step);
+        self.step_mut(step)?.status = if waits { StepStatus::Waiting } else { StepStatus::Running };
+        Ok(())
+    }
+
+    fn step_mut(&mut self, id: &StepId) -> Result<&mut StepState, String> {
+        let index = self.step_index.get(id).copied();
+        let step = index.and_then(|index| self.steps.get_mut(index)).ok_or_else(|| format!("there is no step {id}"))?;
+        Ok(Arc::make_mut(step))
+    }
+
+    fn call_mut(&mut self, step: &StepId, number: u32) -> Result<&mut CallState, String> {
+        let missing = || format!("step {step} has no call {number}");
+        let call = self.step_mut(step)?.calls.get_mut(number as usize).ok_or_else(missing)?;
+        Ok(Arc::make_mut(call))
+    }
+}
+
+impl StepState {
+    fn new(planned: PlannedStep) -> Self {
+        Self {
+            planned,
+            status: StepStatus::Pending,
+            started_at: None,
+            ended_at: None,
+            output: Value::Null,
+            error: None,
+            calls: Vec::new(),
+            delta: Arc::default(),
+            usage: Usage::default(),
+        }
+    }
+}
+
+/// Returns what a call is charged. A model call that was stopped may have used anything up to its reserve.
+fn usage_of(intent: &Intent, outcome: &Outcome) -> Usage {
+    match (outcome, intent) {
+        (Outcome::Answered(answer), _) => answer.usage,
+        (Outcome::Failed { usage, .. } | Outcome::Lost { usage }, _) => *usage,
+        (Outcome::Returned { .. }, _) => Usage { tool_calls: 1, ..Usage::default() },
+        (Outcome::Stopped { .. }, Intent::Model { reserved_tokens, .. }) => charge_of_lost(*reserved_tokens),
+        (Outcome::Stopped { .. }, Intent::Tool { .. }) => Usage { tool_calls: 1, ..Usage::default() },
+    }
+}
+
+/// Returns the charge for a model call whose outcome is not known: its reserve, marked as estimated.
+pub(super) fn charge_of_lost(reserved_tokens: u64) -> Usage {
+    Usage { input_tokens: reserved_tokens, estimated_tokens: reserved_tokens, model_calls: 1, ..Usage::default() }
+}

@@ -1,0 +1,181 @@
+//! What to record, given the state and something that happened: the only place where choices are made.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{advance, recover, state::TaskState, turn, wait};
+use crate::{
+    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Timestamp, UserId},
+    journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
+};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The task is taken up for the first time.
+    Begin,
+    /// The task is taken up again: whatever was in flight is lost.
+    Recover,
+    /// A call ended.
+    EndCall {
+        /// Its step.
+        step: StepId,
+        /// Its number.
+        call: u32,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// An actor failed: what it had in flight is lost.
+    LoseActor {
+        /// Its kind.
+        actor: ActorKind,
+        /// The step it worked for, if for one.
+        step: Option<StepId>,
+        /// The call it worked on, if only that one is lost.
+        call: Option<u32>,
+        /// What it said.
+        reason: String,
+    },
+    /// A person answered.
+    DecideApproval {
+        /// The question.
+        approval: ApprovalId,
+        /// The answer.
+        decision: Decision,
+        /// Who.
+        by: UserId,
+    },
+    /// A person cancels.
+    Cancel {
+        /// Who.
+        by: UserId,
+    },
+}
+
+/// Why an input changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The task has ended.
+    #[error("the task has ended")]
+    Ended,
+    /// There is no such open question.
+    #[error("{0} is not open")]
+    NotOpen(ApprovalId),
+    /// The answer does not fit the question.
+    #[error("this question takes {expected}")]
+    WrongAnswer {
+        /// The answers it takes.
+        expected: &'static str,
+    },
+}
+
+/// What a decision may know of the world.
+pub struct Surroundings<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// Makes new ids.
+    pub new_uuid: &'a mut dyn FnMut() -> Uuid,
+}
+
+/// Records in the making, each applied to a copy of the state as it is added.
+pub(super) struct Draft<'a> {
+    pub state: TaskState,
+    pub records: Vec<Record>,
+    pub now: Timestamp,
+    new_uuid: &'a mut dyn FnMut() -> Uuid,
+}
+
+/// Decides what to record. An empty answer means that nothing follows.
+///
+/// # Errors
+///
+/// Fails where a person asked for something that the task cannot do now. Reports from actors never fail: a late or
+/// repeated one changes nothing.
+pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Vec<Record>, Refusal> {
+    let Surroundings { now, new_uuid } = surroundings;
+    let mut draft = Draft { state: state.clone(), records: Vec::new(), now, new_uuid };
+    let ended = state.end.is_some();
+    match input {
+        Input::Cancel { .. } | Input::DecideApproval { .. } if ended => return Err(Refusal::Ended),
+        _ if ended => return Ok(Vec::new()),
+        Input::Begin => {}
+        Input::Recover => recover::recover(&mut draft),
+        Input::EndCall { step, call, outcome } => end_call(&mut draft, &step, call, outcome),
+        Input::LoseActor { actor, step, call, reason } => recover::lose_actor(&mut draft, actor, step, call, reason),
+        Input::DecideApproval { approval, decision, by } => wait::decide_approval(&mut draft, approval, decision, by)?,
+        Input::Cancel { by } if state.cancel_requested_at.is_none() => draft.push(Record::CancelRequested { by }),
+        Input::Cancel { .. } => {}
+    }
+    advance::advance(&mut draft);
+    Ok(draft.records)
+}
+
+pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome: Outcome) {
+    let Some(call) = draft.state.call(id, number).filter(|call| call.is_in_flight()) else { return };
+    let is_model = matches!(call.intent, Intent::Model { .. });
+    draft.push(Record::CallEnded { step: id.clone(), call: number, outcome: outcome.clone() });
+    if draft.state.is_stopping() {
+        return;
+    }
+    let direct = draft.state.step(id).is_some_and(|step| matches!(step.planned.action, Action::Tool { .. }));
+    match outcome {
+        Outcome::Failed { error, .. } if is_model || direct => draft.fail_step(id, error),
+        Outcome::Returned { ok: true, output, .. } if direct => draft.succeed_step(id, result_of(output)),
+        Outcome::Returned { ok: false, output, .. } if direct => draft.fail_step(id, tool_failure(&output)),
+        Outcome::Stopped { .. } | Outcome::Lost { .. } if is_model || direct => {
+            draft.fail_step(id, ApiError::new(ErrorCode::Internal, "a call was stopped although nobody asked for it"));
+        }
+        Outcome::Answered(_)
+        | Outcome::Returned { .. }
+        | Outcome::Failed { .. }
+        | Outcome::Stopped { .. }
+        | Outcome::Lost { .. } => turn::continue_turn(draft, id),
+    }
+}
+
+/// Returns a tool step's output: what a script printed as JSON where it did, else what the tool returned.
+fn result_of(mut output: Value) -> Value {
+    output.get_mut("json").map(Value::take).unwrap_or(output)
+}
+
+/// Returns why a tool step failed: the last line of standard error says most.
+fn tool_failure(output: &Value) -> ApiError {
+    let said = output.get("stderr").and_then(Value::as_str).or_else(|| output.as_str());
+    let line = said.and_then(|text| text.lines().rev().find(|line| !line.trim().is_empty())).map(str::to_owned);
+    ApiError::new(ErrorCode::ToolFailed, line.unwrap_or_else(|| output.to_string()))
+}
+
+impl Draft<'_> {
+    /// Adds a record and applies it.
+    pub(super) fn push(&mut self, record: Record) {
+        let entry = Entry { at: self.now, record };
+        self.state.apply(&entry).expect("a decision only adds records that fit");
+        self.records.push(entry.record);
+    }
+
+    pub(super) fn next_call(&self, step: &StepId) -> u32 {
+        self.state.step(step).map_or(0, super::StepState::next_call)
+    }
+
+    pub(super) fn intend(&mut self, step: &StepId, intent: Intent) {
+        self.push(Record::CallIntended { step: step.clone(), call: self.next_call(step), intent });
+    }
+
+    pub(super) fn succeed_step(&mut self, step: &StepId, output: Value) {
+        self.end_step(step, StepEnd::Succeeded { output });
+    }
+
+    pub(super) fn fail_step(&mut self, step: &StepId, error: ApiError) {
+        self.end_step(step, StepEnd::Failed { error });
+    }
+
+    pub(super) fn end_step(&mut self, step: &StepId, end: StepEnd) {
+        let ended = self.state.steps.iter().filter(|step| step.status.is_terminal()).count() + 1;
+        let progress = u8::try_from((ended * 100 / self.state.steps.len().max(1)).min(100)).expect("at most 100");
+        self.push(Record::StepEnded { step: step.clone(), end, progress });
+    }
+
+    pub(super) fn new_approval_id(&mut self) -> ApprovalId {
+        ApprovalId::from_uuid((self.new_uuid)())
+    }
+}

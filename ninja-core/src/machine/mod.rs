@@ -1,0 +1,32 @@
+//! The life of a task as three pure functions over its journal.
+//!
+//! - [`decide`]: what to record, given the state and something that happened. The only place where choices are made.
+//! - [`TaskState::apply`]: the state after a record. Facts only; it never decides again.
+//! - [`pending`]: what is owed to the world now. Used live and after a crash alike.
+//!
+//! Same records, same state: that gives recovery, replay and property tests. This module knows the vocabulary and the
+//! records and nothing else: no clock, no disk, no actor. `actors::task` drives it.
+
+mod advance;
+mod apply;
+mod context;
+mod decide;
+mod graph;
+mod pending;
+mod project;
+mod recover;
+mod state;
+mod turn;
+mod values;
+mod view;
+mod wait;
+
+pub use apply::FoldError;
+pub use context::{assemble, estimate_tokens, offered_tools};
+pub use decide::{Input, Refusal, Surroundings, decide};
+pub use graph::{PlanError, PlanLimits, order_steps};
+pub use pending::{Effect, pending};
+pub use project::{feed_of, project};
+pub use recover::ACTOR_FAILURES_MAX;
+pub use state::{CallState, Gate, StepState, TaskState};
+pub use view::{TaskHead, artifacts};

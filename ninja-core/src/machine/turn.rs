@@ -1,0 +1,286 @@
+//! An agent step's turns: what follows from an answer, from tool results, from nothing yet.
+
+use serde_json::Value;
+
+use super::{
+    context::{Fit, choose, offered_tools},
+    decide::Draft,
+    state::{CallState, StepState, TaskState},
+    values, wait,
+};
+use crate::{
+    api::{ApiError, EffectClass, ErrorCode, SchemaSpec, StepId, StepStatus},
+    journal::record::{Action, Answer, Intent, ManifestDelta, Outcome, Record, ToolCall},
+};
+
+/// Tool calls in one answer; more are refused and the model is told.
+const TOOL_CALLS_MAX: usize = 64;
+/// How often in a row a model is told what was wrong with its answer before the step fails.
+const REJECTIONS_MAX: usize = 2;
+/// As many turns in a row that ask for the same and get the same mean that the agent is stuck.
+const SAME_TURNS_MAX: usize = 3;
+
+/// One model call and the tool calls that its answer led to.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    /// What the model was told of its answer before.
+    pub feedback: Option<&'a str>,
+    /// The answer; `None` while the call is owed.
+    pub answer: Option<&'a Answer>,
+    /// Tool calls by the model's id of them.
+    pub results: Vec<(&'a str, &'a CallState)>,
+}
+
+/// Returns the turns of a step. Model calls that came to nothing are none.
+pub(super) fn turns(step: &StepState) -> Vec<Turn<'_>> {
+    let mut turns: Vec<Turn<'_>> = Vec::new();
+    for call in &step.calls {
+        match (&call.intent, &call.outcome) {
+            (Intent::Model { feedback, .. }, outcome @ (None | Some(Outcome::Answered(_)))) => {
+                let answer = match outcome {
+                    Some(Outcome::Answered(answer)) => Some(answer),
+                    _ => None,
+                };
+                turns.push(Turn { feedback: feedback.as_deref(), answer, results: Vec::new() });
+            }
+            (Intent::Model { .. }, Some(_)) => {}
+            (Intent::Tool { answers, .. }, _) => {
+                if let (Some(turn), Some(id)) = (turns.last_mut(), answers) {
+                    turn.results.push((id, call));
+                }
+            }
+        }
+    }
+    turns
+}
+
+/// Takes the next move of an agent step: nothing while a call runs or waits.
+pub(super) fn continue_turn(draft: &mut Draft<'_>, id: &StepId) {
+    loop {
+        let Some(step) = draft.state.step(id) else { return };
+        let busy = step.calls.iter().any(|call| call.outcome.is_none());
+        if step.status != StepStatus::Running || busy || draft.state.is_stopping() {
+            return;
+        }
+        match next_move(&draft.state, step) {
+            Move::AskModel(feedback) => return ask_model(draft, id, feedback),
+            Move::CallTools(calls) => call_tools(draft, id, &calls),
+            Move::Finish(output) => return draft.succeed_step(id, output),
+            Move::Fail(error) => return draft.fail_step(id, error),
+        }
+    }
+}
+
+enum Move {
+    AskModel(Option<String>),
+    CallTools(Vec<ToolCall>),
+    Finish(Value),
+    Fail(ApiError),
+}
+
+fn next_move(state: &TaskState, step: &StepState) -> Move {
+    let turns = turns(step);
+    let Some(turn) = turns.last() else { return Move::AskModel(None) };
+    let Some(answer) = turn.answer else { return Move::AskModel(None) };
+    if answer.tool_calls.len() > TOOL_CALLS_MAX {
+        let feedback = format!("At most {TOOL_CALLS_MAX} tool calls fit in one answer; none of them was made.");
+        return reject(&turns, feedback, ErrorCode::LimitReached);
+    }
+    let open = answer.tool_calls.iter().skip(turn.results.len());
+    let group = leading_group(state, open);
+    if !group.is_empty() {
+        return Move::CallTools(group);
+    }
+    if answer.tool_calls.is_empty() {
+        return match judge(state, step, answer) {
+            Ok(output) => Move::Finish(output),
+            Err(feedback) => reject(&turns, feedback, ErrorCode::SchemaMismatch),
+        };
+    }
+    if refused_in_a_row(&turns) > REJECTIONS_MAX {
+        let detail = "the model kept calling tools that do not exist or with arguments that do not fit";
+        return Move::Fail(ApiError::new(ErrorCode::ToolFailed, detail));
+    }
+    if is_stuck(&turns) {
+        let detail = format!("the agent made the same calls with the same results {SAME_TURNS_MAX} times in a row");
+        return Move::Fail(ApiError::new(ErrorCode::Stuck, detail));
+    }
+    Move::AskModel(None)
+}
+
+fn reject(turns: &[Turn<'_>], feedback: String, code: ErrorCode) -> Move {
+    let told = turns.iter().rev().take_while(|turn| turn.feedback.is_some()).count();
+    match told < REJECTIONS_MAX {
+        true => Move::AskModel(Some(feedback)),
+        false => Move::Fail(ApiError::new(code, format!("the answer was refused {} times: {feedback}", told + 1))),
+    }
+}
+
+/// Returns the calls that may be made side by side now: all `pure` ones at the front, or the first one alone.
+fn leading_group<'a>(state: &TaskState, calls: impl Iterator<Item = &'a ToolCall>) -> Vec<ToolCall> {
+    let mut group: Vec<ToolCall> = Vec::new();
+    for call in calls {
+        let pure = state.pins.tools.get(&call.name).is_none_or(|tool| tool.class == EffectClass::Pure);
+        if !pure && !group.is_empty() {
+            break;
+        }
+        group.push(call.clone());
+        if !pure {
+            break;
+        }
+    }
+    group
+}
+
+/// Returns the step's output if the answer is acceptable, else what to tell the model.
+fn judge(state: &TaskState, step: &StepState, answer: &Answer) -> Result<Value, String> {
+    let text = answer.text.trim();
+    let Action::Agent { schema: Some(spec), .. } = &step.planned.action else {
+        return match text.is_empty() {
+            true => Err("Your answer was empty. Answer in words, or call a tool.".to_owned()),
+            false => Ok(Value::String(text.to_owned())),
+        };
+    };
+    let Some(schema) = schema_of(state, spec) else {
+        return Err("The schema of this answer is missing.".to_owned());
+    };
+    let value = serde_json::from_str(strip_fence(text))
+        .map_err(|error| format!("Your answer is not JSON ({error}). Answer with one JSON value and nothing else."))?;
+    let validator =
+        jsonschema::validator_for(&schema).map_err(|error| format!("The schema cannot be used: {error}"))?;
+    let checked = validator.validate(&value).map_err(|error| {
+        format!("Your answer does not match its schema at `{}`: {error}. Answer again.", error.instance_path())
+    });
+    checked.map(|()| value)
+}
+
+/// Returns the schema that a step's final answer must match.
+pub(super) fn schema_of(state: &TaskState, spec: &SchemaSpec) -> Option<Value> {
+    match spec {
+        SchemaSpec::Inline(schema) => Some(schema.clone()),
+        SchemaSpec::From(path) => values::look_up(state, path),
+    }
+}
+
+/// Removes a Markdown fence around JSON, which models add against every instruction.
+fn strip_fence(text: &str) -> &str {
+    let inner =
+        text.strip_prefix("```json").or_else(|| text.strip_prefix("```")).and_then(|rest| rest.strip_suffix("```"));
+    inner.unwrap_or(text).trim()
+}
+
+fn refused_in_a_row(turns: &[Turn<'_>]) -> usize {
+    let refused = |call: &CallState| matches!(&call.outcome, Some(Outcome::Failed { error, .. }) if error.code == ErrorCode::InvalidRequest);
+    let all_refused = |turn: &&Turn<'_>| !turn.results.is_empty() && turn.results.iter().all(|(_, call)| refused(call));
+    turns.iter().rev().take_while(all_refused).count()
+}
+
+fn is_stuck(turns: &[Turn<'_>]) -> bool {
+    let Some(last) = turns.last() else { return false };
+    let same = |turn: &&Turn<'_>| {
+        turn.results.len() == last.results.len()
+            && turn.results.iter().zip(&last.results).all(|((_, a), (_, b))| asks_the_same(a, b))
+    };
+    turns.iter().rev().take_while(same).count() >= SAME_TURNS_MAX
+}
+
+fn asks_the_same(a: &CallState, b: &CallState) -> bool {
+    let asked = match (&a.intent, &b.intent) {
+        (Intent::Tool { tool, args, .. }, Intent::Tool { tool: other, args: others, .. }) => {
+            tool == other && args == others
+        }
+        _ => false,
+    };
+    asked && a.outcome == b.outcome
+}
+
+/// Sets tokens aside and intends a model call, or fails the step where a limit stands against it.
+pub(super) fn ask_model(draft: &mut Draft<'_>, id: &StepId, feedback: Option<String>) {
+    match plan_model_call(&draft.state, id, feedback) {
+        Ok(intent) => draft.intend(id, intent),
+        Err(error) => draft.fail_step(id, error),
+    }
+}
+
+fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> Result<Intent, ApiError> {
+    let step = state.step(id).ok_or_else(|| ApiError::new(ErrorCode::Internal, format!("there is no step {id}")))?;
+    let Action::Agent { agent, .. } = &step.planned.action else {
+        return Err(ApiError::new(ErrorCode::Internal, format!("step {id} has no agent")));
+    };
+    if state.submitted.model.is_none() {
+        return Err(ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted"));
+    }
+    let limit = state.pins.agents.get(agent).map_or(0, |agent| agent.limits.turns) as usize;
+    if turns(step).len() >= limit {
+        let detail = format!("agent {agent} has used its {limit} turns without a final answer");
+        return Err(ApiError::new(ErrorCode::LimitReached, detail));
+    }
+    let (context, prompt_tokens) = match choose(state, step, feedback.as_deref()) {
+        Fit::Fits(context, tokens) => (context, tokens),
+        Fit::TooLarge { tokens, window } => {
+            let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");
+            return Err(ApiError::new(ErrorCode::PromptTooLarge, detail));
+        }
+    };
+    let reserved_tokens = prompt_tokens + u64::from(context.max_output_tokens);
+    let spoken_for = state.usage.tokens() + state.reserved_tokens;
+    match state.submitted.budget.tokens {
+        Some(budget) if spoken_for + reserved_tokens > budget => {
+            let detail = format!(
+                "the next call may use {reserved_tokens} tokens; {} of {budget} are used and {} are set aside",
+                state.usage.tokens(),
+                state.reserved_tokens,
+            );
+            Err(ApiError::new(ErrorCode::BudgetDenied, detail))
+        }
+        _ => Ok(Intent::Model { context, reserved_tokens, feedback }),
+    }
+}
+
+fn call_tools(draft: &mut Draft<'_>, id: &StepId, calls: &[ToolCall]) {
+    for call in calls {
+        let number = draft.next_call(id);
+        let checked = check_call(&draft.state, id, call);
+        let class = checked.as_ref().copied().unwrap_or(EffectClass::Pure);
+        let (tool, args) = (call.name.clone(), call.args.clone());
+        draft.intend(id, Intent::Tool { tool, args, class, answers: Some(call.id.clone()) });
+        match checked {
+            Ok(class) => wait::gate_call(draft, id, number, class, true),
+            Err(detail) => {
+                let error = ApiError::new(ErrorCode::InvalidRequest, detail);
+                draft.push(Record::CallEnded {
+                    step: id.clone(),
+                    call: number,
+                    outcome: Outcome::Failed { error, usage: crate::api::Usage::default() },
+                });
+            }
+        }
+    }
+}
+
+/// Returns the class of a call that may be made, else what to tell the model.
+fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectClass, String> {
+    let offered = state.step(id).map(|step| offered_tools(state, step)).unwrap_or_default();
+    if !offered.iter().any(|tool| tool.name == call.name) {
+        let names: Vec<_> = offered.iter().map(|tool| tool.name.as_str()).collect();
+        let name: String = call.name.chars().take(80).collect();
+        return Err(format!("there is no tool `{name}`; the tools are: {}", names.join(", ")));
+    }
+    check_args(state, &call.name, &call.args)
+}
+
+/// Returns the class of a tool if its arguments fit its schema, else what is wrong with them.
+pub(super) fn check_args(state: &TaskState, tool: &str, args: &Value) -> Result<EffectClass, String> {
+    let pinned = state.pins.tools.get(tool).ok_or_else(|| format!("there is no tool `{tool}`"))?;
+    let validator = jsonschema::validator_for(&pinned.definition.schema)
+        .map_err(|error| format!("the schema of `{tool}` cannot be used: {error}"))?;
+    match validator.validate(args) {
+        Ok(()) => Ok(pinned.class),
+        Err(error) => Err(format!("the arguments of `{tool}` do not fit at `{}`: {error}", error.instance_path())),
+    }
+}
+
+/// Returns what a tool that only returned a text returned.
+pub(super) fn returned(ok: bool, output: Value) -> Outcome {
+    Outcome::Returned { ok, output, delta: ManifestDelta::default() }
+}

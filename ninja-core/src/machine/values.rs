@@ -1,0 +1,98 @@
+//! Filling in prompts, arguments and conditions from what the task knows.
+//!
+//! A path is dotted: `goal`, `params.NAME`, `inputs.0.name`, `steps.ID.output.KEY`, `steps.ID.status`. `{{ path }}` in a
+//! text is replaced by what stands there: a string as it is, nothing for null or missing, compact JSON otherwise.
+
+use serde_json::{Value, json};
+
+use super::state::TaskState;
+
+/// Returns what stands at a dotted path, if anything does.
+pub(super) fn look_up(state: &TaskState, path: &str) -> Option<Value> {
+    let mut parts = path.trim().split('.');
+    match parts.next()? {
+        "goal" => descend(Value::String(state.submitted.goal.clone()), parts),
+        "params" => descend(Value::Object(state.submitted.params.clone()), parts),
+        "inputs" => descend(inputs(state), parts),
+        "steps" => {
+            let id = parts.next()?.parse().ok()?;
+            let step = state.step(&id)?;
+            match parts.next()? {
+                "output" => descend(step.output.clone(), parts),
+                "status" => Some(Value::String(step.status.as_str().to_owned())),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Returns the inputs as scripts and prompts see them.
+pub(super) fn inputs(state: &TaskState) -> Value {
+    let one = |file: &crate::journal::record::InputFile| json!({ "path": format!("inputs/{}", file.name), "name": file.name, "bytes": file.bytes, "sha256": file.blob });
+    state.submitted.inputs.iter().map(one).collect()
+}
+
+fn descend<'a>(mut value: Value, path: impl Iterator<Item = &'a str>) -> Option<Value> {
+    for part in path {
+        value = match value {
+            Value::Object(mut map) => map.remove(part)?,
+            Value::Array(mut items) => {
+                let index: usize = part.parse().ok()?;
+                if index >= items.len() {
+                    return None;
+                }
+                items.swap_remove(index)
+            }
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// Returns whether a condition holds: what stands at `path` is neither false nor null nor missing.
+pub(super) fn holds(state: &TaskState, path: &str) -> bool {
+    !matches!(look_up(state, path), None | Some(Value::Null | Value::Bool(false)))
+}
+
+/// Replaces each `{{ path }}` in a text.
+pub(super) fn fill_text(state: &TaskState, text: &str) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("{{") {
+        let Some((path, after)) = from.split_once("}}") else { break };
+        filled.push_str(before);
+        filled.push_str(&as_text(&look_up(state, path).unwrap_or_default()));
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// Fills in every string of a JSON value. A string that is one placeholder alone becomes the value itself, so that
+/// arguments keep their types.
+pub(super) fn fill_value(state: &TaskState, value: &Value) -> Value {
+    match value {
+        Value::String(text) => match lone_placeholder(text) {
+            Some(path) => look_up(state, path).unwrap_or_default(),
+            None => Value::String(fill_text(state, text)),
+        },
+        Value::Array(items) => items.iter().map(|item| fill_value(state, item)).collect(),
+        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), fill_value(state, item))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+fn lone_placeholder(text: &str) -> Option<&str> {
+    let path = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    (!path.contains("{{") && !path.contains("}}")).then_some(path)
+}
+
+/// Returns a value as prompts show it.
+pub(super) fn as_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

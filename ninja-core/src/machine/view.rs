@@ -1,0 +1,109 @@
+//! The state as people and lists see it.
+
+use serde::{Deserialize, Serialize};
+
+use super::state::{StepState, TaskState};
+use crate::{
+    api::{ApprovalKind, Artifact, Step, Task, TaskStatus, TaskSummary, WaitFor, Waiting},
+    journal::record::Manifest,
+};
+
+/// Characters of the goal that a list shows.
+const GOAL_CHARS_MAX: usize = 200;
+
+/// A task's head: small, separate from its log, all that recovery and lists read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskHead {
+    /// The task in a list.
+    pub summary: TaskSummary,
+    /// The number of its newest record.
+    pub last_seq: u64,
+}
+
+impl TaskState {
+    /// Returns the head.
+    pub fn head(&self) -> TaskHead {
+        let summary = TaskSummary {
+            id: self.id,
+            goal: self.submitted.goal.chars().take(GOAL_CHARS_MAX).collect(),
+            status: self.status(),
+            progress: self.progress(),
+            waiting: self.waiting(),
+            usage: self.usage,
+            error: self.end.as_ref().and_then(|end| end.error.clone()),
+            created_at: self.created_at,
+            ended_at: self.end.as_ref().map(|end| end.at),
+        };
+        TaskHead { summary, last_seq: self.last_seq }
+    }
+
+    /// Returns the task as `GET /tasks/{id}` shows it.
+    pub fn view(&self) -> Task {
+        Task {
+            id: self.id,
+            goal: self.submitted.goal.clone(),
+            template: self.submitted.template.clone(),
+            model: self.submitted.model.as_ref().map(|pinned| pinned.model.clone()),
+            status: self.status(),
+            progress: self.progress(),
+            waiting: self.waiting(),
+            steps: self.steps.iter().map(|step| step.view()).collect(),
+            approvals: self.approvals.values().map(|open| open.approval.clone()).collect(),
+            artifacts: artifacts(self),
+            usage: self.usage,
+            error: self.end.as_ref().and_then(|end| end.error.clone()),
+            cancel_receipt: self.end.as_ref().and_then(|end| end.cancel_receipt.clone()),
+            created_at: self.created_at,
+            ended_at: self.end.as_ref().map(|end| end.at),
+            last_seq: self.last_seq,
+        }
+    }
+
+    /// Returns why it waits, if nothing of it runs: the oldest question.
+    fn waiting(&self) -> Option<Waiting> {
+        if self.status() != TaskStatus::Waiting {
+            return None;
+        }
+        let oldest = self.approvals.values().min_by_key(|open| open.approval.since)?;
+        let wait_for = match oldest.approval.kind {
+            ApprovalKind::Approval => WaitFor::Approval,
+            ApprovalKind::Ambiguous | ApprovalKind::Question => WaitFor::Person,
+        };
+        Some(Waiting { wait_for, since: oldest.approval.since, until: None, id: Some(oldest.approval.id.to_string()) })
+    }
+}
+
+impl StepState {
+    fn view(&self) -> Step {
+        Step {
+            id: self.planned.id.clone(),
+            kind: self.planned.action.kind(),
+            title: self.planned.title.clone(),
+            actor: self.planned.action.actor().map(str::to_owned),
+            after: self.planned.after.clone(),
+            status: self.status,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            output: self.output.clone(),
+            error: self.error.clone(),
+            usage: self.usage,
+        }
+    }
+}
+
+/// Returns the files that the task has made so far, over all steps in plan order. Hidden ones are the tools' own.
+pub fn artifacts(state: &TaskState) -> Vec<Artifact> {
+    let mut manifest = Manifest::default();
+    for step in &state.steps {
+        manifest.apply(&step.delta);
+    }
+    let writer = |path| state.steps.iter().rev().find(|step| step.delta.changed.contains_key(path));
+    manifest
+        .iter()
+        .filter(|(path, _)| !path.names().any(|name| name.starts_with('.')))
+        .filter_map(|(path, file)| {
+            let step = writer(path)?.planned.id.clone();
+            Some(Artifact { path: path.to_string(), step, bytes: file.bytes, sha256: file.blob })
+        })
+        .collect()
+}
