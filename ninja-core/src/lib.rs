@@ -10,12 +10,37 @@
 pub mod api;
 
 #[cfg(feature = "engine")]
+mod accounts;
+#[cfg(feature = "engine")]
+mod actors;
+#[cfg(feature = "engine")]
+pub mod agents;
+#[cfg(feature = "engine")]
+pub mod clock;
+#[cfg(feature = "engine")]
+pub mod config;
+#[cfg(feature = "engine")]
+mod engine;
+#[cfg(feature = "engine")]
 pub mod journal;
 #[cfg(feature = "engine")]
 pub mod machine;
+#[cfg(feature = "engine")]
+pub mod planner;
 #[cfg(feature = "engine")]
 pub mod providers;
 #[cfg(feature = "engine")]
 pub mod sandbox;
 #[cfg(feature = "engine")]
+mod task_log;
+#[cfg(feature = "engine")]
+pub mod testing;
+#[cfg(feature = "engine")]
+pub mod tools;
+#[cfg(feature = "engine")]
 pub mod workspace;
+
+#[cfg(feature = "engine")]
+pub use config::Config;
+#[cfg(feature = "engine")]
+pub use engine::{Engine, EngineOptions, FILE_BYTES_MAX, ListTasks, ResumePolicy, StartError, key_file};

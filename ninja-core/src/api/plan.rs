@@ -75,6 +75,9 @@ pub struct StepSpec {
     /// A dotted path; the step is skipped when what stands there is false, null or missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Whether the task goes on when this step fails; later steps see its status.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
     /// `agent`: the most tokens one answer may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,

@@ -206,6 +206,8 @@ pub struct PlannedStep {
     pub after: Vec<StepId>,
     /// A dotted path; skipped when what stands there is false, null or missing.
     pub when: Option<String>,
+    /// Whether the task goes on when it fails.
+    pub optional: bool,
     /// What it does.
     pub action: Action,
 }
@@ -345,6 +347,8 @@ pub enum StepEnd {
     Failed {
         /// Why.
         error: ApiError,
+        /// Whether the task fails with it; an optional step's failure is only told to later steps.
+        fails_task: bool,
     },
     /// Its condition did not hold.
     Skipped,

@@ -29,7 +29,7 @@ pub(super) fn fail_task(draft: &mut Draft<'_>, step: Option<&StepId>, error: Api
     let named = step.and_then(|id| draft.state.step(id)).filter(open);
     let any = || draft.state.steps.iter().map(AsRef::as_ref).find(open);
     match named.or_else(any).map(|step| step.planned.id.clone()) {
-        Some(id) => draft.fail_step(&id, error),
+        Some(id) => draft.end_step(&id, StepEnd::Failed { error, fails_task: true }),
         None => end_task(draft, TaskStatus::Failed, Some(error), None),
     }
 }

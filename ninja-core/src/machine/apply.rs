@@ -151,10 +151,12 @@ impl TaskState {
                 step.status = StepStatus::Succeeded;
                 step.output = output.clone();
             }
-            StepEnd::Failed { error } => {
+            StepEnd::Failed { error, fails_task } => {
                 step.status = StepStatus::Failed;
                 step.error = Some(error.clone());
-                self.failure.get_or_insert_with(|| error.clone());
+                if *fails_task {
+                    self.failure.get_or_insert_with(|| error.clone());
+                }
             }
             StepEnd::Skipped => step.status = StepStatus::Skipped,
             StepEnd::Cancelled => step.status = StepStatus::Cancelled,

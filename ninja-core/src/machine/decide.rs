@@ -165,8 +165,10 @@ impl Draft<'_> {
         self.end_step(step, StepEnd::Succeeded { output });
     }
 
+    /// Fails a step, and the task with it unless the step is optional.
     pub(super) fn fail_step(&mut self, step: &StepId, error: ApiError) {
-        self.end_step(step, StepEnd::Failed { error });
+        let fails_task = self.state.step(step).is_none_or(|step| !step.planned.optional);
+        self.end_step(step, StepEnd::Failed { error, fails_task });
     }
 
     pub(super) fn end_step(&mut self, step: &StepId, end: StepEnd) {

@@ -29,4 +29,6 @@ pub use pending::{Effect, pending};
 pub use project::{feed_of, project};
 pub use recover::ACTOR_FAILURES_MAX;
 pub use state::{CallState, Gate, StepState, TaskState};
+pub use turn::schema_of_step;
+pub use values::request_document;
 pub use view::{TaskHead, artifacts};

@@ -83,7 +83,7 @@ fn step_ended(record: &Record) -> EventBody {
     let Record::StepEnded { step, end, progress } = record else { unreachable!("called for `StepEnded` only") };
     let (status, output, error) = match end {
         StepEnd::Succeeded { output } => (StepStatus::Succeeded, output.clone(), None),
-        StepEnd::Failed { error } => (StepStatus::Failed, Default::default(), Some(error.clone())),
+        StepEnd::Failed { error, fails_task: _ } => (StepStatus::Failed, Default::default(), Some(error.clone())),
         StepEnd::Skipped => (StepStatus::Skipped, Default::default(), None),
         StepEnd::Cancelled => (StepStatus::Cancelled, Default::default(), None),
     };

@@ -163,6 +163,11 @@ impl TaskState {
         self.step(step)?.calls.get(call as usize).map(Arc::as_ref)
     }
 
+    /// Returns whether any step has begun, or the task itself has ended or failed before.
+    pub fn started(&self) -> bool {
+        self.steps.iter().any(|step| step.status != StepStatus::Pending) || self.actor_failures > 0
+    }
+
     /// Returns whether it starts nothing new: it is being cancelled or a step has failed.
     pub fn is_stopping(&self) -> bool {
         self.cancel_requested_at.is_some() || self.failure.is_some()

@@ -155,10 +155,18 @@ fn judge(state: &TaskState, step: &StepState, answer: &Answer) -> Result<Value, 
 }
 
 /// Returns the schema that a step's final answer must match.
-pub(super) fn schema_of(state: &TaskState, spec: &SchemaSpec) -> Option<Value> {
+fn schema_of(state: &TaskState, spec: &SchemaSpec) -> Option<Value> {
     match spec {
         SchemaSpec::Inline(schema) => Some(schema.clone()),
         SchemaSpec::From(path) => values::look_up(state, path),
+    }
+}
+
+/// Returns the schema that an agent step's answer must match, if it has one.
+pub fn schema_of_step(state: &TaskState, step: &StepState) -> Option<Value> {
+    match &step.planned.action {
+        Action::Agent { schema: Some(spec), .. } => schema_of(state, spec),
+        Action::Agent { schema: None, .. } | Action::Tool { .. } | Action::Approval { .. } => None,
     }
 }
 

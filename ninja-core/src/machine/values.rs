@@ -27,6 +27,26 @@ pub(super) fn look_up(state: &TaskState, path: &str) -> Option<Value> {
     }
 }
 
+/// Returns what scripts of a template may read about their task; it reaches them as a file, never as code.
+pub fn request_document(state: &TaskState) -> Value {
+    let steps = state.steps.iter().map(|step| {
+        let document = json!({ "status": step.status.as_str(), "output": step.output });
+        (step.planned.id.to_string(), document)
+    });
+    let model = state.submitted.model.as_ref();
+    json!({
+        "goal": state.submitted.goal,
+        "params": state.submitted.params,
+        "inputs": inputs(state),
+        "steps": steps.collect::<serde_json::Map<_, _>>(),
+        "provider": model.map(|pinned| json!({
+            "name": pinned.model.provider,
+            "model": pinned.model.model,
+            "label": pinned.info.label,
+        })),
+    })
+}
+
 /// Returns the inputs as scripts and prompts see them.
 pub(super) fn inputs(state: &TaskState) -> Value {
     let one = |file: &crate::journal::record::InputFile| json!({ "path": format!("inputs/{}", file.name), "name": file.name, "bytes": file.bytes, "sha256": file.blob });

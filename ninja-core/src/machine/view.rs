@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{StepState, TaskState};
 use crate::{
-    api::{ApprovalKind, Artifact, Step, Task, TaskStatus, TaskSummary, WaitFor, Waiting},
+    api::{ApprovalKind, Artifact, Step, Task, TaskStatus, TaskSummary, UserId, WaitFor, Waiting},
     journal::record::Manifest,
 };
 
@@ -14,6 +14,8 @@ const GOAL_CHARS_MAX: usize = 200;
 /// A task's head: small, separate from its log, all that recovery and lists read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskHead {
+    /// Whose task it is.
+    pub owner: UserId,
     /// The task in a list.
     pub summary: TaskSummary,
     /// The number of its newest record.
@@ -34,7 +36,7 @@ impl TaskState {
             created_at: self.created_at,
             ended_at: self.end.as_ref().map(|end| end.at),
         };
-        TaskHead { summary, last_seq: self.last_seq }
+        TaskHead { owner: self.submitted.owner, summary, last_seq: self.last_seq }
     }
 
     /// Returns the task as `GET /tasks/{id}` shows it.

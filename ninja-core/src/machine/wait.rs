@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
+    advance,
     decide::{Draft, Refusal},
     turn,
 };
@@ -65,9 +66,10 @@ fn tool_call(draft: &Draft<'_>, step: &StepId, number: u32) -> Option<(String, V
     }
 }
 
-/// Binds an answer to a call: `serde_json` keeps object keys sorted, so equal arguments hash equally.
+/// Binds an answer to a call, by the hash of its canonical JSON (RFC 8785): equal arguments hash equally.
 fn propose(tool: &str, args: &Value) -> ProposedCall {
-    let digest = Sha256::digest(json!({ "tool": tool, "args": args }).to_string());
+    let canonical = serde_json_canonicalizer::to_vec(&json!({ "tool": tool, "args": args }));
+    let digest = Sha256::digest(canonical.expect("a JSON value has a canonical form"));
     let hash = BlobHash::from_bytes(digest.into()).to_string();
     ProposedCall { tool: tool.to_owned(), args: args.clone(), hash }
 }
@@ -99,7 +101,7 @@ pub(super) fn decide_approval(
         }
         (ApprovalKind::Ambiguous, Decision::DidNotHappen, Some(_)) => Follow::Run,
         (ApprovalKind::Ambiguous, Decision::Abort, Some(_)) => {
-            Follow::FailStep("a person ended the task rather than decide")
+            Follow::FailTask("a person ended the task rather than decide")
         }
         (ApprovalKind::Question, Decision::Answer { text }, Some(call)) => {
             Follow::EndCall(call, turn::returned(true, Value::String(text.clone())))
@@ -115,6 +117,7 @@ enum Follow {
     Run,
     SucceedStep,
     FailStep(&'static str),
+    FailTask(&'static str),
     EndCall(u32, Outcome),
 }
 
@@ -123,9 +126,10 @@ fn follow_answer(draft: &mut Draft<'_>, step: &StepId, follow: Follow) {
         // The decision is the synced intent: the open gate makes the call pending.
         Follow::Run => {}
         Follow::SucceedStep => draft.succeed_step(step, json!({ "approved": true })),
-        Follow::FailStep(why) => {
+        Follow::FailStep(why) => draft.fail_step(step, ApiError::new(ErrorCode::Denied, why)),
+        Follow::FailTask(why) => {
             settle_open_calls(draft, step);
-            draft.fail_step(step, ApiError::new(ErrorCode::Denied, why));
+            advance::fail_task(draft, Some(step), ApiError::new(ErrorCode::Denied, why));
         }
         Follow::EndCall(call, outcome) => super::decide::end_call(draft, step, call, outcome),
     }

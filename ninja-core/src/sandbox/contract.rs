@@ -98,6 +98,9 @@ pub enum SandboxError {
     /// There is no isolation on this machine; the text says how to get it.
     #[error("no sandbox: {0}")]
     Unavailable(String),
+    /// What ran it ended under it; nothing of it is alive. The call may be made again where its effect class allows.
+    #[error("the sandbox ended under the process")]
+    Interrupted,
     /// The sandbox itself failed.
     #[error("failed to run in the sandbox: {0}")]
     Failed(String),

@@ -69,18 +69,30 @@ def _parse_point(cell: str) -> Optional[float]:
     try:
         value = float(cell)
     except ValueError:
-        return _parse_written(cell, ".")
+        return _parse_grouped(cell, ",", ".")
     return value if _usable(value) and "_" not in cell else None
 
 
 def _parse_comma(cell: str) -> Optional[float]:
     if "." in cell or cell.count(",") > 1:
-        return _parse_written(cell, ",")
+        return _parse_grouped(cell, ".", ",")
     try:
         value = float(cell.replace(",", "."))
     except ValueError:
-        return _parse_written(cell, ",")
+        return _parse_grouped(cell, ".", ",")
     return value if _usable(value) and "_" not in cell else None
+
+
+def _parse_grouped(cell: str, thousands: str, decimal: str) -> Optional[float]:
+    """1,234.56, the common form, without the cost of the full pattern."""
+    whole, _, part = cell.partition(decimal)
+    first, *groups = whole.split(thousands)
+    if not groups or not first.isdigit() or not (part.isdigit() or not part):
+        return _parse_written(cell, decimal)
+    if len(first) > 3 or any(len(group) != 3 or not group.isdigit() for group in groups):
+        return None
+    value = float(f"{first}{''.join(groups)}.{part or 0}")
+    return value if _usable(value) else None
 
 
 def _parse_written(cell: str, decimal: str) -> Optional[float]:

@@ -91,7 +91,8 @@ def _line(chart: dict) -> Tuple[int, List[str]]:
         body += [_dot(across(index), up(value), 3) for index, value in enumerate(values)]
     every = math.ceil(len(labels) / 8)
     for index in range(0, len(labels), every):
-        body.append(_text(across(index), _HEIGHT - _BOTTOM + 18, shorten(labels[index], 12), anchor="middle", size=12))
+        label = shorten(labels[index], 12)
+        body.append(_text(across(index), _HEIGHT - _BOTTOM + 18, label, anchor="middle", size=12))
     return _HEIGHT, body
 
 

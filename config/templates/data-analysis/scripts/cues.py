@@ -10,15 +10,16 @@ import re
 from typing import List, Optional, Tuple
 
 _OPERATIONS = (
-    ("count", r"how many|number of|count\w*|how often|frequen\w+|most common|least common"),
+    ("count", r"how many|number of|counts?|counted|counting|how often|frequen\w+|most common|least common"),
     ("share", r"percent\w*|shares?|proportions?|fractions?"),
     ("sum", r"totals?|sums?|altogether|combined"),
     ("mean", r"averages?|means?|typical|typically|avg"),
     ("median", r"medians?"),
-    ("distribution", r"distribut\w+|histograms?|spread|range of|var(?:y|ies|iation)|summar\w+|descri\w+"),
+    ("distribution", r"distribut\w+|histograms?|spread|range of|var(?:y|ies|iation)"
+     r"|summar\w+|descri\w+|standard deviation|quartiles?"),
     ("correlation", r"correlat\w+|relationships?|related?|associat\w+|depends?|influences?|affects?|versus|vs"),
     ("trend", r"over time|over the years|trends?|evolv\w+|growth|grow|grew|grown"),
-    ("compare", r"compar\w+|differ\w*"),
+    ("compare", r"compar\w+|differ\w*|more than|less than"),
 )
 _HIGH = (
     r"(?<!at )most|highest|largest|biggest|greatest|maximum|max|best|top|longest|heaviest|tallest"
@@ -51,8 +52,8 @@ _BEYOND = (
      r"should|recommend\w*|advi[cs]e"),
     ("a statistical test or model: only descriptive figures are computed",
      r"significan\w+|p-value|regression|cluster\w*|classif\w+|confidence interval|anova|t-test"),
-    ("standard deviation, variance or percentiles as such: ask for the distribution, which gives quartiles",
-     r"standard deviation|variance|percentiles?"),
+    ("variance or percentiles: the distribution gives the standard deviation and quartiles",
+     r"variance|percentiles?"),
 )
 _COMPARISONS = re.compile(
     r"\b(above|over|more than|greater than|at least|exceed(?:s|ing)?|below|under|less than"

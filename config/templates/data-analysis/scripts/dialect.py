@@ -23,7 +23,8 @@ _COLUMNS_MAX = 5_000
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _DECIMALS = {"point": ".", "comma": ","}
 # A candidate must be at least this regular, or the file has one column.
-_REGULAR_ENOUGH = 0.5
+_REGULAR_ENOUGH = 0.4
+_NEARLY_ALL = 0.9
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -137,7 +138,8 @@ def _declared_delimiter(text: str) -> Optional[str]:
 
 
 def _detect_delimiter(text: str) -> str:
-    best, best_score = ",", (_REGULAR_ENOUGH, 1)
+    unused = [delimiter for delimiter in _DELIMITERS.values() if delimiter not in text]
+    best, best_score = (unused or [","])[0], (_REGULAR_ENOUGH, 1)
     for delimiter in _DELIMITERS.values():
         score = _score(_records(text, delimiter))
         if score > best_score:
@@ -198,12 +200,11 @@ def _is_data(record: list, decimal: str, order: str) -> bool:
 
 
 def _column_names(records: list, header: bool) -> List[str]:
-    width = _modal_width(records[1:] or records)
     if not header:
-        return [f"column_{number}" for number in range(1, width + 1)]
-    names = list(records[0])
-    wide = [record for record in records[1:] if len(record) == width]
-    if len(names) == width - 1 and any(record[-1].strip() for record in wide):
+        return [f"column_{number}" for number in range(1, _modal_width(records) + 1)]
+    names, rows = list(records[0]), records[1:]
+    longer = [row for row in rows if len(row) == len(names) + 1 and row[-1].strip()]
+    if longer and len(longer) > _NEARLY_ALL * len(rows):
         # R writes row names without a name for their column.
         names.insert(0, "row_name")
     return unique_names(names)

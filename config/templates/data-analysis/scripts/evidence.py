@@ -57,7 +57,9 @@ class Evidence:
         """Columns named in full, then those that share an unexplained word."""
         matches = {column: self._positions(column) for column in self._columns}
         self._full = [c for c, found in matches.items() if found and len(found) >= len(set(name_words(c.name)))]
-        covered = {position for column in self._full for spots in matches[column].values() for position in spots}
+        spans = {column: {spot for spots in matches[column].values() for spot in spots} for column in self._full}
+        self._full = [c for c in self._full if not any(spans[c] < spans[other] for other in self._full)]
+        covered = {spot for column in self._full for spot in spans[column]}
         found = {column: self._first(matches[column]) for column in self._full}
         for column in self._partly_named(matches, covered):
             found[column] = self._first(matches[column])
@@ -194,10 +196,11 @@ class Evidence:
         if self._asked("count") and len(self.values) == 1 and self.values[0].name in compared:
             self.values = []
         self.groups = [c for c in self.mentioned if c.kind in TEXT_KINDS + ("date",) or self._groups_by(c)]
-        self.groups = [c for c in self.groups if c.name not in compared or c.kind != "date"]
+        self.groups = [c for c in self.groups if c.name not in compared and not self._is_subject(c)]
         self._group_by_named_values()
         self.times = [column for column in self._columns if column.kind == "date" or column.is_year()]
-        if (self._asked("trend") or self.cues.period) and not any(c in self.times for c in self.groups) and self.times:
+        asks_time = self._asked("trend") or self.cues.period is not None
+        if asks_time and self.times and not any(column in self.times for column in self.groups):
             self.groups.insert(0, self.times[0])
             self.notes.append(f"time is read from the column {self.times[0].name}")
 
@@ -208,6 +211,12 @@ class Evidence:
         spots = [spot for found in self._positions(column).values() for spot in found]
         cued = any(spot > 0 and self._words[spot - 1] in _GROUP_WORDS for spot in spots)
         return cued or (column.is_year() and len(self.mentioned) > 1)
+
+    def _is_subject(self, column: Column) -> bool:
+        """True for a column that only shares the noun of "how many orders"."""
+        spots = [spot for found in self._positions(column).values() for spot in found]
+        counted = all(self._words[max(0, spot - 2) : spot] in (["how", "many"], ["number", "of"]) for spot in spots)
+        return counted and column not in self._full
 
     def _group_by_named_values(self) -> None:
         """Two values of one column ask for a comparison of its groups."""
@@ -279,8 +288,8 @@ class Evidence:
     # What the found values mean, once the operation is known
 
     def _read_values(self) -> None:
-        grouped = set(self.groups)
-        single = [match for match in self._found_values if match["column"] not in grouped or not self._compares(match)]
+        """Values become the share's subject or filters, save those compared."""
+        single = [match for match in self._found_values if not self._compares(match)]
         if self.operations == ["share"] and single:
             asked = self._share_subject(single)
             self.focus = asked["value"]
@@ -297,8 +306,8 @@ class Evidence:
                 self.groups.remove(column)
 
     def _compares(self, match: dict) -> bool:
-        same = [other for other in self._found_values if other["column"] is match["column"]]
-        return len(same) > 1
+        """True when another value of the same column is named too."""
+        return sum(other["column"] is match["column"] for other in self._found_values) > 1
 
     def _share_subject(self, matches: List[dict]) -> dict:
         """Of "what share of Adelie are male" the value asked for is "male"."""

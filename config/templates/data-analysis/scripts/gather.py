@@ -132,7 +132,9 @@ def _group_reader(plan: Plan, profile: dict) -> Callable[[List[str]], str]:
 
 
 def _group_label(cell: str) -> str:
-    return MISSING_GROUP if cell in MISSING else cell
+    if cell in MISSING:
+        return MISSING_GROUP
+    return " ".join(cell.split()) if "\n" in cell or "\r" in cell else cell
 
 
 def _period_reader(column: dict, profile: dict) -> Callable[[str], str]:

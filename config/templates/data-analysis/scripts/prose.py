@@ -23,7 +23,9 @@ _NUMBER = re.compile(
 _SCALES = {"thousand": 3, "million": 6, "billion": 9}
 _LIST_MARK = re.compile(r"^\s*(?:[-*\u2022>#]+|\d+[.)])\s+")
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
-_HIGHEST = re.compile(r"\b(?:highest|largest|biggest|greatest|heaviest|longest|tallest|most|maximum)\b", re.IGNORECASE)
+_HIGHEST = re.compile(
+    r"\b(?:highest|largest|biggest|greatest|heaviest|longest|tallest|most|maximum)\b", re.IGNORECASE
+)
 _LOWEST = re.compile(r"\b(?:lowest|smallest|least|fewest|lightest|shortest|minimum)\b", re.IGNORECASE)
 
 

@@ -15,7 +15,7 @@ from gather import MISSING_GROUP, Gathered, gather_groups, gather_pairs
 from plan import CannotAnswer, Plan
 
 _POINTS_DRAWN_MAX = 800
-_SUMMARY = ["values", "mean", "min", "quartile 1", "median", "quartile 3", "max", "deviation"]
+_SUMMARY = ["values", "mean", "min", "quartile 1", "median", "quartile 3", "max", "standard deviation"]
 _STRENGTHS = ((0.1, "no"), (0.3, "a weak"), (0.5, "a moderate"), (1.1, "a strong"))
 
 
@@ -128,13 +128,13 @@ def _count_sentences(rows: list, plan: Plan, profile: dict, total: int) -> List[
         f"the {end}, {row[1]:,} ({format_number(row[2])}%), have {by} {row[0]}{_ties(groups, row)}"
         for end, row in ends
     ]
-    return [f"{start}, {said[0]}; {said[1]}."]
+    return [f"{start}, {said[0]}; {said[1]}.", f"There are {len(groups):,} different values of {by}."]
 
 
 def _ties(groups: list, row: list) -> str:
-    """How many other groups have the same count."""
-    others = sum(other[1] == row[1] for other in groups) - 1
-    return f" (as have {plural(others, 'other group')})" if others else ""
+    """A group with the same count, if there is one."""
+    tied = [other[0] for other in groups if other[1] == row[1] and other is not row]
+    return f", tied with {tied[0]}" if tied else ""
 
 
 # One figure per group or for all rows
@@ -249,10 +249,11 @@ def _summary(numbers) -> List[Figure]:
 
 
 def _spread_sentence(what: str, row: list) -> str:
-    count, mean, low, first, middle, third, high = row[1:8]
+    count, mean, low, first, middle, third, high, deviation = row[1:]
     return (
         f"{what} ranges from {format_number(low)} to {format_number(high)} over {plural(count, 'value')}; "
         f"the median is {format_number(middle)}, the mean {format_number(mean)}, "
+        f"the standard deviation {format_number(deviation)}, "
         f"and the middle half lies from {format_number(first)} to {format_number(third)}."
     )
 

@@ -1,0 +1,146 @@
+//! API keys: `nj_<12 id>_<43 secret><6 CRC32>`. Only the SHA-256 of the secret is stored.
+//!
+//! The checksum lets a mistyped or truncated key be refused before the store is asked, and lets scanners recognise one.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::api::{BlobHash, Role, Timestamp, UserId};
+
+const PREFIX: &str = "nj_";
+const ID_CHARS: usize = 12;
+const SECRET_BYTES: usize = 32;
+const SECRET_CHARS: usize = 43;
+const CHECK_CHARS: usize = 6;
+
+/// A key as its holder knows it. Never stored, never printed by `Debug`.
+pub struct ApiKey {
+    id: String,
+    secret: String,
+}
+
+/// A string that is no key of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ApiKeyError {
+    /// Not of the form.
+    #[error("this is not an API key (`nj_…`)")]
+    Form,
+    /// The checksum does not match: mistyped or cut.
+    #[error("the API key is mistyped or cut: its checksum does not match")]
+    Checksum,
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+/// What is stored of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredApiKey {
+    /// Its id, the part that may be shown.
+    pub id: String,
+    /// SHA-256 of its secret.
+    pub secret_sha256: BlobHash,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{PREFIX}{}_…", self.id)
+    }
+}
+
+impl ApiKey {
+    /// Makes a new key from the system's random numbers.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the system gives none.
+    pub fn generate() -> Result<Self, ApiKeyError> {
+        let (mut id, mut secret) = ([0; ID_CHARS / 2], [0; SECRET_BYTES]);
+        getrandom::fill(&mut id).map_err(|_| ApiKeyError::Random)?;
+        getrandom::fill(&mut secret).map_err(|_| ApiKeyError::Random)?;
+        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { id, secret: URL_SAFE_NO_PAD.encode(secret) })
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the form or the checksum is wrong.
+    pub fn parse(text: &str) -> Result<Self, ApiKeyError> {
+        let rest = text.strip_prefix(PREFIX).filter(|rest| rest.is_ascii()).ok_or(ApiKeyError::Form)?;
+        let (id, rest) = rest.split_once('_').ok_or(ApiKeyError::Form)?;
+        if id.len() != ID_CHARS || rest.len() != SECRET_CHARS + CHECK_CHARS {
+            return Err(ApiKeyError::Form);
+        }
+        let (secret, check) = rest.split_at(SECRET_CHARS);
+        let key = Self { id: id.to_owned(), secret: secret.to_owned() };
+        match key.checksum() == check {
+            true => Ok(key),
+            false => Err(ApiKeyError::Checksum),
+        }
+    }
+
+    /// Returns the key in full, to be shown once.
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}_{}{}", self.id, self.secret, self.checksum())
+    }
+
+    /// Returns its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns what is stored of it.
+    pub fn stored(&self, user: UserId, role: Role, created_at: Timestamp) -> StoredApiKey {
+        StoredApiKey { id: self.id.clone(), secret_sha256: self.digest(), user, role, created_at }
+    }
+
+    /// Returns whether this is the stored key, in constant time.
+    pub fn matches(&self, stored: &StoredApiKey) -> bool {
+        self.digest().as_bytes().ct_eq(stored.secret_sha256.as_bytes()).into()
+    }
+
+    fn digest(&self) -> BlobHash {
+        BlobHash::from_bytes(Sha256::digest(&self.secret).into())
+    }
+
+    /// Six characters for the four bytes of a CRC32C over id and secret.
+    fn checksum(&self) -> String {
+        let crc = crc32c::crc32c(format!("{}_{}", self.id, self.secret).as_bytes());
+        URL_SAFE_NO_PAD.encode(crc.to_be_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_recognised_and_a_mistyped_one_refused_before_any_look_up() {
+        let key = ApiKey::generate().unwrap();
+        let text = key.reveal();
+        assert_eq!(text.len(), "nj_".len() + 12 + 1 + 43 + 6);
+        let now = Timestamp::UNIX_EPOCH;
+        let stored = key.stored(UserId::from_uuid(uuid::Uuid::nil()), Role::Admin, now);
+        assert!(ApiKey::parse(&text).unwrap().matches(&stored));
+        assert!(!ApiKey::generate().unwrap().matches(&stored));
+        assert!(!format!("{key:?}").contains(&key.secret));
+
+        for cut in 0..text.len() {
+            assert!(ApiKey::parse(&text[..cut]).is_err(), "{cut}");
+        }
+        let mut flipped = text.clone().into_bytes();
+        flipped[20] = if flipped[20] == b'A' { b'B' } else { b'A' };
+        assert_eq!(ApiKey::parse(std::str::from_utf8(&flipped).unwrap()).unwrap_err(), ApiKeyError::Checksum);
+        assert_eq!(ApiKey::parse("nj_é").unwrap_err(), ApiKeyError::Form);
+    }
+}

@@ -1,0 +1,220 @@
+//! One call, from its intent to its outcome: the only place where the world is changed for a task.
+
+use std::{
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{sandbox::SandboxHandle, services::Services, task::TaskMsg};
+use crate::{
+    api::{ApiError, EffectClass, ErrorCode, ModelRef, StepId, TaskId, Usage},
+    journal::record::{Manifest, ManifestDelta, Outcome},
+    providers::{ChatRequest, DeltaSink, ProviderError, ToolCall},
+    sandbox::Mount,
+    tools::{ToolError, ToolRun},
+};
+
+/// How long a cancelled call may take to end by itself before it is dropped, which kills what it runs. Leaves room
+/// within the two seconds that a cancellation may take in all.
+const GRACE: Duration = Duration::from_millis(1_200);
+
+/// A model call to make.
+pub(super) struct ModelJob {
+    pub task: TaskId,
+    pub step: StepId,
+    pub call: u32,
+    pub model: ModelRef,
+    pub request: ChatRequest,
+    pub cancel: CancellationToken,
+}
+
+/// A tool call to make.
+pub(super) struct ToolJob {
+    pub task: TaskId,
+    pub step: StepId,
+    pub call: u32,
+    pub tool: String,
+    pub args: Value,
+    pub class: EffectClass,
+    /// The workspace as the step sees it.
+    pub manifest: Manifest,
+    /// Inputs and the template's files, read-only.
+    pub mounts: Vec<Mount>,
+    /// What scripts read about the task.
+    pub request: Value,
+    pub cancel: CancellationToken,
+}
+
+/// What a call came to.
+pub(super) struct CallReport {
+    pub step: StepId,
+    pub call: u32,
+    pub end: CallEnd,
+}
+
+/// How a call ended.
+pub(super) enum CallEnd {
+    /// With an outcome, and small files that travel with its record.
+    Outcome(Outcome, Vec<Bytes>),
+    /// Its sandbox actor ended under it.
+    Interrupted(String),
+}
+
+impl From<CallReport> for TaskMsg {
+    fn from(report: CallReport) -> Self {
+        let CallReport { step, call, end } = report;
+        match end {
+            CallEnd::Outcome(outcome, blobs) => Self::CallEnded { step, call, outcome: Box::new(outcome), blobs },
+            CallEnd::Interrupted(reason) => Self::CallInterrupted { step, call, reason },
+        }
+    }
+}
+
+fn failed(code: ErrorCode, detail: impl Into<String>) -> Outcome {
+    Outcome::Failed { error: ApiError::new(code, detail), usage: Usage::default() }
+}
+
+/// Turns a panic into an outcome, and a cancellation that is not heeded into a drop.
+async fn guarded<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = T>,
+    overdue: impl FnOnce() -> T,
+    panicked: impl FnOnce() -> T,
+) -> T {
+    let too_late = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = AssertUnwindSafe(work).catch_unwind() => result.unwrap_or_else(|_| panicked()),
+        () = too_late => overdue(),
+    }
+}
+
+/// A call that was stopped; the task actor, which asked for it, fills in how long it took.
+fn stopped(processes: u32) -> Outcome {
+    Outcome::Stopped { processes, after_ms: 0 }
+}
+
+/// Asks the model.
+pub(super) async fn run_model(services: &Services, job: ModelJob) -> CallReport {
+    let ModelJob { task, step, call, model, request, cancel } = job;
+    let deltas: DeltaSink = {
+        let (hub, step) = (services.hub.clone(), step.clone());
+        Arc::new(move |text: &str| hub.publish_delta(task, &step, text))
+    };
+    let work = async {
+        match services.providers.chat(&model, request, deltas, cancel.clone()).await {
+            Ok(mut answer) => {
+                rename_calls(call, &mut answer.tool_calls);
+                Outcome::Answered(answer)
+            }
+            Err(ProviderError::Cancelled) => stopped(0),
+            Err(error) => failed(code_of(&error), format!("{model}: {error}")),
+        }
+    };
+    let panicked = || failed(ErrorCode::Internal, "the provider panicked");
+    let outcome = guarded(&cancel, work, || stopped(0), panicked).await;
+    CallReport { step, call, end: CallEnd::Outcome(outcome, Vec::new()) }
+}
+
+fn code_of(error: &ProviderError) -> ErrorCode {
+    match error {
+        ProviderError::Unauthorized(_) => ErrorCode::ProviderUnauthorized,
+        ProviderError::PromptTooLarge { .. } => ErrorCode::PromptTooLarge,
+        ProviderError::Unavailable(_)
+        | ProviderError::RateLimited { .. }
+        | ProviderError::Truncated
+        | ProviderError::Rejected(_)
+        | ProviderError::Cancelled => ErrorCode::ProviderFailed,
+    }
+}
+
+/// Gives tool calls ids that are unique within the conversation, whatever the model made up.
+fn rename_calls(call: u32, tool_calls: &mut [ToolCall]) {
+    for (index, tool_call) in tool_calls.iter_mut().enumerate() {
+        tool_call.id = format!("call_{call}_{index}");
+    }
+}
+
+/// Calls a tool in the step's workspace.
+pub(super) async fn run_tool(services: &Services, sandbox: &SandboxHandle, job: ToolJob) -> CallReport {
+    let work = try_tool(services, sandbox, &job);
+    let overdue = || CallEnd::Outcome(stopped(0), Vec::new());
+    let panicked = || CallEnd::Outcome(failed(ErrorCode::Internal, "the tool panicked"), Vec::new());
+    let end = guarded(&job.cancel, work, overdue, panicked).await;
+    CallReport { step: job.step, call: job.call, end }
+}
+
+async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -> CallEnd {
+    let end = |outcome| CallEnd::Outcome(outcome, Vec::new());
+    let Some(tool) = services.tools.get(&job.tool) else {
+        return end(failed(ErrorCode::ToolFailed, format!("the tool `{}` is no longer there", job.tool)));
+    };
+    let workspace = match services.workspaces.prepare(job.task, &job.step, &job.manifest).await {
+        Ok(workspace) => workspace,
+        Err(error) => return end(failed(ErrorCode::ToolFailed, format!("the workspace: {error}"))),
+    };
+    let mut mounts = job.mounts.clone();
+    match write_request(services, job).await {
+        Ok(host) => mounts.push(Mount { host, inside: PathBuf::from(REQUEST_INSIDE) }),
+        Err(error) => return end(failed(ErrorCode::Internal, format!("the request for scripts: {error}"))),
+    }
+    let env = [
+        ("NINJA_REQUEST".to_owned(), REQUEST_INSIDE.to_owned()),
+        ("HOME".to_owned(), "/tmp".to_owned()),
+        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
+    ];
+    let run = ToolRun {
+        args: &job.args,
+        key: format!("{}/{}/{}", job.task, job.step, job.call),
+        task: job.task,
+        step: &job.step,
+        workspace: &workspace,
+        mounts: &mounts,
+        env: &env,
+        limits: services.sandbox_limits,
+        sandbox,
+        cancel: job.cancel.clone(),
+    };
+    let output = match tool.run(run).await {
+        Ok(output) => output,
+        Err(ToolError::Cancelled { killed }) => return end(stopped(killed)),
+        Err(ToolError::Interrupted) => return CallEnd::Interrupted("the sandbox actor ended".to_owned()),
+        Err(ToolError::NoSandbox(why)) => return end(failed(ErrorCode::NoSandbox, why)),
+        Err(ToolError::InvalidArgs(why)) => {
+            return end(Outcome::Returned { ok: false, output: Value::String(why), delta: ManifestDelta::default() });
+        }
+        Err(ToolError::Internal(why)) => return end(failed(ErrorCode::ToolFailed, why)),
+    };
+    if job.class == EffectClass::Pure {
+        return end(Outcome::Returned { ok: output.ok, output: output.output, delta: ManifestDelta::default() });
+    }
+    match services.workspaces.scan(&workspace, &job.manifest).await {
+        Ok(scan) => {
+            let outcome = Outcome::Returned { ok: output.ok, output: output.output, delta: scan.delta };
+            CallEnd::Outcome(outcome, scan.blobs)
+        }
+        Err(error) => end(failed(ErrorCode::LimitReached, format!("the workspace: {error}"))),
+    }
+}
+
+/// Where scripts find what the task is about.
+const REQUEST_INSIDE: &str = "/ninja/request.json";
+
+async fn write_request(services: &Services, job: &ToolJob) -> std::io::Result<PathBuf> {
+    let folder = services.layout_dir.join(job.task.to_string());
+    tokio::fs::create_dir_all(&folder).await?;
+    let path = folder.join(format!("{}.{}.json", job.step, job.call));
+    tokio::fs::write(&path, job.request.to_string()).await?;
+    Ok(path)
+}

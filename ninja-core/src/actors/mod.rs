@@ -1,0 +1,24 @@
+//! The supervised tree that acts on what the machine decides.
+//!
+//! ```text
+//! root ─┬─ orchestrator ─── one task actor per active task ─── one agent actor per agent step at work
+//!       └─ sandbox
+//! ```
+//!
+//! Thin shells: a handler calls one method, decisions live in `machine`, restart policy in [`supervision`] alone. The task
+//! actor is the only appender to its task's log. Model and tool work runs in child tasks that report back; the one
+//! thing a handler waits for is a journal append. Nothing is named globally: two engines share a process.
+
+mod agent;
+mod calls;
+mod orchestrator;
+mod root;
+mod sandbox;
+mod services;
+mod supervision;
+mod task;
+
+pub use orchestrator::{OrchestratorMsg, OrchestratorStatus};
+pub use root::{ActorTree, ResumePolicy};
+pub use services::Services;
+pub use task::{TaskMsg, head_update};

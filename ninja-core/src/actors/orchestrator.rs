@@ -1,0 +1,336 @@
+//! The orchestrator: spawns, parks and holds permits. Kept trivial, because in ractor the end of an actor ends
+//! its descendants: whatever it knows is found again by a sweep of the unfinished tasks' heads.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort, SupervisionEvent};
+
+use super::{
+    root::ResumePolicy,
+    sandbox::SandboxHandle,
+    services::Services,
+    task::{TaskActor, TaskMsg},
+};
+use crate::{
+    api::{TaskId, TaskStatus},
+    machine::{ACTOR_FAILURES_MAX, TaskHead},
+};
+
+mod set_aside;
+
+/// Heads read at a time by the sweep.
+const SWEEP_PAGE: usize = 1_000;
+/// The wait before a task actor that failed is started again, times its failures so far.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
+
+/// What the orchestrator is told.
+pub enum OrchestratorMsg {
+    /// Find unfinished tasks and take up those that are not waiting.
+    Sweep,
+    /// A task was committed.
+    StartTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// Start a task actor again after it failed.
+    RestartTask {
+        /// Which.
+        task: TaskId,
+        /// What the failed one said.
+        failure: String,
+    },
+    /// Hand a message to a task's actor, started if need be.
+    DeliverToTask {
+        /// Which.
+        task: TaskId,
+        /// The message.
+        message: Box<TaskMsg>,
+    },
+    /// A task has nothing in flight.
+    TaskIdled {
+        /// Which.
+        task: TaskId,
+    },
+    /// A task that was told to park has something to do after all.
+    TaskBusied {
+        /// Which.
+        task: TaskId,
+    },
+    /// How many tasks are where.
+    GetStatus {
+        /// The answer.
+        reply: RpcReplyPort<OrchestratorStatus>,
+    },
+}
+
+/// How many tasks are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrchestratorStatus {
+    /// With an actor.
+    pub active: usize,
+    /// Waiting for a place.
+    pub queued: usize,
+}
+
+/// The actor.
+pub(super) struct Orchestrator {
+    pub(super) services: Arc<Services>,
+    pub(super) sandbox: SandboxHandle,
+    pub(super) resume: ResumePolicy,
+}
+
+/// Its state.
+#[derive(Default)]
+pub(super) struct OrchestratorState {
+    active: HashMap<TaskId, Active>,
+    by_actor: HashMap<ActorId, TaskId>,
+    queue: VecDeque<TaskId>,
+    queued: HashSet<TaskId>,
+    failures: HashMap<TaskId, u32>,
+}
+
+struct Active {
+    actor: ActorRef<TaskMsg>,
+    /// Messages that came while the task was told to park, in order.
+    parking: Option<Vec<TaskMsg>>,
+    /// It failed and is started again shortly; messages are kept meanwhile.
+    restarting: bool,
+}
+
+impl Actor for Orchestrator {
+    type Msg = OrchestratorMsg;
+    type State = OrchestratorState;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<OrchestratorMsg>,
+        (): (),
+    ) -> Result<OrchestratorState, ActorProcessingErr> {
+        myself.send_message(OrchestratorMsg::Sweep)?;
+        Ok(OrchestratorState::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<OrchestratorMsg>,
+        message: OrchestratorMsg,
+        state: &mut OrchestratorState,
+    ) -> Result<(), ActorProcessingErr> {
+        self.services.failpoints.visit("orchestrator.handle");
+        match message {
+            OrchestratorMsg::Sweep => self.sweep(&myself, state)?,
+            OrchestratorMsg::StartTask { task } => self.start_or_queue(&myself, state, task)?,
+            OrchestratorMsg::RestartTask { task, failure } => self.restart(&myself, state, task, failure)?,
+            OrchestratorMsg::DeliverToTask { task, message } => self.deliver(&myself, state, task, *message)?,
+            OrchestratorMsg::TaskIdled { task } => state.offer_parking(task),
+            OrchestratorMsg::TaskBusied { task } => state.unpark(task),
+            OrchestratorMsg::GetStatus { reply } => {
+                let status = OrchestratorStatus { active: state.active.len(), queued: state.queue.len() };
+                reply.send(status).ok();
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<OrchestratorMsg>,
+        event: SupervisionEvent,
+        state: &mut OrchestratorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(actor, ..) => self.forget(&myself, state, actor.get_id()),
+            SupervisionEvent::ActorFailed(actor, error) => {
+                self.note_failure(&myself, state, actor.get_id(), error.to_string()).await
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+}
+
+impl OrchestratorState {
+    fn offer_parking(&mut self, task: TaskId) {
+        if let Some(active) = self.active.get_mut(&task).filter(|active| active.parking.is_none() && !active.restarting) {
+            active.parking = Some(Vec::new());
+            // If it is gone already, its end is in the mailbox.
+            active.actor.send_message(TaskMsg::Park).ok();
+        }
+    }
+
+    fn unpark(&mut self, task: TaskId) {
+        let Some(active) = self.active.get_mut(&task) else { return };
+        for message in active.parking.take().into_iter().flatten() {
+            active.actor.send_message(message).ok();
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Takes up every unfinished task that does not wait. A waiting one has nothing owed and stays on disk.
+    fn sweep(&self, myself: &ActorRef<OrchestratorMsg>, state: &mut OrchestratorState) -> Result<(), ActorProcessingErr> {
+        let mut after = None;
+        loop {
+            let page = self.services.store.list_unfinished(after, SWEEP_PAGE)?;
+            for (task, head) in &page.heads {
+                let head: TaskHead = serde_json::from_slice(head)?;
+                if head.summary.status != TaskStatus::Waiting && self.resume.takes_up(*task) {
+                    self.start_or_queue(myself, state, *task)?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn start_or_queue(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        task: TaskId,
+    ) -> Result<(), ActorProcessingErr> {
+        if state.active.contains_key(&task) || state.queued.contains(&task) {
+            return Ok(());
+        }
+        if state.active.len() < self.services.tasks_at_work_max {
+            return self.start(myself, state, task, None);
+        }
+        state.queued.insert(task);
+        state.queue.push_back(task);
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        task: TaskId,
+        failure: Option<String>,
+    ) -> Result<(), ActorProcessingErr> {
+        let actor = TaskActor {
+            id: task,
+            services: Arc::clone(&self.services),
+            sandbox: self.sandbox.clone(),
+            orchestrator: myself.clone(),
+        };
+        let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, (), myself.get_cell())?;
+        actor.send_message(TaskMsg::Begin { failure })?;
+        state.by_actor.insert(actor.get_id(), task);
+        let kept = state.active.remove(&task).and_then(|active| active.parking).into_iter().flatten();
+        for message in kept {
+            actor.send_message(message)?;
+        }
+        state.active.insert(task, Active { actor, parking: None, restarting: false });
+        Ok(())
+    }
+
+    fn deliver(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        task: TaskId,
+        message: TaskMsg,
+    ) -> Result<(), ActorProcessingErr> {
+        if !state.active.contains_key(&task) {
+            // A person's word does not queue behind work: a queued task must be cancelled at once.
+            state.dequeue(task);
+            self.start(myself, state, task, None)?;
+        }
+        let Some(active) = state.active.get_mut(&task) else { return Ok(()) };
+        match &mut active.parking {
+            Some(kept) => kept.push(message),
+            // If it just failed, the sender sees its reply dropped and asks again.
+            None => drop(active.actor.send_message(message)),
+        }
+        Ok(())
+    }
+
+    /// A task actor stopped by itself: it ended or parked.
+    fn forget(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        actor: ActorId,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(task) = state.by_actor.remove(&actor) else { return Ok(()) };
+        let kept = state.active.remove(&task).and_then(|active| active.parking).unwrap_or_default();
+        state.failures.remove(&task);
+        for message in kept {
+            self.deliver(myself, state, task, message)?;
+        }
+        self.start_queued(myself, state)
+    }
+
+    fn start_queued(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+    ) -> Result<(), ActorProcessingErr> {
+        while state.active.len() < self.services.tasks_at_work_max
+            && let Some(task) = state.queue.pop_front()
+        {
+            // A task that was delivered to meanwhile has left the set but not the queue.
+            if state.queued.remove(&task) {
+                self.start(myself, state, task, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn note_failure(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        actor: ActorId,
+        failure: String,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(task) = state.by_actor.remove(&actor) else { return Ok(()) };
+        tracing::warn!(%task, failure, "a task actor failed");
+        if self.services.store.failure().is_some() {
+            // Nothing can be written any more: starting it again would only fail again.
+            state.active.remove(&task);
+            return Ok(());
+        }
+        let failures = state.failures.entry(task).or_default();
+        *failures += 1;
+        if *failures > ACTOR_FAILURES_MAX {
+            // It could not even write its own end.
+            state.active.remove(&task);
+            state.failures.remove(&task);
+            self.set_aside(task, &failure).await;
+            return self.start_queued(myself, state);
+        }
+        let wait = RESTART_WAIT * *failures;
+        if let Some(active) = state.active.get_mut(&task) {
+            active.restarting = true;
+            active.parking.get_or_insert_default();
+        }
+        myself.send_after(wait, move || OrchestratorMsg::RestartTask { task, failure });
+        Ok(())
+    }
+
+    fn restart(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        task: TaskId,
+        failure: String,
+    ) -> Result<(), ActorProcessingErr> {
+        match state.active.get(&task) {
+            Some(active) if active.restarting => self.start(myself, state, task, Some(failure)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl OrchestratorState {
+    fn dequeue(&mut self, task: TaskId) {
+        self.queued.remove(&task);
+    }
+}

@@ -1,0 +1,48 @@
+//! Ending a task whose actor cannot even begin: the one append that is not the task actor's, made when there is none.
+
+use super::Orchestrator;
+use crate::{
+    api::{ApiError, ErrorCode, TaskId, TaskStatus},
+    journal::{
+        record::{Entry, Record},
+        store::{Append, Commit, HeadUpdate, StoreError},
+    },
+    machine::TaskHead,
+};
+
+impl Orchestrator {
+    /// Writes `failed(poisoned)` from the head alone, since the log itself may be what brings the actor down.
+    pub(super) async fn set_aside(&self, task: TaskId, failure: &str) {
+        if let Err(error) = self.try_set_aside(task, failure).await {
+            tracing::error!(%task, %error, code = %error.code(), "failed to set a poisoned task aside");
+        }
+    }
+
+    async fn try_set_aside(&self, task: TaskId, failure: &str) -> Result<(), StoreError> {
+        let store = &self.services.store;
+        let damaged = |error: serde_json::Error| StoreError::Corrupt(format!("the head of {task}: {error}"));
+        let Some(bytes) = store.read_head(task)? else { return Ok(()) };
+        let mut head: TaskHead = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let at = self.services.clock.now();
+        let error = ApiError::new(ErrorCode::Poisoned, format!("the task's actor could not start: {failure}"));
+        let usage = head.summary.usage;
+        let record =
+            Record::TaskEnded { status: TaskStatus::Failed, error: Some(error.clone()), cancel_receipt: None, usage };
+        let entry = Entry { at, record };
+        let first_seq = head.last_seq + 1;
+        head.last_seq = first_seq;
+        head.summary.status = TaskStatus::Failed;
+        head.summary.waiting = None;
+        head.summary.error = Some(error);
+        head.summary.ended_at = Some(at);
+        let update = HeadUpdate {
+            owner: head.owner,
+            unfinished: false,
+            bytes: serde_json::to_vec(&head).map_err(damaged)?.into(),
+        };
+        let append = Append { task, first_seq, records: vec![entry.encode().into()], head: update };
+        store.commit(Commit { append: Some(append), ..Commit::default() }).await?;
+        self.services.hub.publish_task(task, first_seq, &[entry]);
+        Ok(())
+    }
+}

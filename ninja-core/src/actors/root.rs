@@ -1,0 +1,223 @@
+//! The root: starts the engine's own actors, starts them again when they fail, and says so when it gives up.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ractor::{
+    Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent, concurrency::oneshot,
+};
+
+use super::{
+    orchestrator::{Orchestrator, OrchestratorMsg, OrchestratorStatus},
+    sandbox::{SandboxActor, SandboxHandle},
+    services::Services,
+    supervision::{Failures, RestartPolicy, Verdict},
+    task::TaskMsg,
+};
+use crate::api::TaskId;
+
+/// How long a stop waits for the tree to end.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+/// How long a question to an actor may take.
+const CALL_WAIT: Duration = Duration::from_secs(2);
+
+/// Which unfinished tasks an engine takes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumePolicy {
+    /// All of them: the daemon.
+    All,
+    /// This one: `ninja run --resume`.
+    Only(TaskId),
+    /// None: a run of its own, or a reader.
+    None,
+}
+
+impl ResumePolicy {
+    pub(super) fn takes_up(self, task: TaskId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(one) => one == task,
+            Self::None => false,
+        }
+    }
+}
+
+/// The running tree, as the engine sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct ActorTree {
+    root: ActorRef<RootMsg>,
+    shared: Arc<Shared>,
+}
+
+/// What survives the actors themselves.
+struct Shared {
+    orchestrator: RwLock<Option<ActorRef<OrchestratorMsg>>>,
+    sandbox: SandboxHandle,
+    gave_up: AtomicBool,
+}
+
+impl ActorTree {
+    /// Starts the tree.
+    ///
+    /// # Errors
+    ///
+    /// Fails where an actor does not start.
+    pub async fn start(services: Arc<Services>, resume: ResumePolicy) -> Result<Self, SpawnErr> {
+        let shared = Arc::new(Shared {
+            orchestrator: RwLock::default(),
+            sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
+            gave_up: AtomicBool::new(false),
+        });
+        let root = Root { services, resume, shared: Arc::clone(&shared) };
+        let (root, _) = Actor::spawn(None, root, ()).await?;
+        Ok(Self { root, shared })
+    }
+
+    /// Tells the orchestrator of a committed task. If the message is lost, the sweep finds the task.
+    pub fn start_task(&self, task: TaskId) {
+        if let Some(orchestrator) = self.orchestrator() {
+            orchestrator.send_message(OrchestratorMsg::StartTask { task }).ok();
+        }
+    }
+
+    /// Hands a message to a task's actor and waits for the reply; `None` where an actor failed on the way or the
+    /// time is up.
+    pub async fn ask_task<T: Send + 'static>(
+        &self,
+        task: TaskId,
+        wait: Duration,
+        message: impl FnOnce(RpcReplyPort<T>) -> TaskMsg,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot();
+        let message = Box::new(message(sender.into()));
+        self.orchestrator()?.send_message(OrchestratorMsg::DeliverToTask { task, message }).ok()?;
+        tokio::time::timeout(wait, receiver).await.ok()?.ok()
+    }
+
+    /// Asks how many tasks are where; `None` where the orchestrator does not answer.
+    pub async fn status(&self) -> Option<OrchestratorStatus> {
+        let (sender, receiver) = oneshot();
+        self.orchestrator()?.send_message(OrchestratorMsg::GetStatus { reply: sender.into() }).ok()?;
+        tokio::time::timeout(CALL_WAIT, receiver).await.ok()?.ok()
+    }
+
+    /// Returns whether an actor failed too often and was not started again.
+    pub fn gave_up(&self) -> bool {
+        self.shared.gave_up.load(Ordering::Relaxed)
+    }
+
+    /// Stops every actor; what is in flight ends and is found lost at the next start.
+    pub async fn stop(&self) {
+        if self.root.stop_and_wait(None, Some(STOP_WAIT)).await.is_err() {
+            self.root.kill();
+        }
+    }
+
+    fn orchestrator(&self) -> Option<ActorRef<OrchestratorMsg>> {
+        self.shared.orchestrator.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What the root is told: to start a child again.
+enum RootMsg {
+    Start(Child),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Child {
+    Orchestrator,
+    Sandbox,
+}
+
+struct Root {
+    services: Arc<Services>,
+    resume: ResumePolicy,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct RootState {
+    orchestrator: (Option<ActorId>, Failures),
+    sandbox: (Option<ActorId>, Failures),
+}
+
+impl Actor for Root {
+    type Msg = RootMsg;
+    type State = RootState;
+    type Arguments = ();
+
+    async fn pre_start(&self, myself: ActorRef<RootMsg>, (): ()) -> Result<RootState, ActorProcessingErr> {
+        let mut state = RootState::default();
+        // The sandbox first: the orchestrator's sweep may want it at once.
+        self.start(&myself, &mut state, Child::Sandbox).await?;
+        self.start(&myself, &mut state, Child::Orchestrator).await?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RootMsg>,
+        RootMsg::Start(child): RootMsg,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(self.start(&myself, state, child).await?)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<RootMsg>,
+        event: SupervisionEvent,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(actor, error) = event {
+            self.note_failure(&myself, state, actor.get_id(), &error);
+        }
+        Ok(())
+    }
+}
+
+impl Root {
+    async fn start(&self, myself: &ActorRef<RootMsg>, state: &mut RootState, child: Child) -> Result<(), SpawnErr> {
+        let services = Arc::clone(&self.services);
+        match child {
+            Child::Sandbox => {
+                let (actor, _) = Actor::spawn_linked(None, SandboxActor { services }, (), myself.get_cell()).await?;
+                state.sandbox.0 = Some(actor.get_id());
+                self.shared.sandbox.point_to(actor);
+            }
+            Child::Orchestrator => {
+                let sandbox = self.shared.sandbox.clone();
+                let orchestrator = Orchestrator { services, sandbox, resume: self.resume };
+                let (actor, _) = Actor::spawn_linked(None, orchestrator, (), myself.get_cell()).await?;
+                state.orchestrator.0 = Some(actor.get_id());
+                *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_failure(&self, myself: &ActorRef<RootMsg>, state: &mut RootState, actor: ActorId, error: &ActorProcessingErr) {
+        let (child, failures) = if state.sandbox.0 == Some(actor) {
+            (Child::Sandbox, &mut state.sandbox.1)
+        } else if state.orchestrator.0 == Some(actor) {
+            (Child::Orchestrator, &mut state.orchestrator.1)
+        } else {
+            return;
+        };
+        match failures.note(Instant::now(), &RestartPolicy::ENGINE) {
+            Verdict::Restart(wait) => {
+                tracing::warn!(?child, %error, "an actor failed and is started again");
+                myself.send_after(wait, move || RootMsg::Start(child));
+            }
+            Verdict::Escalate => {
+                tracing::error!(?child, %error, failures = failures.count(), "an actor failed too often");
+                self.shared.gave_up.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the actors stand on: immutable, shared, one set per engine.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    journal::{feed::FeedHub, store::Store},
+    providers::Providers,
+    sandbox::{Sandbox, SandboxLimits},
+    task_log::TaskLog,
+    testing::Failpoints,
+    tools::ToolSet,
+    workspace::Workspaces,
+};
+
+/// The dependencies of the actors of one engine.
+pub struct Services {
+    /// The journal.
+    pub store: Arc<dyn Store>,
+    /// Reads tasks from it.
+    pub tasks: TaskLog,
+    /// Where commits are published.
+    pub hub: FeedHub,
+    /// Time and ids.
+    pub clock: Arc<dyn Clock>,
+    /// Models.
+    pub providers: Arc<Providers>,
+    /// Tools.
+    pub tools: ToolSet,
+    /// Task files on disk.
+    pub workspaces: Workspaces,
+    /// Isolation; the sandbox actor is its only user.
+    pub sandbox: Arc<dyn Sandbox>,
+    /// What one process may use.
+    pub sandbox_limits: SandboxLimits,
+    /// Processes in sandboxes at a time.
+    pub sandboxes_max: usize,
+    /// Tasks at work at a time.
+    pub tasks_at_work_max: usize,
+    /// Where files for sandboxes (requests, template folders) are laid out; remade from the journal as needed.
+    pub layout_dir: PathBuf,
+    /// Where tests make actors fail.
+    pub failpoints: Failpoints,
+}

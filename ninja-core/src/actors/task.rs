@@ -1,0 +1,395 @@
+//! The task actor: the only appender to its task's log. It asks the machine, commits, then acts.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    agent::{AgentActor, AgentMsg},
+    calls::run_tool,
+    orchestrator::OrchestratorMsg,
+    sandbox::SandboxHandle,
+    services::Services,
+};
+use crate::{
+    api::{ApprovalId, Decision, StepId, Task, TaskId, UserId},
+    journal::{
+        feed::{encode_feed, number},
+        record::{ActorKind, Entry, Outcome, Record},
+        store::{Append, Commit, HeadUpdate},
+    },
+    machine::{Effect, Input, Refusal, Surroundings, TaskState, decide, feed_of, pending},
+};
+
+mod jobs;
+
+/// What a task actor is told.
+pub enum TaskMsg {
+    /// Read the log and go on from there. Always the first message.
+    Begin {
+        /// What happened to the actor before this one, if one failed.
+        failure: Option<String>,
+    },
+    /// A call ended.
+    CallEnded {
+        /// Its step.
+        step: StepId,
+        /// Its number.
+        call: u32,
+        /// What came of it.
+        outcome: Box<Outcome>,
+        /// Small files that travel with its record.
+        blobs: Vec<Bytes>,
+    },
+    /// A call lost its sandbox actor.
+    CallInterrupted {
+        /// Its step.
+        step: StepId,
+        /// Its number.
+        call: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A person answers a question.
+    DecideApproval {
+        /// The question.
+        approval: ApprovalId,
+        /// The answer.
+        decision: Decision,
+        /// Who.
+        by: UserId,
+        /// The task after it.
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    },
+    /// A person cancels.
+    Cancel {
+        /// Who.
+        by: UserId,
+        /// The task once it has ended.
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    },
+    /// Leave memory if nothing happened since this was offered.
+    Park,
+}
+
+/// The actor.
+pub(super) struct TaskActor {
+    pub(super) id: TaskId,
+    pub(super) services: Arc<Services>,
+    pub(super) sandbox: SandboxHandle,
+    pub(super) orchestrator: ActorRef<OrchestratorMsg>,
+}
+
+/// Its state. When it is dropped, everything that the task has in flight ends.
+#[derive(Default)]
+pub(super) struct TaskActorState {
+    task: Option<TaskState>,
+    in_flight: HashMap<(StepId, u32), InFlight>,
+    agents: HashMap<StepId, ActorRef<AgentMsg>>,
+    agent_steps: HashMap<ActorId, StepId>,
+    cancel_waiters: Vec<RpcReplyPort<Result<Box<Task>, Refusal>>>,
+    idle_offered: bool,
+}
+
+struct InFlight {
+    cancel: CancellationToken,
+    stopped_at: Option<Instant>,
+    _end: DropGuard,
+}
+
+impl Actor for TaskActor {
+    type Msg = TaskMsg;
+    type State = TaskActorState;
+    type Arguments = ();
+
+    // The log is read in `Begin`, not here: ractor reports a failure of `handle` to the supervisor, one of a
+    // `pre_start` that nobody awaits it does not.
+    async fn pre_start(&self, _: ActorRef<TaskMsg>, (): ()) -> Result<TaskActorState, ActorProcessingErr> {
+        Ok(TaskActorState::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<TaskMsg>,
+        message: TaskMsg,
+        state: &mut TaskActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        self.services.failpoints.visit("task.handle");
+        match message {
+            TaskMsg::Begin { failure } => self.begin(&myself, state, failure).await,
+            TaskMsg::CallEnded { step, call, outcome, blobs } => {
+                self.end_call(&myself, state, step, call, *outcome, blobs).await
+            }
+            TaskMsg::CallInterrupted { step, call, reason } => {
+                self.lose_sandbox(&myself, state, step, call, reason).await
+            }
+            TaskMsg::DecideApproval { approval, decision, by, reply } => {
+                let input = Input::DecideApproval { approval, decision, by };
+                let result = self.take(&myself, state, input, Vec::new()).await?;
+                reply.send(result.and_then(|()| state.view())).ok();
+                Ok(())
+            }
+            TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,
+            TaskMsg::Park => self.park(&myself, state),
+        }
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<TaskMsg>,
+        event: SupervisionEvent,
+        state: &mut TaskActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(agent, error) => {
+                self.lose_agent(&myself, state, agent.get_id(), error.to_string()).await
+            }
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+}
+
+impl TaskActorState {
+    fn view(&self) -> Result<Box<Task>, Refusal> {
+        self.task.as_ref().map(|task| Box::new(task.view())).ok_or(Refusal::Ended)
+    }
+}
+
+impl TaskActor {
+    async fn begin(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        failure: Option<String>,
+    ) -> Result<(), ActorProcessingErr> {
+        let task = self.services.tasks.load(self.id)?.ok_or_else(|| format!("{} has no log", self.id))?;
+        let input = match failure {
+            Some(reason) => Input::LoseActor { actor: ActorKind::Task, step: None, call: None, reason },
+            None if task.started() => Input::Recover,
+            None => Input::Begin,
+        };
+        state.task = Some(task);
+        self.services.failpoints.visit("task.begin");
+        self.report(myself, state, input, Vec::new()).await
+    }
+
+    async fn end_call(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        step: StepId,
+        call: u32,
+        mut outcome: Outcome,
+        blobs: Vec<Bytes>,
+    ) -> Result<(), ActorProcessingErr> {
+        let ended = state.in_flight.remove(&(step.clone(), call));
+        if let Outcome::Stopped { after_ms, .. } = &mut outcome {
+            let took = ended.and_then(|ended| ended.stopped_at).map_or(0, |at| at.elapsed().as_millis());
+            *after_ms = u64::try_from(took).unwrap_or(u64::MAX);
+        }
+        self.report(myself, state, Input::EndCall { step, call, outcome }, blobs).await
+    }
+
+    async fn lose_sandbox(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        step: StepId,
+        call: u32,
+        reason: String,
+    ) -> Result<(), ActorProcessingErr> {
+        state.in_flight.remove(&(step.clone(), call));
+        let input = Input::LoseActor { actor: ActorKind::Sandbox, step: Some(step), call: Some(call), reason };
+        self.report(myself, state, input, Vec::new()).await
+    }
+
+    async fn lose_agent(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        agent: ActorId,
+        reason: String,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(step) = state.agent_steps.remove(&agent) else { return Ok(()) };
+        state.agents.remove(&step);
+        state.in_flight.retain(|(of, _), _| *of != step);
+        let input = Input::LoseActor { actor: ActorKind::Agent, step: Some(step), call: None, reason };
+        self.report(myself, state, input, Vec::new()).await
+    }
+
+    async fn cancel(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        by: UserId,
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    ) -> Result<(), ActorProcessingErr> {
+        match self.decide(state, Input::Cancel { by }) {
+            Err(refusal) => {
+                reply.send(Err(refusal)).ok();
+                Ok(())
+            }
+            Ok(records) => {
+                state.cancel_waiters.push(reply);
+                self.commit(state, records, Vec::new()).await?;
+                self.act(myself, state).await
+            }
+        }
+    }
+
+    /// Takes a report that no person waits for.
+    async fn report(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        input: Input,
+        blobs: Vec<Bytes>,
+    ) -> Result<(), ActorProcessingErr> {
+        self.take(myself, state, input, blobs).await?.map_err(|refusal| refusal.to_string().into())
+    }
+
+    /// Decides, commits, then acts. The outer error means: restart me.
+    async fn take(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        input: Input,
+        blobs: Vec<Bytes>,
+    ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
+        match self.decide(state, input) {
+            Err(refusal) => Ok(Err(refusal)),
+            Ok(records) => {
+                self.commit(state, records, blobs).await?;
+                self.act(myself, state).await?;
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Record>, Refusal> {
+        let Some(task) = &state.task else { return Err(Refusal::Ended) };
+        let surroundings =
+            Surroundings { now: self.services.clock.now(), new_uuid: &mut || self.services.clock.new_uuid() };
+        decide(task, input, surroundings)
+    }
+
+    /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
+    async fn commit(
+        &self,
+        state: &mut TaskActorState,
+        records: Vec<Record>,
+        blobs: Vec<Bytes>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(before) = state.task.as_ref().filter(|_| !records.is_empty()) else { return Ok(()) };
+        let at = self.services.clock.now();
+        let entries: Vec<Entry> = records.into_iter().map(|record| Entry { at, record }).collect();
+        let mut after = before.clone();
+        for entry in &entries {
+            after.apply(entry)?;
+        }
+        let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
+        let told = feed_of(Some(before), &after);
+        let commit = Commit {
+            append: Some(Append {
+                task: self.id,
+                first_seq,
+                records: entries.iter().map(|entry| entry.encode().into()).collect(),
+                head: head_update(&after),
+            }),
+            feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
+            blobs,
+            ..Commit::default()
+        };
+        let committed = self.services.store.commit(commit).await?;
+        state.task = Some(after);
+        state.idle_offered = false;
+        self.services.hub.publish_task(self.id, first_seq, &entries);
+        self.services.hub.publish_user(owner, number(committed.feed_seqs, at, told));
+        Ok(())
+    }
+
+    /// Does what is owed, and leaves when nothing is.
+    async fn act(&self, myself: &ActorRef<TaskMsg>, state: &mut TaskActorState) -> Result<(), ActorProcessingErr> {
+        let Some(task) = state.task.clone() else { return Ok(()) };
+        if task.end.is_some() {
+            return self.leave(myself, state, &task).await;
+        }
+        self.dismiss_agents(state, &task);
+        for effect in pending(&task) {
+            match effect {
+                Effect::CallModel { step, call } => self.call_model(myself, state, &task, step, call).await?,
+                Effect::CallTool { step, call } => self.call_tool(myself, state, &task, step, call).await?,
+                Effect::StopCall { step, call } => self.stop_call(myself, state, step, call)?,
+            }
+        }
+        if state.in_flight.is_empty() && !state.idle_offered {
+            state.idle_offered = true;
+            self.orchestrator.send_message(OrchestratorMsg::TaskIdled { task: self.id })?;
+        }
+        Ok(())
+    }
+
+    fn stop_call(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        step: StepId,
+        call: u32,
+    ) -> Result<(), ActorProcessingErr> {
+        match state.in_flight.get_mut(&(step.clone(), call)) {
+            Some(running) => {
+                running.stopped_at.get_or_insert_with(Instant::now);
+                running.cancel.cancel();
+            }
+            // Owed but not begun: the task began to stop in the same breath.
+            None => {
+                let outcome = Box::new(Outcome::Stopped { processes: 0, after_ms: 0 });
+                myself.send_message(TaskMsg::CallEnded { step, call, outcome, blobs: Vec::new() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn dismiss_agents(&self, state: &mut TaskActorState, task: &TaskState) {
+        let done = |step: &StepId| task.step(step).is_none_or(|step| step.status.is_terminal());
+        for (_, agent) in state.agents.extract_if(|step, _| done(step)) {
+            state.agent_steps.remove(&agent.get_id());
+            agent.stop(None);
+        }
+    }
+
+    async fn leave(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        task: &TaskState,
+    ) -> Result<(), ActorProcessingErr> {
+        for waiter in state.cancel_waiters.drain(..) {
+            waiter.send(Ok(Box::new(task.view()))).ok();
+        }
+        if let Err(error) = self.services.workspaces.remove(self.id).await {
+            tracing::warn!(task = %self.id, %error, "failed to remove a workspace");
+        }
+        tokio::fs::remove_dir_all(self.services.layout_dir.join(self.id.to_string())).await.ok();
+        myself.stop(None);
+        Ok(())
+    }
+
+    fn park(&self, myself: &ActorRef<TaskMsg>, state: &TaskActorState) -> Result<(), ActorProcessingErr> {
+        match state.in_flight.is_empty() && state.idle_offered {
+            true => myself.stop(None),
+            false => self.orchestrator.send_message(OrchestratorMsg::TaskBusied { task: self.id })?,
+        }
+        Ok(())
+    }
+}
+
+/// Returns what the store is told of a task beside its records.
+pub fn head_update(task: &TaskState) -> HeadUpdate {
+    let bytes = serde_json::to_vec(&task.head()).expect("a head has string keys only");
+    HeadUpdate { owner: task.submitted.owner, unfinished: task.end.is_none(), bytes: bytes.into() }
+}

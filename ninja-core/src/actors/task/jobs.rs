@@ -1,0 +1,145 @@
+//! Starting the calls that a task owes.
+
+use std::{path::PathBuf, sync::Arc};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio_util::sync::CancellationToken;
+
+use super::{AgentActor, AgentMsg, InFlight, TaskActor, TaskActorState, TaskMsg, run_tool};
+use crate::{
+    actors::calls::{ModelJob, ToolJob},
+    api::StepId,
+    journal::record::{Action, Intent},
+    machine::{TaskState, assemble, offered_tools, request_document, schema_of_step},
+    providers::ChatRequest,
+    sandbox::Mount,
+};
+
+/// Where inputs appear in a sandbox.
+const INPUTS_INSIDE: &str = "/workspace/inputs";
+/// Where the template's files appear in a sandbox.
+const TEMPLATE_INSIDE: &str = "/ninja/template";
+
+impl TaskActor {
+    /// Sends a model call to the step's agent, unless it runs already.
+    pub(super) async fn call_model(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        task: &TaskState,
+        step: StepId,
+        call: u32,
+    ) -> Result<(), ActorProcessingErr> {
+        if state.in_flight.contains_key(&(step.clone(), call)) {
+            return Ok(());
+        }
+        let Some(request) = chat_request(task, &step, call) else { return Ok(()) };
+        let Some(pinned) = &task.submitted.model else { return Ok(()) };
+        let cancel = state.start_call(&step, call);
+        let agent = self.agent_of(myself, state, &step).await?;
+        let model = pinned.model.clone();
+        let job = Box::new(ModelJob { task: self.id, step, call, model, request, cancel });
+        // An agent that just failed is reported by its supervision event, which follows.
+        agent.send_message(AgentMsg::CallModel { job }).ok();
+        Ok(())
+    }
+
+    /// Sends a tool call to the step's agent, or makes it in a child task where the step has none.
+    pub(super) async fn call_tool(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        task: &TaskState,
+        step: StepId,
+        call: u32,
+    ) -> Result<(), ActorProcessingErr> {
+        if state.in_flight.contains_key(&(step.clone(), call)) {
+            return Ok(());
+        }
+        let cancel = state.start_call(&step, call);
+        let Some(job) = self.tool_job(task, &step, call, cancel).map(Box::new) else { return Ok(()) };
+        let has_agent = task.step(&step).is_some_and(|step| matches!(step.planned.action, Action::Agent { .. }));
+        if has_agent {
+            let agent = self.agent_of(myself, state, &step).await?;
+            agent.send_message(AgentMsg::CallTool { job }).ok();
+            return Ok(());
+        }
+        let (services, sandbox, task) = (Arc::clone(&self.services), self.sandbox.clone(), myself.clone());
+        tokio::spawn(async move {
+            let report = run_tool(&services, &sandbox, *job).await;
+            task.send_message(report.into()).ok();
+        });
+        Ok(())
+    }
+
+    async fn agent_of(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        step: &StepId,
+    ) -> Result<ActorRef<AgentMsg>, ActorProcessingErr> {
+        if let Some(agent) = state.agents.get(step) {
+            return Ok(agent.clone());
+        }
+        let actor = AgentActor {
+            services: Arc::clone(&self.services),
+            sandbox: self.sandbox.clone(),
+            task: myself.clone(),
+        };
+        let (agent, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+        state.agent_steps.insert(agent.get_id(), step.clone());
+        state.agents.insert(step.clone(), agent.clone());
+        Ok(agent)
+    }
+
+    fn tool_job(&self, task: &TaskState, step: &StepId, call: u32, cancel: CancellationToken) -> Option<ToolJob> {
+        let Intent::Tool { tool, args, class, .. } = &task.call(step, call)?.intent else { return None };
+        Some(ToolJob {
+            task: self.id,
+            step: step.clone(),
+            call,
+            tool: tool.clone(),
+            args: args.clone(),
+            class: *class,
+            manifest: task.manifest_of(step),
+            mounts: self.mounts(task),
+            request: request_document(task),
+            cancel,
+        })
+    }
+
+    fn mounts(&self, task: &TaskState) -> Vec<Mount> {
+        let store = &self.services.store;
+        let inputs = task.submitted.inputs.iter().map(|file| Mount {
+            host: store.blob_path(file.blob),
+            inside: PathBuf::from(INPUTS_INSIDE).join(&file.name),
+        });
+        let template = task.pins.template_files.iter().map(|(path, blob)| Mount {
+            host: store.blob_path(*blob),
+            inside: PathBuf::from(TEMPLATE_INSIDE).join(path),
+        });
+        inputs.chain(template).collect()
+    }
+}
+
+impl TaskActorState {
+    fn start_call(&mut self, step: &StepId, call: u32) -> CancellationToken {
+        let cancel = CancellationToken::new();
+        let running = InFlight { cancel: cancel.clone(), stopped_at: None, _end: cancel.clone().drop_guard() };
+        self.in_flight.insert((step.clone(), call), running);
+        cancel
+    }
+}
+
+/// Builds the request of a model call exactly as its record says.
+fn chat_request(task: &TaskState, id: &StepId, call: u32) -> Option<ChatRequest> {
+    let (step, pinned) = (task.step(id)?, task.submitted.model.as_ref()?);
+    let Intent::Model { context, .. } = &task.call(id, call)?.intent else { return None };
+    Some(ChatRequest {
+        model: pinned.model.model.clone(),
+        messages: assemble(task, step, context, None),
+        tools: offered_tools(task, step).into_iter().cloned().collect(),
+        schema: schema_of_step(task, step),
+        max_output_tokens: context.max_output_tokens,
+    })
+}

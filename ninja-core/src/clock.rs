@@ -1,0 +1,29 @@
+//! Time and randomness, as parameters: core never asks the system by itself.
+
+use uuid::Uuid;
+
+use crate::api::Timestamp;
+
+/// The time, and new ids.
+pub trait Clock: Send + Sync + 'static {
+    /// Returns the time, cut to milliseconds as the wire shows it.
+    fn now(&self) -> Timestamp;
+
+    /// Makes a UUIDv7.
+    fn new_uuid(&self) -> Uuid;
+}
+
+/// The system's clock and random numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    fn new_uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

@@ -1,0 +1,120 @@
+//! Settings: defaults, then files, then `NINJA_SECTION__KEY` variables.
+//!
+//! `config/ninja.toml` in the repository shows every setting with its default; a test holds the two together. Core reads no
+//! environment by itself: the binary hands the variables in.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{providers::ProviderConfig, sandbox::SandboxLimits};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The agent that does a bare goal.
+    pub default_agent: String,
+    /// A folder of the operator's own agent files.
+    pub agents_dir: Option<PathBuf>,
+    /// A folder of the operator's own templates.
+    pub templates_dir: Option<PathBuf>,
+    /// The provider that answers where a request names none; the order of choice where absent.
+    pub default_provider: Option<String>,
+    /// How much is done at a time.
+    pub limits: Limits,
+    /// What one process in a sandbox may use.
+    pub sandbox: SandboxLimits,
+    /// Providers by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
+}
+
+/// How much is done at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Tasks at work; more are queued.
+    pub tasks_at_work: usize,
+    /// Processes in sandboxes.
+    pub sandboxes: usize,
+    /// Submissions being accepted; more are refused with `too_many_requests`.
+    pub submissions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { tasks_at_work: 256, sandboxes: 16, submissions: 256 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_agent: "researcher".to_owned(),
+            agents_dir: None,
+            templates_dir: None,
+            default_provider: None,
+            limits: Limits::default(),
+            sandbox: SandboxLimits::default(),
+            providers: BTreeMap::new(),
+        }
+    }
+}
+
+/// A setting that cannot be used; says which and from where.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the configuration: {0}")]
+pub struct ConfigError(#[from] config::ConfigError);
+
+impl Config {
+    /// Reads the files in order, then the variables; later ones win. A file that is missing is an error.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a file cannot be read, a setting is unknown or of the wrong type.
+    pub fn load(files: &[&Path], env: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let mut layers = config::Config::builder();
+        for file in files {
+            layers = layers.add_source(config::File::from(*file).format(config::FileFormat::Toml));
+        }
+        // A variable without `__` names no section: `NINJA_URL` and its like are not settings.
+        let settings: HashMap<String, String> = env
+            .iter()
+            .filter(|(name, _)| name.starts_with("NINJA_") && name.contains("__"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let variables =
+            config::Environment::with_prefix("NINJA").prefix_separator("_").separator("__").try_parsing(true);
+        let layers = layers.add_source(variables.source(Some(settings)));
+        Ok(layers.build()?.try_deserialize()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_annotated_file_shows_the_defaults() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/ninja.toml");
+        assert_eq!(Config::load(&[&file], &BTreeMap::new()).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn variables_win_over_files_and_mistakes_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ninja.toml");
+        std::fs::write(&file, "default_agent = \"coder\"\n[limits]\nsandboxes = 3\n").unwrap();
+        let env = [("NINJA_LIMITS__SANDBOXES", "5"), ("NINJA_URL", "x")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let config = Config::load(&[&file], &env).unwrap();
+        assert_eq!((config.default_agent.as_str(), config.limits.sandboxes), ("coder", 5));
+
+        std::fs::write(&file, "[limits]\nsandboxen = 3\n").unwrap();
+        let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("sandboxen"), "{error}");
+    }
+}

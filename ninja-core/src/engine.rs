@@ -1,0 +1,280 @@
+//! The engine: start, stop, one method per verb.
+//!
+//! Every verb takes the [`Principal`] that asks; the policy lives here and nowhere else. A verb that changes a task
+//! returns only after its record is synced.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    actors::{ActorTree, Services},
+    api::{Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Role, Task, TaskId, TaskStatus, TaskSummary, UserId},
+    clock::{Clock, SystemClock},
+    config::Config,
+    journal::{
+        feed::Follow,
+        store::{Store, StoreError},
+    },
+    machine::{Refusal, TaskHead, TaskState},
+    planner::Template,
+    providers::Providers,
+    sandbox::Sandbox,
+    testing::Failpoints,
+    tools::Tool,
+};
+
+mod files;
+mod health;
+mod owner;
+mod start;
+mod submit;
+
+pub use crate::actors::ResumePolicy;
+pub use files::FILE_BYTES_MAX;
+pub use owner::key_file;
+pub use start::StartError;
+
+/// How long a cancelling caller waits for the end: a little more than the two seconds within which it must come.
+const CANCEL_WAIT: Duration = Duration::from_millis(2_500);
+/// How long a person's answer may take to be journaled.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How often a message that an actor's failure swallowed is sent again.
+const SENDS_MAX: u32 = 3;
+/// Tasks on one page of a list.
+const LIST_MAX: u32 = 200;
+
+/// What an engine is started with.
+pub struct EngineOptions {
+    /// Where everything is kept. One engine at a time.
+    pub data_dir: PathBuf,
+    /// Where local models are.
+    pub models_dir: PathBuf,
+    /// Settings.
+    pub config: Config,
+    /// The variables that vendors' own settings are read from, such as `OPENAI_API_KEY`.
+    pub env: BTreeMap<String, String>,
+    /// Which unfinished tasks are taken up.
+    pub resume: ResumePolicy,
+    /// Tools beside the built-in ones.
+    pub tools: Vec<Arc<dyn Tool>>,
+    /// Providers instead of the configured ones.
+    pub providers: Option<Providers>,
+    /// Isolation instead of what is found.
+    pub sandbox: Option<Arc<dyn Sandbox>>,
+    /// Time and ids.
+    pub clock: Arc<dyn Clock>,
+    /// Where tests make actors fail.
+    pub failpoints: Failpoints,
+}
+
+impl EngineOptions {
+    /// Makes options with the defaults for everything but the place.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        Self {
+            models_dir: data_dir.join("models"),
+            data_dir,
+            config: Config::default(),
+            env: BTreeMap::new(),
+            resume: ResumePolicy::All,
+            tools: Vec::new(),
+            providers: None,
+            sandbox: None,
+            clock: Arc::new(SystemClock),
+            failpoints: Failpoints::default(),
+        }
+    }
+}
+
+/// Which tasks a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct ListTasks {
+    /// Only those of this status.
+    pub status: Option<TaskStatus>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// At most this many; 50 where zero.
+    pub limit: u32,
+}
+
+/// A running engine. Cheap to clone; every clone is the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    services: Arc<Services>,
+    tree: ActorTree,
+    owner: UserId,
+    config: Config,
+    agents: BTreeMap<String, Agent>,
+    templates: BTreeMap<String, Template>,
+    submissions: Semaphore,
+}
+
+impl Engine {
+    /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
+    pub async fn stop(&self) {
+        self.0.tree.stop().await;
+        if let Err(error) = self.0.services.store.close().await {
+            tracing::error!(%error, "failed to close the store");
+        }
+    }
+
+    /// Returns the local owner: whoever may read the data directory.
+    pub fn local_owner(&self) -> Principal {
+        Principal { user: self.0.owner, role: Role::Admin }
+    }
+
+    /// Lists the caller's tasks, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the cursor is not one, or the disk cannot be read.
+    pub async fn list_tasks(&self, by: &Principal, query: ListTasks) -> Result<Page<TaskSummary>, ApiError> {
+        let limit = if query.limit == 0 { 50 } else { query.limit.min(LIST_MAX) } as usize;
+        let mut after = query.cursor.map(|cursor| cursor.parse::<TaskId>()).transpose().map_err(|_| {
+            ApiError::new(ErrorCode::InvalidRequest, "the cursor is not one that a list of tasks returned")
+        })?;
+        let mut items = Vec::new();
+        loop {
+            let page = self.store().list_heads(by.user, after, limit).map_err(store_error)?;
+            for (task, head) in page.heads {
+                let head: TaskHead = serde_json::from_slice(&head).map_err(|error| damaged_head(task, &error))?;
+                after = Some(task);
+                if query.status.is_none_or(|status| status == head.summary.status) {
+                    items.push(head.summary);
+                }
+                if items.len() == limit {
+                    return Ok(Page { items, next_cursor: after.map(|task| task.to_string()) });
+                }
+            }
+            if page.next.is_none() {
+                return Ok(Page { items, next_cursor: None });
+            }
+        }
+    }
+
+    /// Returns a task, whole.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where there is none of the caller's.
+    pub async fn task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
+        Ok(self.load(by, id)?.view())
+    }
+
+    /// Cancels a task. Answers once it has ended, which takes at most two seconds.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `conflict` where it has ended already.
+    pub async fn cancel_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
+        self.check_owner(by, id)?;
+        let user = by.user;
+        for _ in 0..SENDS_MAX {
+            let answer =
+                self.0.tree.ask_task(id, CANCEL_WAIT, |reply| crate::actors::TaskMsg::Cancel { by: user, reply }).await;
+            match answer {
+                Some(Ok(task)) => return Ok(*task),
+                Some(Err(refusal)) => return Err(refused(&refusal)),
+                None => self.check_writable()?,
+            }
+        }
+        self.task(by, id).await
+    }
+
+    /// Answers a question that a task waits for.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where it is not open, `invalid_request` where the answer does not fit it.
+    pub async fn decide_approval(
+        &self,
+        by: &Principal,
+        id: TaskId,
+        approval: ApprovalId,
+        decision: Decision,
+    ) -> Result<Task, ApiError> {
+        self.check_owner(by, id)?;
+        for _ in 0..SENDS_MAX {
+            let (decision, by) = (decision.clone(), by.user);
+            let message = |reply| crate::actors::TaskMsg::DecideApproval { approval, decision, by, reply };
+            match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
+                Some(Ok(task)) => return Ok(*task),
+                Some(Err(refusal)) => return Err(refused(&refusal)),
+                None => self.check_writable()?,
+            }
+        }
+        Err(ApiError::new(ErrorCode::Internal, "the task's actor did not answer; look at the task before trying again"))
+    }
+
+    /// Follows a task's events after the number `after`, or from the first.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where there is no such task of the caller's.
+    pub async fn task_events(&self, by: &Principal, id: TaskId, after: Option<u64>) -> Result<Follow, ApiError> {
+        let head = self.check_owner(by, id)?;
+        let after = after.unwrap_or(0);
+        if after > head.last_seq {
+            return Err(ApiError::new(ErrorCode::InvalidRequest, format!("{id} has no event {after} yet")));
+        }
+        Ok(Follow::task(&self.0.services.hub, Arc::clone(self.store()), id, after))
+    }
+
+    /// Follows the caller's feed after the number `after`, or from its start.
+    ///
+    /// # Errors
+    ///
+    /// None today; a feed that nobody wrote to is empty.
+    pub async fn feed(&self, by: &Principal, after: Option<u64>) -> Result<Follow, ApiError> {
+        Ok(Follow::user(&self.0.services.hub, Arc::clone(self.store()), by.user, after.unwrap_or(0)))
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.0.services.store
+    }
+
+    fn load(&self, by: &Principal, id: TaskId) -> Result<TaskState, ApiError> {
+        self.check_owner(by, id)?;
+        self.0.services.tasks.load(id).map_err(store_error)?.ok_or_else(|| no_task(id))
+    }
+
+    /// Somebody else's task is as good as none.
+    fn check_owner(&self, by: &Principal, id: TaskId) -> Result<TaskHead, ApiError> {
+        let bytes = self.store().read_head(id).map_err(store_error)?.ok_or_else(|| no_task(id))?;
+        let head: TaskHead = serde_json::from_slice(&bytes).map_err(|error| damaged_head(id, &error))?;
+        match head.owner == by.user || by.role == Role::Admin {
+            true => Ok(head),
+            false => Err(no_task(id)),
+        }
+    }
+
+    fn check_writable(&self) -> Result<(), ApiError> {
+        self.store().failure().map_or(Ok(()), |error| Err(store_error(error)))
+    }
+}
+
+fn no_task(id: TaskId) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("there is no task {id}"))
+}
+
+fn damaged_head(task: TaskId, error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::Corrupt, format!("the head of {task} cannot be read: {error}"))
+}
+
+fn refused(refusal: &Refusal) -> ApiError {
+    let code = match refusal {
+        Refusal::Ended => ErrorCode::Conflict,
+        Refusal::NotOpen(_) => ErrorCode::NotFound,
+        Refusal::WrongAnswer { .. } => ErrorCode::InvalidRequest,
+    };
+    ApiError::new(code, refusal.to_string())
+}
+
+/// Returns a store's failure as the wire shows it.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
+fn store_error(error: StoreError) -> ApiError {
+    ApiError::new(error.code(), error.to_string())
+}

@@ -1,0 +1,60 @@
+//! `health`: each component, honestly.
+
+use super::Engine;
+use crate::api::{ComponentHealth, ComponentState, Health};
+
+impl Engine {
+    /// Says how each component is.
+    pub async fn health(&self) -> Health {
+        let components = vec![self.store_health(), self.sandbox_health().await, self.providers_health(), self.actors_health().await];
+        let worst = |a: ComponentState, b: ComponentState| match (a, b) {
+            (ComponentState::Down, _) | (_, ComponentState::Down) => ComponentState::Down,
+            (ComponentState::Degraded, _) | (_, ComponentState::Degraded) => ComponentState::Degraded,
+            (ComponentState::Ok, ComponentState::Ok) => ComponentState::Ok,
+        };
+        // The engine serves what it can without a sandbox or a provider: that is degraded, not down.
+        let states = components.iter().map(|component| match component.name.as_str() {
+            "sandbox" | "providers" if component.state == ComponentState::Down => ComponentState::Degraded,
+            _ => component.state,
+        });
+        let state = states.fold(ComponentState::Ok, worst);
+        Health { state, version: env!("CARGO_PKG_VERSION").to_owned(), components }
+    }
+
+    fn store_health(&self) -> ComponentHealth {
+        match self.store().failure() {
+            None => component("store", ComponentState::Ok, "writes and reads"),
+            Some(error) => component("store", ComponentState::Down, error.to_string()),
+        }
+    }
+
+    async fn sandbox_health(&self) -> ComponentHealth {
+        let sandbox = &self.0.services.sandbox;
+        match sandbox.check().await {
+            Ok(detail) => component("sandbox", ComponentState::Ok, format!("{}: {detail}", sandbox.name())),
+            Err(error) => component("sandbox", ComponentState::Down, error.to_string()),
+        }
+    }
+
+    fn providers_health(&self) -> ComponentHealth {
+        match self.0.services.providers.choose(None) {
+            Ok((model, info)) => component("providers", ComponentState::Ok, format!("{model} ({})", info.label)),
+            Err(error) => component("providers", ComponentState::Down, error.to_string()),
+        }
+    }
+
+    async fn actors_health(&self) -> ComponentHealth {
+        match self.0.tree.status().await {
+            Some(status) => {
+                let detail = format!("{} tasks at work, {} queued", status.active, status.queued);
+                component("actors", ComponentState::Ok, detail)
+            }
+            None if self.0.tree.gave_up() => component("actors", ComponentState::Down, "an actor failed too often; restart the engine"),
+            None => component("actors", ComponentState::Degraded, "the orchestrator is being restarted"),
+        }
+    }
+}
+
+fn component(name: &str, state: ComponentState, detail: impl Into<String>) -> ComponentHealth {
+    ComponentHealth { name: name.to_owned(), state, detail: detail.into() }
+}

@@ -1,0 +1,131 @@
+//! Starting an engine.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::sync::Semaphore;
+
+use super::{Engine, EngineOptions, Inner, owner};
+use crate::{
+    actors::{ActorTree, Services},
+    agents::{self, AgentError},
+    api::{ApiError, ErrorCode},
+    journal::{
+        disk::{DiskOptions, DiskStore},
+        feed::FeedHub,
+        store::{Store, StoreError},
+    },
+    planner::{self, TemplateError},
+    providers::Providers,
+    sandbox::{self, Sandbox},
+    task_log::TaskLog,
+    tools::ToolSet,
+    workspace::Workspaces,
+};
+
+/// Why an engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An agent file cannot be used.
+    #[error(transparent)]
+    Agents(#[from] AgentError),
+    /// A template cannot be used.
+    #[error(transparent)]
+    Templates(#[from] TemplateError),
+    /// Something else.
+    #[error("failed to {doing}: {what}")]
+    Other {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        what: String,
+    },
+}
+
+impl StartError {
+    /// Returns the error as the wire shows it.
+    pub fn to_api(&self) -> ApiError {
+        let code = match self {
+            Self::Store(error) => error.code(),
+            Self::Agents(_) | Self::Templates(_) => ErrorCode::InvalidRequest,
+            Self::Other { .. } => ErrorCode::Internal,
+        };
+        ApiError::new(code, self.to_string())
+    }
+
+    pub(super) fn other(doing: &'static str, what: impl std::fmt::Display) -> Self {
+        Self::Other { doing, what: what.to_string() }
+    }
+}
+
+impl Engine {
+    /// Starts an engine on its data directory, which is made at the first start.
+    ///
+    /// # Errors
+    ///
+    /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
+    /// cannot be used.
+    pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
+        let store = open_store(&options.data_dir).await?;
+        let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
+        let tools = options.tools.into_iter().fold(ToolSet::builtin(), ToolSet::with);
+        let agents = agents::load(options.config.agents_dir.as_deref(), &tools)?;
+        if !agents.contains_key(&options.config.default_agent) {
+            let what = format!("there is no agent `{}`", options.config.default_agent);
+            return Err(StartError::other("find the default agent", what));
+        }
+        let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
+        let providers = match options.providers {
+            Some(providers) => providers,
+            None => Providers::discover(&options.config, &options.env, &options.models_dir).await,
+        };
+        let sandbox = match options.sandbox {
+            Some(sandbox) => sandbox,
+            None => sandbox::detect().await,
+        };
+        let work_dir = options.data_dir.join("work");
+        let services = Arc::new(Services {
+            tasks: TaskLog::new(Arc::clone(&store)),
+            hub: FeedHub::default(),
+            clock: options.clock,
+            providers: Arc::new(providers),
+            tools,
+            workspaces: open_workspaces(&work_dir, &store).await?,
+            sandbox,
+            sandbox_limits: options.config.sandbox,
+            sandboxes_max: options.config.limits.sandboxes,
+            tasks_at_work_max: options.config.limits.tasks_at_work,
+            layout_dir: work_dir.join("requests"),
+            failpoints: options.failpoints,
+            store,
+        });
+        let tree = ActorTree::start(Arc::clone(&services), options.resume)
+            .await
+            .map_err(|error| StartError::other("start the actors", error))?;
+        let submissions = Semaphore::new(options.config.limits.submissions);
+        let inner = Inner { services, tree, owner, config: options.config, agents, templates, submissions };
+        Ok(Self(Arc::new(inner)))
+    }
+}
+
+async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
+    let data_dir = data_dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
+    let store = opened.await.map_err(|error| StartError::other("open the store", error))??;
+    Ok(Arc::new(store))
+}
+
+/// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone.
+async fn open_workspaces(work_dir: &Path, store: &Arc<dyn Store>) -> Result<Workspaces, StartError> {
+    match tokio::fs::remove_dir_all(work_dir).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StartError::other("empty the work folder", error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let files = work_dir.join("files");
+    tokio::fs::create_dir_all(&files).await.map_err(|error| StartError::other("make the work folder", error))?;
+    Ok(Workspaces::new(files, Arc::clone(store)))
+}

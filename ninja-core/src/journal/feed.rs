@@ -1,0 +1,215 @@
+//! Live events: replay from disk, then tail. A slow reader loses liveness, never data.
+//!
+//! The writer's commit comes first; only then is anything published here. Numbered frames that a reader misses because it
+//! lags are read again from disk; unnumbered ones (text deltas) are gone.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::broadcast;
+
+use super::{
+    record::Entry,
+    store::{Store, StoreError},
+};
+use crate::{
+    api::{EventBody, FeedBody, FeedEntry, StepId, StreamFrame, TaskId, Timestamp, UserId},
+    machine::project,
+};
+
+/// Frames a reader may fall behind before it is sent back to the disk. Small: each costs memory for every slow reader,
+/// and the disk has them all.
+const TAIL_FRAMES: usize = 256;
+/// Records read from disk at a time.
+const PAGE_RECORDS: usize = 256;
+
+/// One frame, serialised once for all readers.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Its number; `None` for what may be dropped.
+    pub seq: Option<u64>,
+    /// The [`StreamFrame`] as JSON.
+    pub json: Arc<str>,
+    /// Whether nothing follows.
+    pub last: bool,
+}
+
+impl Frame {
+    fn new(seq: Option<u64>, frame: &StreamFrame, last: bool) -> Self {
+        let json = serde_json::to_string(frame).expect("a frame has string keys only");
+        Self { seq, json: json.into(), last }
+    }
+}
+
+/// Where commits are published.
+#[derive(Debug, Clone, Default)]
+pub struct FeedHub(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    tasks: Mutex<HashMap<TaskId, broadcast::Sender<Frame>>>,
+    users: Mutex<HashMap<UserId, broadcast::Sender<Frame>>>,
+}
+
+impl FeedHub {
+    /// Publishes records that were committed, the first of them numbered `first_seq`.
+    pub fn publish_task(&self, task: TaskId, first_seq: u64, entries: &[Entry]) {
+        let Some(sender) = live(&self.0.tasks, &task) else { return };
+        for (seq, entry) in (first_seq..).zip(entries) {
+            let event = project(task, seq, entry);
+            let ended = matches!(event.event, EventBody::TaskEnded { .. });
+            // Nobody listening is no failure: readers come from disk.
+            sender.send(Frame::new(Some(seq), &StreamFrame::Event { event }, false)).ok();
+            if ended {
+                sender.send(Frame::new(None, &StreamFrame::End { task }, true)).ok();
+            }
+        }
+    }
+
+    /// Publishes feed entries that were committed.
+    pub fn publish_user(&self, user: UserId, entries: Vec<FeedEntry>) {
+        let Some(sender) = live(&self.0.users, &user) else { return };
+        for entry in entries {
+            sender.send(Frame::new(Some(entry.seq), &StreamFrame::Feed { entry }, false)).ok();
+        }
+    }
+
+    /// Publishes text that a model is producing. May be lost.
+    pub fn publish_delta(&self, task: TaskId, step: &StepId, text: &str) {
+        let Some(sender) = live(&self.0.tasks, &task) else { return };
+        let frame = StreamFrame::Delta { task, step: step.clone(), text: text.to_owned() };
+        sender.send(Frame::new(None, &frame, false)).ok();
+    }
+}
+
+/// Returns the sender if anybody listens, and forgets it if nobody does any more.
+fn live<K: std::hash::Hash + Eq>(
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    key: &K,
+) -> Option<broadcast::Sender<Frame>> {
+    let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+    let sender = senders.get(key)?;
+    if sender.receiver_count() > 0 {
+        return Some(sender.clone());
+    }
+    senders.remove(key);
+    None
+}
+
+fn subscribe<K: std::hash::Hash + Eq>(
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    key: K,
+) -> broadcast::Receiver<Frame> {
+    let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+    senders.entry(key).or_insert_with(|| broadcast::channel(TAIL_FRAMES).0).subscribe()
+}
+
+/// What a reader follows.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Task(TaskId),
+    User(UserId),
+}
+
+/// A reader's place in a task's events or a user's feed. Every numbered frame comes exactly once, in order.
+pub struct Follow {
+    source: Source,
+    store: Arc<dyn Store>,
+    tail: broadcast::Receiver<Frame>,
+    seen: u64,
+    page: VecDeque<Frame>,
+    behind: bool,
+    ended: bool,
+}
+
+impl Follow {
+    /// Follows a task's events after number `seen`.
+    pub fn task(hub: &FeedHub, store: Arc<dyn Store>, task: TaskId, seen: u64) -> Self {
+        Self::new(Source::Task(task), subscribe(&hub.0.tasks, task), store, seen)
+    }
+
+    /// Follows a user's feed after number `seen`.
+    pub fn user(hub: &FeedHub, store: Arc<dyn Store>, user: UserId, seen: u64) -> Self {
+        Self::new(Source::User(user), subscribe(&hub.0.users, user), store, seen)
+    }
+
+    fn new(source: Source, tail: broadcast::Receiver<Frame>, store: Arc<dyn Store>, seen: u64) -> Self {
+        Self { source, store, tail, seen, page: VecDeque::new(), behind: true, ended: false }
+    }
+
+    /// Returns the next frame; `None` after a task's last. Cancellation safe: a dropped call loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the disk cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Frame>, StoreError> {
+        loop {
+            if let Some(frame) = self.page.pop_front() {
+                self.seen = frame.seq.unwrap_or(self.seen);
+                self.ended |= frame.last;
+                return Ok(Some(frame));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            if self.behind {
+                self.read_page()?;
+                continue;
+            }
+            match self.tail.recv().await {
+                Ok(Frame { seq: Some(seq), .. }) if seq <= self.seen => {}
+                Ok(frame @ Frame { seq: Some(seq), .. }) if seq == self.seen + 1 => self.page.push_back(frame),
+                Ok(Frame { seq: Some(_), .. }) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Ok(frame @ Frame { seq: None, .. }) => self.page.push_back(frame),
+                Err(broadcast::error::RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+
+    fn read_page(&mut self) -> Result<(), StoreError> {
+        let frames = match self.source {
+            Source::Task(task) => self.read_task(task)?,
+            Source::User(user) => self.read_user(user)?,
+        };
+        self.behind = frames.len() >= PAGE_RECORDS;
+        self.page.extend(frames);
+        Ok(())
+    }
+
+    fn read_task(&self, task: TaskId) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        for (seq, bytes) in self.store.read_log(task, self.seen + 1, PAGE_RECORDS)? {
+            let entry = Entry::decode(&bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            let event = project(task, seq, &entry);
+            let ended = matches!(event.event, EventBody::TaskEnded { .. });
+            frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
+            if ended {
+                frames.push(Frame::new(None, &StreamFrame::End { task }, true));
+            }
+        }
+        Ok(frames)
+    }
+
+    fn read_user(&self, user: UserId) -> Result<Vec<Frame>, StoreError> {
+        let entries = self.store.read_feed(user, self.seen, PAGE_RECORDS)?;
+        let decoded = entries.into_iter().map(|(seq, bytes)| decode_feed(seq, &bytes));
+        decoded.map(|entry| entry.map(|entry| Frame::new(Some(entry.seq), &StreamFrame::Feed { entry }, false))).collect()
+    }
+}
+
+/// Returns the stored form of a feed entry, which gets its number from the store.
+pub fn encode_feed(at: Timestamp, body: &FeedBody) -> Vec<u8> {
+    serde_json::to_vec(&(at, body)).expect("a feed entry has string keys only")
+}
+
+/// Puts the numbers that the store gave to feed entries on them.
+pub fn number(seqs: Vec<u64>, at: Timestamp, told: Vec<FeedBody>) -> Vec<FeedEntry> {
+    seqs.into_iter().zip(told).map(|(seq, body)| FeedEntry { seq, at, body }).collect()
+}
+
+fn decode_feed(seq: u64, bytes: &[u8]) -> Result<FeedEntry, StoreError> {
+    let (at, body) = serde_json::from_slice(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(FeedEntry { seq, at, body })
+}
