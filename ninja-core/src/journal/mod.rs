@@ -3,6 +3,28 @@
 //! [`store`] is the contract; [`disk`] keeps it with a write-ahead log in front of sled; [`memory`] keeps it in
 //! memory for tests. Records of tasks are in `record`; this module's stores see them as bytes.
 
+mod applier;
+mod backlog;
+mod blobs;
+mod calls;
+mod change;
+mod checkpointer;
+mod directory;
+mod health;
+mod keys;
+mod lookup;
+mod opening;
+mod reader;
+mod tree;
+mod value;
+mod wal;
+mod writer;
+
+pub mod disk;
+pub mod memory;
 pub mod feed;
 pub mod record;
 pub mod store;
+
+#[cfg(test)]
+mod contract;

@@ -1,0 +1,194 @@
+//! Turns changes into batches for the tree: checks what an append expects, numbers feed entries, keeps the indexes.
+//!
+//! The writer and the replay at start use the same code, so that replaying gives what was promised. It remembers the
+//! heads and feeds it has seen; those are true as long as one applier alone writes to the tree.
+
+use std::{collections::HashMap, hash::Hash};
+
+use uuid::Uuid;
+
+use super::{
+    change::{AppendChange, Change},
+    keys,
+    reader::Reader,
+    store::StoreError,
+    tree::{self, Batch, Db},
+    value::Value,
+};
+use crate::api::{TaskId, UserId};
+
+/// How many heads and feeds are remembered before all are forgotten. Reading one again is a look into the tree's cache.
+const REMEMBERED_MAX: usize = 50_000;
+
+/// What the store knows of a task. It stands before the head's own bytes in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TaskState {
+    /// The number of the last record; 0 when there is none.
+    pub(super) last_seq: u64,
+    /// Whose task it is.
+    pub(super) owner: UserId,
+    /// Whether recovery must look at it.
+    pub(super) unfinished: bool,
+}
+
+impl TaskState {
+    const BYTES: usize = 8 + 16 + 1;
+
+    /// Splits what the tree keeps of a head into what the store knows and the stored value.
+    pub(super) fn read(stored: &[u8]) -> Result<(Self, &[u8]), StoreError> {
+        let damaged = || StoreError::Corrupt("a task's head does not read".to_owned());
+        let (state, value) = stored.split_at_checked(Self::BYTES).ok_or_else(damaged)?;
+        let mut reader = Reader::new(bytes::Bytes::copy_from_slice(state));
+        let state = (|| {
+            let last_seq = reader.u64()?;
+            let owner = UserId::from_uuid(Uuid::from_u128(reader.u128()?));
+            Ok::<_, super::reader::Malformed>(Self { last_seq, owner, unfinished: reader.flag()? })
+        })();
+        Ok((state.map_err(|_| damaged())?, value))
+    }
+
+    fn store(self, head: &Value) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::BYTES + 64);
+        out.extend_from_slice(&self.last_seq.to_be_bytes());
+        out.extend_from_slice(self.owner.uuid().as_bytes());
+        out.push(u8::from(self.unfinished));
+        head.store_into(&mut out);
+        out
+    }
+}
+
+/// Makes batches of changes. Cheap to drop: what it remembers is read again.
+pub(super) struct Applier {
+    db: Db,
+    tasks: HashMap<TaskId, Option<TaskState>>,
+    feeds: HashMap<UserId, u64>,
+}
+
+impl Applier {
+    /// Starts with nothing remembered.
+    pub(super) fn new(db: Db) -> Self {
+        Self { db, tasks: HashMap::new(), feeds: HashMap::new() }
+    }
+
+    /// Returns the handle that batches are applied with.
+    pub(super) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Returns the position of the last frame that the tree has applied.
+    pub(super) fn position(&self) -> Result<u64, StoreError> {
+        let Some(stored) = tree::get(&self.db, &keys::position())? else { return Ok(0) };
+        number(&stored)
+    }
+
+    /// Adds a change to the batch, and returns the numbers of its feed entries. Refuses, and changes nothing, where
+    /// the append does not follow the task's log.
+    pub(super) fn admit(&mut self, change: &Change, position: u64, batch: &mut Batch) -> Result<Vec<u64>, StoreError> {
+        let state = match &change.append {
+            Some(append) => self.check(append)?,
+            None => None,
+        };
+        for (user, _) in &change.feed {
+            self.feed_last(*user)?;
+        }
+        if let Some(append) = &change.append {
+            self.put_append(append, state, batch);
+        }
+        let feed_seqs = self.put_feed(change, batch);
+        for (key, value) in &change.puts {
+            batch.insert(keys::doc(key), value.stored());
+        }
+        for key in &change.deletes {
+            batch.remove(keys::doc(key));
+        }
+        batch.insert(keys::position(), position.to_be_bytes().to_vec());
+        Ok(feed_seqs)
+    }
+
+    /// Forgets what it remembers if that has grown large. Only between batches: what is remembered of changes that
+    /// are not applied yet stands nowhere else.
+    pub(super) fn trim(&mut self) {
+        if self.tasks.len() > REMEMBERED_MAX {
+            self.tasks = HashMap::new();
+        }
+        if self.feeds.len() > REMEMBERED_MAX {
+            self.feeds = HashMap::new();
+        }
+    }
+
+    fn check(&mut self, append: &AppendChange) -> Result<Option<TaskState>, StoreError> {
+        let db = &self.db;
+        let state = remember(&mut self.tasks, append.task, || {
+            let stored = tree::get(db, &keys::head(append.task))?;
+            stored.map(|stored| TaskState::read(&stored).map(|(state, _)| state)).transpose()
+        })?;
+        let found = state.map_or(0, |state| state.last_seq) + 1;
+        if append.first_seq != found {
+            return Err(StoreError::Conflict { task: append.task, expected: append.first_seq, found });
+        }
+        Ok(state)
+    }
+
+    fn feed_last(&mut self, user: UserId) -> Result<u64, StoreError> {
+        let db = &self.db;
+        remember(&mut self.feeds, user, || {
+            let stored = tree::get(db, &keys::feed_last(user))?;
+            stored.map_or(Ok(0), |stored| number(&stored))
+        })
+    }
+
+    fn put_append(&mut self, append: &AppendChange, before: Option<TaskState>, batch: &mut Batch) {
+        let mut last_seq = append.first_seq - 1;
+        for record in &append.records {
+            last_seq += 1;
+            batch.insert(keys::record(append.task, last_seq), record.stored());
+        }
+        let after = TaskState { last_seq, owner: append.owner, unfinished: append.unfinished };
+        batch.insert(keys::head(append.task), after.store(&append.head));
+        let owner_before = before.map(|before| before.owner);
+        if owner_before != Some(after.owner) {
+            batch.insert(keys::owner_task(after.owner, append.task), Vec::new());
+            if let Some(owner) = owner_before {
+                batch.remove(keys::owner_task(owner, append.task));
+            }
+        }
+        match (before.is_some_and(|before| before.unfinished), after.unfinished) {
+            (false, true) => batch.insert(keys::unfinished(append.task), Vec::new()),
+            (true, false) => batch.remove(keys::unfinished(append.task)),
+            (true, true) | (false, false) => {}
+        }
+        self.tasks.insert(append.task, Some(after));
+    }
+
+    fn put_feed(&mut self, change: &Change, batch: &mut Batch) -> Vec<u64> {
+        let mut seqs = Vec::with_capacity(change.feed.len());
+        for (user, value) in &change.feed {
+            // `admit` has read every one of them.
+            let last = self.feeds.entry(*user).or_default();
+            *last += 1;
+            seqs.push(*last);
+            batch.insert(keys::feed(*user, *last), value.stored());
+            batch.insert(keys::feed_last(*user), last.to_be_bytes().to_vec());
+        }
+        seqs
+    }
+}
+
+/// Reads a number that stands alone in the tree.
+pub(super) fn number(stored: &[u8]) -> Result<u64, StoreError> {
+    let bytes = stored.try_into().map_err(|_| StoreError::Corrupt("a number in the tree does not read".to_owned()))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn remember<K: Hash + Eq, V: Copy>(
+    map: &mut HashMap<K, V>,
+    key: K,
+    read: impl FnOnce() -> Result<V, StoreError>,
+) -> Result<V, StoreError> {
+    if let Some(value) = map.get(&key) {
+        return Ok(*value);
+    }
+    let value = read()?;
+    map.insert(key, value);
+    Ok(value)
+}

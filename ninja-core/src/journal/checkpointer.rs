@@ -1,0 +1,73 @@
+//! The checkpointer: a thread that lets the log be forgotten, behind the writer's back and without holding it up.
+//!
+//! The order is what keeps the promise: blobs are synced, then the tree is flushed, then the segments go. Every
+//! result is checked; the first failure makes the store read-only, and the segments stay.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
+
+use super::{
+    backlog::{Backlog, Retired, Work},
+    blobs::Blobs,
+    calls::{Calls, DiskCall},
+    health::Health,
+    store::StoreError,
+    tree::{self, Db, Tree},
+    writer::WriterMsg,
+};
+
+/// The checkpointer's own state.
+pub(super) struct Checkpointer {
+    pub(super) db: Db,
+    pub(super) tree: Arc<Tree>,
+    pub(super) blobs: Arc<Blobs>,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) writer: Sender<WriterMsg>,
+    pub(super) health: Health,
+    pub(super) calls: Calls,
+    /// The log's directory.
+    pub(super) log: PathBuf,
+    /// How long a segment may wait to be retired.
+    pub(super) every: Duration,
+}
+
+impl Checkpointer {
+    /// Runs until the writer has ended, then lets go of the tree.
+    pub(super) fn run(self) {
+        loop {
+            match self.backlog.next(self.every) {
+                Work::Checkpoint(retired) => self.checkpoint(&retired),
+                // The writer has ended if it does not take this; the backlog says so next.
+                Work::AskToRotate => drop(self.writer.send(WriterMsg::Rotate)),
+                Work::End => break,
+            }
+        }
+        if !self.health.is_good() {
+            self.tree.abandon();
+        }
+        drop(self.db);
+        self.tree.close();
+    }
+
+    fn checkpoint(&self, retired: &Retired) {
+        if self.health.is_good()
+            && let Err(error) = self.try_checkpoint(retired)
+        {
+            self.health.fail(error);
+        }
+        self.backlog.checkpointed(retired.bytes);
+    }
+
+    fn try_checkpoint(&self, retired: &Retired) -> Result<(), StoreError> {
+        self.blobs.sync(&retired.blobs)?;
+        tree::flush(&self.db, &self.calls)?;
+        for path in &retired.segments {
+            self.calls.run(DiskCall::RemoveSegment, path, || fs::remove_file(path))?;
+        }
+        self.calls.sync_directory(&self.log)
+    }
+}

@@ -1,0 +1,205 @@
+//! Damaged and unusual directories: a typed error or all of the data, never a panic, never other data.
+
+use std::path::PathBuf;
+
+use super::*;
+
+/// Makes a directory with some commits that are in the log alone, and returns it with the segment's path.
+fn with_log(root: &Path, commits: u64) -> (PathBuf, PathBuf) {
+    let (live, left) = (root.join("live"), root.join("left"));
+    let store = DiskStore::open(&live, log_only()).unwrap();
+    for n in 1..=commits {
+        wait(store.commit(append(1, n, &[bytes(n, 30)]))).unwrap();
+    }
+    copy(&live, &left);
+    let segment = fs::read_dir(left.join("log")).unwrap().next().unwrap().unwrap().path();
+    (left, segment)
+}
+
+/// Opens a copy and returns how many records it holds, after checking that they are the right ones.
+fn records_in(directory: &Path) -> Result<u64, StoreError> {
+    let root = TempDir::new().unwrap();
+    let copied = root.path().join("copy");
+    copy(directory, &copied);
+    let store = DiskStore::open(&copied, log_only())?;
+    let log = store.read_log(task(1), 1, usize::MAX)?;
+    for (seq, record) in &log {
+        assert_eq!(record, &bytes(*seq, 30));
+    }
+    let next = log.len() as u64 + 1;
+    wait(store.commit(append(1, next, &[bytes(next, 30)]))).unwrap();
+    assert_eq!(store.read_log(task(1), next, 1)?.len(), 1);
+    Ok(next - 1)
+}
+
+/// Returns where each frame of a segment ends, the header's end first.
+fn frame_ends(segment: &[u8]) -> Vec<usize> {
+    let mut ends = vec![28];
+    while let Some(len) = segment.get(*ends.last().unwrap()..).and_then(|rest| rest.first_chunk::<4>()) {
+        ends.push(ends.last().unwrap() + 8 + u32::from_be_bytes(*len) as usize);
+    }
+    ends
+}
+
+#[test]
+fn a_log_cut_at_any_byte_keeps_every_whole_commit() {
+    let root = TempDir::new().unwrap();
+    let (left, segment) = with_log(root.path(), 4);
+    let whole = fs::read(&segment).unwrap();
+    let ends = frame_ends(&whole);
+    assert_eq!((ends.len(), ends.last()), (5, Some(&whole.len())));
+    for len in ends[2]..=whole.len() {
+        fs::write(&segment, &whole[..len]).unwrap();
+        let expected = ends.iter().filter(|end| **end <= len).count() as u64 - 1;
+        assert_eq!(records_in(&left).unwrap(), expected, "cut at {len}");
+    }
+    for len in [0, 1, 27, 28] {
+        fs::write(&segment, &whole[..len]).unwrap();
+        assert_eq!(records_in(&left).unwrap(), 0, "cut at {len}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_log_is_found_and_the_directory_stays_as_it_is() {
+    let root = TempDir::new().unwrap();
+    let (left, segment) = with_log(root.path(), 3);
+    let whole = fs::read(&segment).unwrap();
+    let last = frame_ends(&whole)[2];
+    for at in (0..whole.len()).step_by(3) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        fs::write(&segment, &flipped).unwrap();
+        match records_in(&left) {
+            // The last commit's bytes cannot be told from a write that a power cut tore.
+            Ok(held) => assert!(at >= last && held == 2, "byte {at}: {held} records"),
+            Err(StoreError::Corrupt(_)) => {
+                assert!(at < last, "byte {at}");
+                assert_eq!(fs::read(&segment).unwrap(), flipped);
+            }
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_is_missing_is_noticed() {
+    let root = TempDir::new().unwrap();
+    let directory = root.path().join("0");
+    let store = DiskStore::open(&directory, DiskOptions::default()).unwrap();
+    wait(store.commit(append(1, 1, &[bytes(1, 30)]))).unwrap();
+    wait(store.close()).unwrap();
+    fs::remove_dir_all(directory.join("log")).unwrap();
+    assert!(matches!(DiskStore::open(&directory, log_only()), Err(StoreError::Corrupt(_))), "the log");
+    let (left, _) = with_log(root.path(), 3);
+    drop(DiskStore::open(&left, log_only()).unwrap());
+    fs::remove_dir_all(left.join("tree")).unwrap();
+    assert!(matches!(DiskStore::open(&left, log_only()), Err(StoreError::Corrupt(_))), "the tree");
+}
+
+#[test]
+fn a_damaged_blob_is_not_served() {
+    let root = TempDir::new().unwrap();
+    let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
+    wait(store.commit(put("large", bytes(1, 20_000)))).unwrap();
+    let path = store.blob_path(hash_of(&bytes(1, 20_000)));
+    let key = DocKey::new(DocKind::User, "large");
+    for damage in [&bytes(1, 20_000)[1..], &bytes(2, 20_000), &bytes(1, 20_001), b""] {
+        fs::write(&path, damage).unwrap();
+        assert!(matches!(store.read_doc(&key), Err(StoreError::Corrupt(_))));
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(store.read_doc(&key), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn a_damaged_tree_gives_an_error_or_the_data() {
+    let root = TempDir::new().unwrap();
+    let live = root.path().join("live");
+    let store = DiskStore::open(&live, DiskOptions::default()).unwrap();
+    for n in 1..=300 {
+        wait(store.commit(append(1, n, &[bytes(n, 30)]))).unwrap();
+    }
+    wait(store.close()).unwrap();
+    let (mut files, mut directories) = (Vec::new(), vec![live.join("tree")]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { directories.push(path) } else { files.push(path) }
+        }
+    }
+    for path in files.iter().filter(|path| fs::metadata(path).unwrap().len() > 0) {
+        let whole = fs::read(path).unwrap();
+        for n in 0..8 {
+            let mut damaged = whole.clone();
+            let at = whole.len() * n / 8;
+            damaged[at] ^= 1 << n;
+            if n == 7 {
+                damaged.truncate(at);
+            }
+            fs::write(path, &damaged).unwrap();
+            match records_in(&live) {
+                Ok(held) => assert_eq!(held, 300, "{} at {at}", path.display()),
+                Err(StoreError::Corrupt(_) | StoreError::Io { .. }) => {}
+                Err(error) => panic!("{} at {at}: {error}", path.display()),
+            }
+        }
+        fs::write(path, &whole).unwrap();
+    }
+    assert_eq!(records_in(&live).unwrap(), 300);
+}
+
+#[test]
+fn a_directory_is_held_by_one_engine_alone() {
+    let root = TempDir::new().unwrap();
+    let store = DiskStore::open(root.path(), log_only()).unwrap();
+    let Err(StoreError::Locked { holder }) = DiskStore::open(root.path(), log_only()) else { panic!("not locked") };
+    assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+    wait(store.close()).unwrap();
+    DiskStore::open(root.path(), log_only()).unwrap();
+}
+
+#[test]
+fn what_a_crash_or_a_person_left_lying_does_not_block_a_start() {
+    let root = TempDir::new().unwrap();
+    drop(DiskStore::open(root.path(), log_only()).unwrap());
+    for name in ["lock", "format"] {
+        fs::remove_file(root.path().join(name)).unwrap();
+    }
+    for name in ["scratch/old", "incoming/0", "log/00.generating", "tree/snap.00.generating", "format.new"] {
+        fs::write(root.path().join(name), "left").unwrap();
+    }
+    let store = DiskStore::open(root.path(), log_only()).unwrap();
+    assert_eq!(fs::read_dir(store.scratch_dir()).unwrap().count(), 0);
+    wait(store.commit(put("a", bytes(1, 5000)))).unwrap();
+}
+
+#[test]
+fn a_directory_of_another_version_is_refused() {
+    let root = TempDir::new().unwrap();
+    drop(DiskStore::open(root.path(), log_only()).unwrap());
+    fs::write(root.path().join("format"), "7\n").unwrap();
+    let refused = DiskStore::open(root.path(), log_only());
+    assert!(matches!(refused, Err(StoreError::Version { found: 7, supported: 1 })));
+    fs::write(root.path().join("format"), "seven").unwrap();
+    assert!(matches!(DiskStore::open(root.path(), log_only()), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_said_so() {
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("file"), "").unwrap();
+    let error = DiskStore::open(&root.path().join("file/data"), log_only()).unwrap_err();
+    assert!(error.to_string().starts_with("failed to make the data directory"), "{error}");
+}
+
+#[test]
+fn the_directory_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = TempDir::new().unwrap();
+    let directory = root.path().join("data");
+    let store = DiskStore::open(&directory, log_only()).unwrap();
+    wait(store.commit(put("a", bytes(1, 5000)))).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    assert_eq!(mode(&store.blob_path(hash_of(&bytes(1, 5000)))), 0o600);
+}

@@ -1,0 +1,215 @@
+//! The store on disk: a write-ahead log, a tree and blobs in one directory that one engine holds.
+//!
+//! ```text
+//! lock  format  log/<id>.log  tree/…  blobs/ab/cdef…  incoming/  scratch/
+//! ```
+//!
+//! This module opens and closes; writing is in `writer`, forgetting the log in `checkpointer`, reading in `lookup`.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    blobs::Blobs,
+    calls::Calls,
+    change::Change,
+    health::Health,
+    lookup,
+    opening::{self, Opened},
+    store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    tree::Tree,
+    writer::{Request, WriterMsg},
+};
+use crate::api::{BlobHash, TaskId, UserId};
+
+/// How many bytes of commits may wait for the writer; whoever comes then waits for room.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a waiting commit costs besides its encoding.
+const REQUEST_BYTES: usize = 256;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct DiskOptions {
+    /// How many bytes of the tree are kept in memory.
+    pub cache_bytes: usize,
+    /// How long the log may hold a change before a checkpoint forgets it.
+    pub checkpoint_interval: Duration,
+    /// How long a log segment may grow before a checkpoint forgets it.
+    pub segment_bytes: u64,
+    /// What a test puts around storage calls.
+    pub(super) calls: Calls,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 * 1024 * 1024,
+            checkpoint_interval: Duration::from_millis(500),
+            segment_bytes: 64 * 1024 * 1024,
+            calls: Calls::default(),
+        }
+    }
+}
+
+/// A store in a directory of its own.
+///
+/// Dropping it waits for the last checkpoint and blocks meanwhile; [`Store::close`] waits without blocking.
+#[derive(Debug)]
+pub struct DiskStore {
+    tree: Arc<Tree>,
+    blobs: Arc<Blobs>,
+    health: Health,
+    room: Arc<Semaphore>,
+    queue: Sender<WriterMsg>,
+    running: Mutex<Option<Running>>,
+}
+
+/// The threads of an open store.
+#[derive(Debug)]
+struct Running {
+    threads: [JoinHandle<()>; 2],
+    released: oneshot::Receiver<()>,
+}
+
+impl DiskStore {
+    /// Opens a directory, or makes it: takes its lock, replays what the log has and the tree has not. Blocks; waits
+    /// up to 900 ms for the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] if another engine holds it, [`StoreError::Version`] if a newer version wrote it,
+    /// [`StoreError::Corrupt`] if it is damaged (and then nothing in it has been changed).
+    pub fn open(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
+        let (queue, waiting) = mpsc::channel();
+        let Opened { tree, blobs, health, writer, checkpointer, lock } =
+            opening::open(directory, options, queue.clone(), waiting)?;
+        let (release, released) = oneshot::channel();
+        let writer = opening::spawn("ninja-journal", health.clone(), move || writer.run())?;
+        let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), move || {
+            checkpointer.run();
+            drop(lock);
+            // Nobody waits for this if the store was dropped.
+            let _: Result<_, _> = release.send(());
+        })?;
+        let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
+        Ok(Self { tree, blobs, health, room: Arc::new(Semaphore::new(QUEUE_BYTES)), queue, running })
+    }
+
+    async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.health.check()?;
+        let change = Change::new(commit)?;
+        let body = change.encode();
+        let weight = u32::try_from(body.len() + REQUEST_BYTES).expect("a commit is bounded far below 4 GiB");
+        let permit = Arc::clone(&self.room).acquire_many_owned(weight).await.map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        let request = Box::new(Request { change, body, permit, reply });
+        self.queue.send(WriterMsg::Commit(request)).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| {
+            self.health.check()?;
+            Err(closed())
+        })
+    }
+
+    /// Tells the threads to end, once.
+    fn end(&self) -> Option<Running> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        self.room.close();
+        // A writer that has gone has ended already.
+        drop(self.queue.send(WriterMsg::Close));
+        Some(running)
+    }
+}
+
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        let Some(running) = self.end() else { return };
+        for thread in running.threads {
+            // A thread's panic has been recorded as the store's failure.
+            let _: Result<_, _> = thread.join();
+        }
+    }
+}
+
+impl Store for DiskStore {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, StoreError>> {
+        Box::pin(self.send(commit))
+    }
+
+    fn read_log(&self, task: TaskId, from_seq: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        lookup::log(&self.tree, &self.blobs, task, from_seq, limit)
+    }
+
+    fn read_head(&self, task: TaskId) -> Result<Option<Bytes>, StoreError> {
+        lookup::head(&self.tree, &self.blobs, task)
+    }
+
+    fn list_heads(&self, owner: UserId, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError> {
+        lookup::heads_of(&self.tree, &self.blobs, owner, after, limit)
+    }
+
+    fn list_unfinished(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError> {
+        lookup::unfinished(&self.tree, &self.blobs, after, limit)
+    }
+
+    fn read_feed(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        lookup::feed(&self.tree, &self.blobs, user, after, limit)
+    }
+
+    fn read_doc(&self, key: &DocKey) -> Result<Option<Bytes>, StoreError> {
+        lookup::doc(&self.tree, &self.blobs, key)
+    }
+
+    fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
+        lookup::docs(&self.tree, &self.blobs, kind)
+    }
+
+    fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {
+        self.blobs.open_file(hash)
+    }
+
+    fn blob_path(&self, hash: BlobHash) -> PathBuf {
+        self.blobs.path(hash)
+    }
+
+    fn put_blob_file(&self, file: &Path) -> Result<(BlobHash, u64), StoreError> {
+        self.health.check()?;
+        if self.room.is_closed() {
+            return Err(closed());
+        }
+        self.blobs.adopt(file, &self.health)
+    }
+
+    fn scratch_dir(&self) -> &Path {
+        self.blobs.scratch()
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        self.health.failure()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            if let Some(running) = self.end() {
+                // The sender goes without a word only in a panic, which is recorded.
+                let _: Result<_, _> = running.released.await;
+            }
+            self.health.failure().map_or(Ok(()), Err)
+        })
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::ReadOnly("the store is closed".to_owned())
+}

@@ -1,0 +1,188 @@
+//! Reads from the tree and the blobs, and checks that what is read is whole: no gap in a log, no index entry without
+//! its head, no large value with other bytes.
+
+use bytes::Bytes;
+
+use super::{
+    applier::{TaskState, number},
+    blobs::Blobs,
+    keys,
+    store::{DocKey, DocKind, HeadPage, StoreError},
+    tree::{self, Db, Entry, Tree},
+    value::Stored,
+};
+use crate::api::{TaskId, UserId};
+
+/// Reads records of a task's log.
+pub(super) fn log(
+    tree: &Tree,
+    blobs: &Blobs,
+    task: TaskId,
+    from_seq: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Bytes)>, StoreError> {
+    let found = tree.read(|db| {
+        let last =
+            tree::get(db, &keys::head(task))?.map(|head| TaskState::read(&head).map(|(state, _)| state.last_seq));
+        let span = Span { from: from_seq.max(1), last: last.transpose()?.unwrap_or(0), limit };
+        numbered(db, span, &keys::log(task), |seq| keys::record(task, seq))
+    })?;
+    load_numbered(blobs, found)
+}
+
+/// Reads entries of a user's feed.
+pub(super) fn feed(
+    tree: &Tree,
+    blobs: &Blobs,
+    user: UserId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Bytes)>, StoreError> {
+    let found = tree.read(|db| {
+        let last = tree::get(db, &keys::feed_last(user))?.map_or(Ok(0), |last| number(&last))?;
+        let span = Span { from: after.saturating_add(1), last, limit };
+        numbered(db, span, &keys::feed_of(user), |seq| keys::feed(user, seq))
+    })?;
+    load_numbered(blobs, found)
+}
+
+/// Reads a task's head.
+pub(super) fn head(tree: &Tree, blobs: &Blobs, task: TaskId) -> Result<Option<Bytes>, StoreError> {
+    let found = tree.read(|db| state_and_head(db, task))?;
+    found.map(|(_, stored)| load(blobs, stored)).transpose()
+}
+
+/// Lists an owner's tasks, newest first.
+pub(super) fn heads_of(
+    tree: &Tree,
+    blobs: &Blobs,
+    owner: UserId,
+    after: Option<TaskId>,
+    limit: usize,
+) -> Result<HeadPage, StoreError> {
+    let prefix = keys::owner(owner);
+    let start = after.map_or_else(|| prefix.clone(), |task| just_after(keys::owner_task(owner, task)));
+    let (found, next) = tree.read(|db| page(db, start, &prefix, limit, keys::task_of_owner_key))?;
+    let heads = found.into_iter().map(|(task, _, stored)| Ok((task, load(blobs, stored)?)));
+    Ok(HeadPage { heads: heads.collect::<Result<_, StoreError>>()?, next })
+}
+
+/// Lists unfinished tasks in id order.
+pub(super) fn unfinished(
+    tree: &Tree,
+    blobs: &Blobs,
+    after: Option<TaskId>,
+    limit: usize,
+) -> Result<HeadPage, StoreError> {
+    let prefix = keys::all_unfinished();
+    let start = after.map_or_else(|| prefix.clone(), |task| just_after(keys::unfinished(task)));
+    let (found, next) = tree.read(|db| page(db, start, &prefix, limit, keys::task_of_unfinished_key))?;
+    // A task can have finished between the look at the index and the look at its head.
+    let still = found.into_iter().filter(|(_, state, _)| state.unfinished);
+    let heads = still.map(|(task, _, stored)| Ok((task, load(blobs, stored)?)));
+    Ok(HeadPage { heads: heads.collect::<Result<_, StoreError>>()?, next })
+}
+
+/// Reads a document.
+pub(super) fn doc(tree: &Tree, blobs: &Blobs, key: &DocKey) -> Result<Option<Bytes>, StoreError> {
+    let found = tree.read(|db| tree::get(db, &keys::doc(key)))?;
+    found.map(|stored| load(blobs, Stored::read(&stored)?)).transpose()
+}
+
+/// Lists the documents of a kind.
+pub(super) fn docs(tree: &Tree, blobs: &Blobs, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
+    let prefix = keys::docs(kind);
+    let found: Vec<Entry> = tree.read(|db| tree::scan(db, prefix.clone(), &prefix).collect())?;
+    let mut docs = Vec::with_capacity(found.len());
+    for (key, stored) in found {
+        let id = keys::id_of_doc_key(&key).ok_or_else(|| damaged("the id of a document does not read"))?;
+        docs.push((id, load(blobs, Stored::read(&stored)?)?));
+    }
+    Ok(docs)
+}
+
+/// Which numbers are wanted, and which there are.
+struct Span {
+    from: u64,
+    last: u64,
+    limit: usize,
+}
+
+/// Reads consecutive entries. There is one for every number up to the last, or the tree is damaged.
+fn numbered(
+    db: &Db,
+    span: Span,
+    prefix: &[u8],
+    key: impl Fn(u64) -> Vec<u8>,
+) -> Result<Vec<(u64, Stored)>, StoreError> {
+    let wanted = (span.last + 1).saturating_sub(span.from);
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(span.limit);
+    let mut found = Vec::new();
+    if wanted == 0 {
+        return Ok(found);
+    }
+    let mut seq = span.from;
+    for entry in tree::scan(db, key(span.from), prefix).take(wanted) {
+        let (at, stored) = entry?;
+        if at != key(seq) {
+            break;
+        }
+        found.push((seq, Stored::read(&stored)?));
+        seq += 1;
+    }
+    match found.len() == wanted {
+        true => Ok(found),
+        false => Err(damaged(&format!("number {seq} of {} is missing", span.last))),
+    }
+}
+
+type FoundHead = (TaskId, TaskState, Stored);
+
+/// Reads the heads of the tasks that an index lists, and the task to go on after.
+fn page(
+    db: &Db,
+    start: Vec<u8>,
+    prefix: &[u8],
+    limit: usize,
+    task_of: impl Fn(&[u8]) -> Option<TaskId>,
+) -> Result<(Vec<FoundHead>, Option<TaskId>), StoreError> {
+    let mut found: Vec<FoundHead> = Vec::new();
+    let mut last = None;
+    for entry in tree::scan(db, start, prefix).take(limit.saturating_add(1)) {
+        if found.len() == limit {
+            return Ok((found, last));
+        }
+        let task = task_of(&entry?.0).ok_or_else(|| damaged("an index entry does not read"))?;
+        let (state, head) = state_and_head(db, task)?.ok_or_else(|| damaged(&format!("{task} has no head")))?;
+        last = Some(task);
+        found.push((task, state, head));
+    }
+    Ok((found, None))
+}
+
+fn state_and_head(db: &Db, task: TaskId) -> Result<Option<(TaskState, Stored)>, StoreError> {
+    let Some(stored) = tree::get(db, &keys::head(task))? else { return Ok(None) };
+    let (state, value) = TaskState::read(&stored)?;
+    Ok(Some((state, Stored::read(value)?)))
+}
+
+fn load_numbered(blobs: &Blobs, found: Vec<(u64, Stored)>) -> Result<Vec<(u64, Bytes)>, StoreError> {
+    found.into_iter().map(|(seq, stored)| Ok((seq, load(blobs, stored)?))).collect()
+}
+
+fn load(blobs: &Blobs, stored: Stored) -> Result<Bytes, StoreError> {
+    match stored {
+        Stored::Inline(bytes) => Ok(bytes),
+        Stored::Spilled { hash, len } => blobs.read(hash, len),
+    }
+}
+
+/// Returns the smallest key that is larger.
+fn just_after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("tree: {what}"))
+}

@@ -1,0 +1,192 @@
+//! The store in memory: the same contract by the plainest means, for tests and as the model of the one on disk.
+//!
+//! Blobs are files in a given directory, because their paths are part of the contract. Nothing is synced.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use super::{
+    blobs::Blobs,
+    calls::Calls,
+    change::Change,
+    health::Health,
+    store::{Append, Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+};
+use crate::api::{BlobHash, TaskId, UserId};
+
+/// A store that forgets when it is dropped.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    blobs: Blobs,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tasks: BTreeMap<TaskId, Task>,
+    owners: BTreeSet<(UserId, TaskId)>,
+    feeds: BTreeMap<UserId, Vec<Bytes>>,
+    docs: BTreeMap<DocKey, Bytes>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Task {
+    owner: UserId,
+    unfinished: bool,
+    head: Bytes,
+    records: Vec<Bytes>,
+}
+
+impl MemoryStore {
+    /// Makes an empty store that keeps blobs in a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] if the directory cannot be made or emptied.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self { state: Mutex::default(), blobs: Blobs::open(directory, Calls::default())? })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(StoreError::ReadOnly("the store is closed".to_owned()));
+        }
+        let change = Change::new(commit.clone())?;
+        if let Some(append) = commit.append {
+            state.append(append)?;
+        }
+        for (hash, bytes) in &change.blobs {
+            self.blobs.write(*hash, bytes)?;
+        }
+        let mut feed_seqs = Vec::with_capacity(commit.feed.len());
+        for (user, entry) in commit.feed {
+            let feed = state.feeds.entry(user).or_default();
+            feed.push(entry);
+            feed_seqs.push(feed.len() as u64);
+        }
+        state.docs.extend(commit.puts);
+        for key in &commit.deletes {
+            state.docs.remove(key);
+        }
+        Ok(Committed { feed_seqs })
+    }
+}
+
+impl State {
+    fn append(&mut self, append: Append) -> Result<(), StoreError> {
+        let Append { task: id, first_seq, records, head } = append;
+        let found = self.tasks.get(&id).map_or(0, |task| task.records.len() as u64) + 1;
+        if first_seq != found {
+            return Err(StoreError::Conflict { task: id, expected: first_seq, found });
+        }
+        let before = self.tasks.remove(&id);
+        if let Some(before) = &before {
+            self.owners.remove(&(before.owner, id));
+        }
+        let mut log = before.map_or_else(Vec::new, |task| task.records);
+        log.extend(records);
+        self.owners.insert((head.owner, id));
+        let task = Task { owner: head.owner, unfinished: head.unfinished, head: head.bytes, records: log };
+        self.tasks.insert(id, task);
+        Ok(())
+    }
+
+    fn page(&self, tasks: impl Iterator<Item = TaskId>, limit: usize) -> HeadPage {
+        let heads = tasks.filter_map(|id| self.tasks.get(&id).map(|task| (id, task.head.clone())));
+        let mut heads: Vec<(TaskId, Bytes)> = heads.take(limit.saturating_add(1)).collect();
+        let more = heads.len() > limit;
+        heads.truncate(limit);
+        let next = heads.last().map(|(id, _)| *id).filter(|_| more);
+        HeadPage { heads, next }
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, StoreError>> {
+        Box::pin(async { self.apply(commit) })
+    }
+
+    fn read_log(&self, task: TaskId, from_seq: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let state = self.state();
+        let records = state.tasks.get(&task).map_or(&[][..], |task| &task.records);
+        Ok(numbered(records, from_seq, limit))
+    }
+
+    fn read_head(&self, task: TaskId) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.state().tasks.get(&task).map(|task| task.head.clone()))
+    }
+
+    fn list_heads(&self, owner: UserId, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError> {
+        let state = self.state();
+        let tasks = state.owners.iter().rev().filter(|(of, _)| *of == owner).map(|(_, task)| *task);
+        Ok(state.page(tasks.filter(|task| after.is_none_or(|after| *task < after)), limit))
+    }
+
+    fn list_unfinished(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError> {
+        let state = self.state();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let tasks = state.tasks.range((from, Bound::Unbounded)).filter(|(_, task)| task.unfinished);
+        Ok(state.page(tasks.map(|(id, _)| *id), limit))
+    }
+
+    fn read_feed(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let state = self.state();
+        let entries = state.feeds.get(&user).map_or(&[][..], Vec::as_slice);
+        Ok(numbered(entries, after.saturating_add(1), limit))
+    }
+
+    fn read_doc(&self, key: &DocKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.state().docs.get(key).cloned())
+    }
+
+    fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let state = self.state();
+        let docs = state.docs.iter().filter(|(key, _)| key.kind == kind);
+        Ok(docs.map(|(key, bytes)| (key.id.clone(), bytes.clone())).collect())
+    }
+
+    fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {
+        self.blobs.open_file(hash)
+    }
+
+    fn blob_path(&self, hash: BlobHash) -> PathBuf {
+        self.blobs.path(hash)
+    }
+
+    fn put_blob_file(&self, file: &Path) -> Result<(BlobHash, u64), StoreError> {
+        self.blobs.adopt(file, &Health::default())
+    }
+
+    fn scratch_dir(&self) -> &Path {
+        self.blobs.scratch()
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        None
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            self.state().closed = true;
+            Ok(())
+        })
+    }
+}
+
+/// Numbers items from 1 and returns those from `from` on.
+fn numbered(items: &[Bytes], from: u64, limit: usize) -> Vec<(u64, Bytes)> {
+    (1..).zip(items.iter().cloned()).filter(|(seq, _)| *seq >= from).take(limit).collect()
+}

@@ -1,0 +1,196 @@
+//! sled, and what must be known of it: one tree, batches only, and a clone of the handle for each thread.
+//!
+//! Three habits of the pinned version shape this module (read from its source and from tests):
+//! - Without a flush interval every dropped iterator flushes the whole tree and swallows the error, so an interval is
+//!   set that never comes. What is flushed, and when, is the checkpointer's decision alone.
+//! - An iterator with an end bound walks on through the rest of the tree once it is past the bound, so scans have no
+//!   end bound and stop by themselves.
+//! - After a flush that failed, the next one waits for ever, and the last handle to be dropped flushes; so after
+//!   a failure one handle is leaked ([`Tree::abandon`]).
+//!
+//! It panics on some damaged files; every call from here is guarded, and a panic becomes [`StoreError::Corrupt`].
+
+use std::{
+    io::{self, ErrorKind},
+    ops::RangeFrom,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    calls::{Calls, DiskCall, io_error},
+    store::StoreError,
+};
+
+/// How many entries a leaf holds. A flush rewrites every leaf that changed, so writes to many tasks like small ones;
+/// scans and the index in memory like large ones.
+const LEAF_ENTRIES: usize = 128;
+
+/// A handle for one thread.
+pub(super) type Db = sled::Db<LEAF_ENTRIES>;
+
+/// A change to the tree, applied whole or not at all.
+pub(super) type Batch = sled::Batch;
+
+/// A key and its value.
+pub(super) type Entry = (sled::InlineArray, sled::InlineArray);
+
+/// The tree, with handles lent to whoever reads.
+pub(super) struct Tree {
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+struct Pool {
+    idle: Vec<Db>,
+    lent: usize,
+    /// The handle that others are cloned from; `None` once closed.
+    origin: Option<Db>,
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree").finish_non_exhaustive()
+    }
+}
+
+impl Tree {
+    /// Opens or makes the tree.
+    pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        /// sled cannot be told "never"; it can be told "in a hundred years".
+        const NEVER_MS: usize = 100 * 365 * 24 * 3600 * 1000;
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity_bytes(cache_bytes)
+            .flush_every_ms(Some(NEVER_MS))
+            .zstd_compression_level(1);
+        let db: Db = guarded("open", || config.open().map_err(|error| open_error(path, error)))?;
+        Ok(Self { pool: Mutex::new(Pool { idle: Vec::new(), lent: 0, origin: Some(db) }), returned: Condvar::new() })
+    }
+
+    /// Returns a handle for a thread that keeps it. Such a thread ends before [`Tree::close`] is called.
+    pub(super) fn handle(&self) -> Result<Db, StoreError> {
+        self.pool().origin.clone().ok_or_else(closed)
+    }
+
+    /// Reads with a lent handle.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut lent = self.lend()?;
+        let Some(db) = lent.db.as_ref() else { return Err(closed()) };
+        let result = catch_unwind(AssertUnwindSafe(|| read(db)));
+        result.unwrap_or_else(|_| {
+            // A handle that panicked may be in the middle of something: it is not used again.
+            lent.db = None;
+            Err(StoreError::Corrupt("the tree panicked in a read".to_owned()))
+        })
+    }
+
+    /// Waits until every lent handle is back, then lets go of the files.
+    pub(super) fn close(&self) {
+        let mut pool = self.pool();
+        let origin = pool.origin.take();
+        pool.idle.clear();
+        while pool.lent > 0 {
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(pool);
+        drop(origin);
+    }
+
+    /// Leaks a handle, so that a tree whose state is unknown is never flushed.
+    pub(super) fn abandon(&self) {
+        std::mem::forget(self.pool().origin.clone());
+    }
+
+    fn lend(&self) -> Result<Lent<'_>, StoreError> {
+        let mut pool = self.pool();
+        let db = match pool.idle.pop() {
+            Some(db) => db,
+            None => pool.origin.clone().ok_or_else(closed)?,
+        };
+        pool.lent += 1;
+        Ok(Lent { tree: self, db: Some(db) })
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle on loan.
+struct Lent<'a> {
+    tree: &'a Tree,
+    db: Option<Db>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.tree.pool();
+        pool.lent -= 1;
+        if pool.origin.is_some() {
+            pool.idle.extend(self.db.take());
+        } else {
+            self.db = None;
+            self.tree.returned.notify_all();
+        }
+    }
+}
+
+/// Reads the value of a key.
+pub(super) fn get(db: &Db, key: &[u8]) -> Result<Option<sled::InlineArray>, StoreError> {
+    db.get(key).map_err(read_error)
+}
+
+/// Walks the entries from `start` on, as long as their keys begin with `prefix`.
+pub(super) fn scan<'a>(
+    db: &Db,
+    start: Vec<u8>,
+    prefix: &'a [u8],
+) -> impl Iterator<Item = Result<Entry, StoreError>> + use<'a> {
+    let range: RangeFrom<Vec<u8>> = start..;
+    let mut entries = db.range(range);
+    std::iter::from_fn(move || match entries.next()? {
+        Ok((key, value)) => key.starts_with(prefix).then_some(Ok((key, value))),
+        Err(error) => Some(Err(read_error(error))),
+    })
+}
+
+/// Applies a batch. Only one thread may: sled takes its leaves' locks in an order that others would break.
+pub(super) fn apply(db: &Db, batch: Batch, calls: &Calls) -> Result<(), StoreError> {
+    guarded("apply a batch", || calls.run(DiskCall::ApplyTree, Path::new(""), || db.apply_batch(batch)))
+}
+
+/// Makes what was applied durable.
+pub(super) fn flush(db: &Db, calls: &Calls) -> Result<(), StoreError> {
+    guarded("flush", || calls.run(DiskCall::FlushTree, Path::new(""), || db.flush().map(|_| ())))
+}
+
+fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(StoreError::Corrupt(format!("the tree panicked; it was to {what}"))))
+}
+
+fn open_error(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::OutOfMemory
+        | ErrorKind::WouldBlock => io_error("open the tree", error),
+        _ => StoreError::Corrupt(format!("tree {}: {error}", path.display())),
+    }
+}
+
+/// sled tells damage and disk errors apart by the kind alone.
+fn read_error(error: io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreError::Corrupt(format!("tree: {error}")),
+        _ => io_error("read the tree", error),
+    }
+}
+
+fn closed() -> StoreError {
+    io_error("read the tree", io::Error::other("the store is closed"))
+}

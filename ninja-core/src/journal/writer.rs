@@ -1,0 +1,197 @@
+//! The writer: a thread that makes commits durable in the order they came, many with one sync.
+//!
+//! It gathers what waits, checks and numbers it, writes all frames with one write, syncs once, applies one batch to
+//! the tree, and only then answers. It is a thread and not an actor: if it fails, nothing may restart it and go on as
+//! if nothing had been; the store is read-only from then on.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError},
+    },
+};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    applier::Applier,
+    backlog::{Backlog, Retired},
+    blobs::Blobs,
+    calls::Calls,
+    change::Change,
+    health::Health,
+    store::{Committed, StoreError},
+    tree::{self, Batch},
+    wal::{Log, Stamp},
+};
+use crate::api::BlobHash;
+
+/// How many bytes of frames are gathered for one write: enough that a sync is shared, little enough that those who
+/// came first do not wait long.
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the writer is told.
+pub(super) enum WriterMsg {
+    /// Make a change durable.
+    Commit(Box<Request>),
+    /// Let the checkpoint have what the current segment holds.
+    Rotate,
+    /// Finish what came before this, and end.
+    Close,
+}
+
+/// A change with what its sender waits on.
+pub(super) struct Request {
+    /// The change.
+    pub(super) change: Change,
+    /// Its encoding.
+    pub(super) body: Vec<u8>,
+    /// Its share of the queue, given back with the answer.
+    pub(super) permit: OwnedSemaphorePermit,
+    /// Where the answer goes. Nobody may be there any more.
+    pub(super) reply: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// The writer's own state.
+pub(super) struct Writer {
+    pub(super) queue: Receiver<WriterMsg>,
+    pub(super) applier: Applier,
+    pub(super) log: Log,
+    /// The position of the last synced frame.
+    pub(super) position: u64,
+    pub(super) blobs: Arc<Blobs>,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) health: Health,
+    pub(super) calls: Calls,
+    /// A segment is retired when it is longer than this.
+    pub(super) segment_bytes: u64,
+    /// Blobs written for frames of the current segment, not synced yet.
+    pub(super) unsynced: HashSet<BlobHash>,
+}
+
+/// Whether the writer goes on after a group.
+enum After {
+    GoOn,
+    Rotate,
+    Close,
+}
+
+impl Writer {
+    /// Runs until it is told to close, or everyone who could send has gone.
+    pub(super) fn run(mut self) {
+        let mut frames = Vec::new();
+        while let Ok(msg) = self.queue.recv() {
+            let (group, after) = self.gather(msg);
+            if !group.is_empty() {
+                self.commit(group, &mut frames);
+            }
+            match after {
+                After::GoOn if self.log.bytes() < self.segment_bytes => {}
+                After::GoOn | After::Rotate => self.rotate(),
+                After::Close => break,
+            }
+        }
+        self.rotate();
+        self.backlog.finish();
+    }
+
+    fn gather(&self, first: WriterMsg) -> (Vec<Request>, After) {
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        let mut next = Ok(first);
+        loop {
+            match next {
+                Ok(WriterMsg::Commit(request)) => {
+                    bytes += request.body.len();
+                    group.push(*request);
+                }
+                Ok(WriterMsg::Rotate) => return (group, After::Rotate),
+                Ok(WriterMsg::Close) => return (group, After::Close),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return (group, After::GoOn),
+            }
+            if bytes >= GROUP_BYTES {
+                return (group, After::GoOn);
+            }
+            next = self.queue.try_recv();
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Request>, frames: &mut Vec<u8>) {
+        self.backlog.wait_for_room(&self.health);
+        let mut answers = match self.health.check() {
+            Ok(()) => self.write(&group, frames),
+            Err(refused) => vec![Err(refused); group.len()],
+        };
+        frames.clear();
+        frames.shrink_to(GROUP_BYTES);
+        self.applier.trim();
+        for (request, answer) in group.into_iter().zip(answers.drain(..)) {
+            drop(request.permit);
+            // Nobody waits for the answer if the caller has gone.
+            let _: Result<_, _> = request.reply.send(answer);
+        }
+    }
+
+    /// Makes a group durable, and returns an answer for each of it.
+    fn write(&mut self, group: &[Request], frames: &mut Vec<u8>) -> Vec<Result<Committed, StoreError>> {
+        let (mut batch, mut position) = (Batch::default(), self.position);
+        let mut answers = Vec::with_capacity(group.len());
+        for request in group {
+            let admitted = self.applier.admit(&request.change, position + 1, &mut batch);
+            answers.push(admitted.map(|feed_seqs| {
+                position += 1;
+                let stamp = Stamp { position, synced: self.position, feed_seqs };
+                stamp.encode_frame(self.log.salt(), &request.body, frames);
+                Committed { feed_seqs: stamp.feed_seqs }
+            }));
+        }
+        if position == self.position {
+            return answers;
+        }
+        let admitted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let changes: Vec<&Change> = admitted.map(|(request, _)| &request.change).collect();
+        match self.make_durable(frames, &changes, batch) {
+            Ok(()) => {
+                self.position = position;
+                answers
+            }
+            Err(error) => {
+                let error = self.fail(error);
+                vec![Err(error); group.len()]
+            }
+        }
+    }
+
+    fn make_durable(&mut self, frames: &[u8], changes: &[&Change], batch: Batch) -> Result<(), StoreError> {
+        let first_of_segment = !self.log.has_frames();
+        self.log.append(frames)?;
+        for (hash, bytes) in changes.iter().flat_map(|change| change.all_blobs()) {
+            self.blobs.write(hash, bytes)?;
+            self.unsynced.insert(hash);
+        }
+        tree::apply(self.applier.db(), batch, &self.calls)?;
+        if first_of_segment {
+            self.backlog.segment_begun();
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) {
+        if !self.log.has_frames() || !self.health.is_good() {
+            return;
+        }
+        match self.log.rotate(self.position + 1) {
+            Ok((path, bytes)) => {
+                let blobs = std::mem::take(&mut self.unsynced);
+                self.backlog.retire(Retired { segments: vec![path], bytes, blobs });
+            }
+            Err(error) => drop(self.fail(error)),
+        }
+    }
+
+    fn fail(&self, error: StoreError) -> StoreError {
+        let error = self.health.fail(error);
+        self.backlog.wake();
+        error
+    }
+}
