@@ -3,6 +3,8 @@
 //! A provider answers one [`ChatRequest`] at a time, streams text as it comes and never retries by itself
 //! beyond its transport. What a call costs, whether it may be made and what follows from the answer is the machine's business.
 
+#[cfg(feature = "local-model")]
+pub mod local;
 mod provider;
 
 pub use provider::{
