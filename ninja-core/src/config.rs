@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{providers::ProviderConfig, sandbox::SandboxLimits};
 
 /// All settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The agent that does a bare goal.

@@ -18,7 +18,6 @@ mod services;
 mod supervision;
 mod task;
 
-pub use orchestrator::{OrchestratorMsg, OrchestratorStatus};
 pub use root::{ActorTree, ResumePolicy};
 pub use services::Services;
 pub use task::{TaskMsg, head_update};

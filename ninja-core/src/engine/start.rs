@@ -1,6 +1,6 @@
 //! Starting an engine.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tokio::sync::Semaphore;
 
@@ -9,14 +9,15 @@ use crate::{
     actors::{ActorTree, Services},
     agents::{self, AgentError},
     api::{ApiError, ErrorCode},
+    config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
         feed::FeedHub,
         store::{Store, StoreError},
     },
     planner::{self, TemplateError},
-    providers::Providers,
-    sandbox::{self, Sandbox},
+    providers::{Providers, Sources},
+    sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
     tools::ToolSet,
     workspace::Workspaces,
@@ -79,11 +80,11 @@ impl Engine {
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let providers = match options.providers {
             Some(providers) => providers,
-            None => Providers::discover(&options.config, &options.env, &options.models_dir).await,
+            None => discover_providers(&options.config, &options.env, &options.models_dir).await?,
         };
         let sandbox = match options.sandbox {
             Some(sandbox) => sandbox,
-            None => sandbox::detect().await,
+            None => find_sandbox(&options.env).await,
         };
         let work_dir = options.data_dir.join("work");
         let services = Arc::new(Services {
@@ -107,6 +108,52 @@ impl Engine {
         let submissions = Semaphore::new(options.config.limits.submissions);
         let inner = Inner { services, tree, owner, config: options.config, agents, templates, submissions };
         Ok(Self(Arc::new(inner)))
+    }
+}
+
+/// Without isolation code steps are refused, with the reason.
+async fn find_sandbox(env: &BTreeMap<String, String>) -> Arc<dyn Sandbox> {
+    let search = env.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+    match Bubblewrap::detect_in(search.as_ref()).await {
+        Ok(sandbox) => Arc::new(sandbox),
+        Err(error) => Arc::new(NoSandbox { reason: error.to_string() }),
+    }
+}
+
+/// Looks for providers; the local model is the last in the order of choice.
+async fn discover_providers(
+    config: &Config,
+    env: &BTreeMap<String, String>,
+    models_dir: &Path,
+) -> Result<Providers, StartError> {
+    let env = |name: &str| env.get(name).cloned();
+    let sources = Sources { configs: &config.providers, preferred: config.default_provider.as_deref(), env: &env };
+    let discovered = Providers::discover(&sources, random_share).await;
+    #[cfg_attr(not(feature = "local-model"), expect(unused_mut, reason = "only the local model is added"))]
+    let mut providers = discovered.map_err(|error| StartError::other("find the providers", error))?;
+    #[cfg(feature = "local-model")]
+    add_local_model(&mut providers, models_dir);
+    #[cfg(not(feature = "local-model"))]
+    let _ = models_dir;
+    Ok(providers)
+}
+
+/// Returns a number evenly spread over `0.0..1.0`, to keep those who wait together from returning together.
+fn random_share() -> f64 {
+    let mut bytes = [0; 4];
+    // Without random numbers the waits are merely equal.
+    getrandom::fill(&mut bytes).ok();
+    f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// One call at a time: the model has one thread and takes all cores.
+#[cfg(feature = "local-model")]
+fn add_local_model(providers: &mut Providers, models_dir: &Path) {
+    use crate::providers::local::{DEFAULT_MODEL, LocalModel, list};
+    let installed = list(models_dir).unwrap_or_default();
+    let default = installed.iter().map(|entry| entry.name.as_str()).find(|name| *name == DEFAULT_MODEL);
+    if let Some(model) = default.or(installed.first().map(|entry| entry.name.as_str())) {
+        providers.add_limited("local", Arc::new(LocalModel::new(models_dir)), model, 1);
     }
 }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::api::{BlobHash, TaskId, UserId};
+use crate::api::{BlobHash, ErrorCode, TaskId, UserId};
 
 /// One atomic change: all of it is durable and visible, or none of it.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +134,21 @@ pub enum StoreError {
         /// What the system said.
         error: std::sync::Arc<std::io::Error>,
     },
+}
+
+impl StoreError {
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::ReadOnly(_) => ErrorCode::ReadOnly,
+            Self::Corrupt(_) | Self::Version { .. } => ErrorCode::Corrupt,
+            Self::Locked { .. } => ErrorCode::AlreadyRunning,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            Self::Io { .. } => ErrorCode::ReadOnly,
+        }
+    }
 }
 
 /// One page of task heads, newest task first.

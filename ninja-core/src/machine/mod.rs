@@ -21,6 +21,9 @@ mod values;
 mod view;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::FoldError;
 pub use context::{assemble, estimate_tokens, offered_tools};
 pub use decide::{Input, Refusal, Surroundings, decide};

@@ -1,0 +1,208 @@
+//! The machine by table and by property, in a small world of its own.
+
+mod agents;
+mod crashes;
+mod plans;
+mod waits;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    api::{
+        Agent, AgentLimits, ApprovalId, BlobHash, Budget, Decision, EffectClass, ModelClass, ModelRef, StepId, StepStatus,
+        Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
+    },
+    journal::record::{
+        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Outcome, PinnedModel, PinnedTool, Pins,
+        PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
+    },
+};
+
+/// A task and its log; time moves one second with each input.
+#[derive(Clone)]
+struct World {
+    state: TaskState,
+    log: Vec<Entry>,
+    seconds: i64,
+    ids: u128,
+}
+
+impl World {
+    fn new(steps: Vec<PlannedStep>) -> Self {
+        Self::with_budget(steps, Budget::default())
+    }
+
+    fn with_budget(steps: Vec<PlannedStep>, budget: Budget) -> Self {
+        let steps = order_steps(steps, PlanLimits::default()).unwrap();
+        let submitted = TaskSubmitted {
+            owner: UserId::from_uuid(Uuid::nil()),
+            goal: "the goal".to_owned(),
+            template: None,
+            params: Map::new(),
+            inputs: Vec::new(),
+            model: Some(PinnedModel {
+                model: ModelRef { provider: "scripted".to_owned(), model: "m".to_owned() },
+                info: ModelInfo { window_tokens: 8_192, tools: true, label: "scripted".to_owned() },
+            }),
+            budget,
+            pins: BlobHash::from_bytes([0; 32]),
+        };
+        let first = Entry { at: at(0), record: Record::TaskSubmitted(Box::new(submitted)) };
+        let plan = Entry { at: at(0), record: Record::PlanMade { steps } };
+        let mut state = TaskState::begin(TaskId::from_uuid(Uuid::nil()), &first, pins()).unwrap();
+        state.apply(&plan).unwrap();
+        Self { state, log: vec![first, plan], seconds: 0, ids: 0 }
+    }
+
+    /// Takes an input as the task actor does, and holds the state to the fold of the log.
+    fn take(&mut self, input: Input) -> Result<Vec<Record>, Refusal> {
+        self.seconds += 1;
+        let now = at(self.seconds);
+        let ids = &mut self.ids;
+        let mut new_uuid = || {
+            *ids += 1;
+            Uuid::from_u128(*ids)
+        };
+        let records = decide(&self.state, input, Surroundings { now, new_uuid: &mut new_uuid })?;
+        for record in records.clone() {
+            let entry = Entry { at: now, record };
+            let stored = Entry::decode(&entry.encode()).unwrap();
+            assert_eq!(stored, entry, "a record survives its stored form");
+            self.state.apply(&stored).unwrap();
+            self.log.push(stored);
+        }
+        assert_eq!(self.refold().view(), self.state.view(), "same records, same state");
+        Ok(records)
+    }
+
+    fn report(&mut self, input: Input) -> Vec<Record> {
+        self.take(input).unwrap()
+    }
+
+    fn end(&mut self, step: &str, call: u32, outcome: Outcome) -> Vec<Record> {
+        self.report(Input::EndCall { step: id(step), call, outcome })
+    }
+
+    fn refold(&self) -> TaskState {
+        let mut state = TaskState::begin(self.state.id, &self.log[0], pins()).unwrap();
+        for entry in &self.log[1..] {
+            state.apply(entry).unwrap();
+        }
+        state
+    }
+
+    fn view(&self) -> Task {
+        self.state.view()
+    }
+
+    fn status_of(&self, step: &str) -> StepStatus {
+        self.state.step(&id(step)).unwrap().status
+    }
+
+    fn error_code(&self) -> Option<String> {
+        self.view().error.map(|error| error.code.to_string())
+    }
+
+    fn only_approval(&self) -> ApprovalId {
+        let open: Vec<_> = self.state.approvals.keys().copied().collect();
+        assert_eq!(open.len(), 1);
+        open[0]
+    }
+
+    fn decide(&mut self, decision: Decision) -> Result<Vec<Record>, Refusal> {
+        let approval = self.only_approval();
+        self.take(Input::DecideApproval { approval, decision, by: UserId::from_uuid(Uuid::nil()) })
+    }
+
+    fn cancel(&mut self) -> Result<Vec<Record>, Refusal> {
+        self.take(Input::Cancel { by: UserId::from_uuid(Uuid::nil()) })
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn id(step: &str) -> StepId {
+    step.parse().unwrap()
+}
+
+fn pins() -> Arc<Pins> {
+    let classes = [
+        ("look", EffectClass::Pure),
+        ("shell", EffectClass::Workspace),
+        ("post", EffectClass::Idempotent),
+        ("pay", EffectClass::Unsafe),
+        ("ask", EffectClass::Pure),
+    ];
+    let tool = |(name, class): (&str, EffectClass)| {
+        let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+        let definition = ToolDefinition { name: name.to_owned(), description: String::new(), schema };
+        (name.to_owned(), PinnedTool { definition, class })
+    };
+    let agent = Agent {
+        name: "worker".to_owned(),
+        description: String::new(),
+        model_class: ModelClass::Fast,
+        tools: classes.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        limits: AgentLimits { turns: 6, output_tokens: 100 },
+        prompt: "You work.".to_owned(),
+    };
+    Arc::new(Pins {
+        agents: BTreeMap::from([("worker".to_owned(), agent)]),
+        tools: classes.into_iter().map(tool).collect(),
+        template_files: BTreeMap::new(),
+    })
+}
+
+fn step(name: &str, after: &[&str], action: Action) -> PlannedStep {
+    let after = after.iter().map(|name| id(name)).collect();
+    PlannedStep { id: id(name), title: None, after, when: None, optional: false, action }
+}
+
+fn agent(prompt: &str) -> Action {
+    Action::Agent { agent: "worker".to_owned(), prompt: prompt.to_owned(), schema: None, max_output_tokens: None }
+}
+
+fn tool(name: &str, args: Value) -> Action {
+    Action::Tool { tool: name.to_owned(), args }
+}
+
+fn approval(prompt: &str) -> Action {
+    Action::Approval { prompt: prompt.to_owned() }
+}
+
+fn says(text: &str) -> Outcome {
+    answer(text, &[])
+}
+
+fn calls(wanted: &[(&str, Value)]) -> Outcome {
+    answer("", wanted)
+}
+
+fn answer(text: &str, wanted: &[(&str, Value)]) -> Outcome {
+    let tool_calls = wanted.iter().enumerate().map(|(index, (name, args))| ToolCall {
+        id: format!("call_{index}"),
+        name: (*name).to_owned(),
+        args: args.clone(),
+    });
+    let usage = Usage { input_tokens: 10, output_tokens: 5, model_calls: 1, ..Usage::default() };
+    Outcome::Answered(Answer {
+        text: text.to_owned(),
+        tool_calls: tool_calls.collect(),
+        finish: FinishReason::Stop,
+        usage,
+    })
+}
+
+fn returns(output: Value) -> Outcome {
+    Outcome::Returned { ok: true, output, delta: ManifestDelta::default() }
+}
+
+fn stopped() -> Outcome {
+    Outcome::Stopped { processes: 1, after_ms: 7 }
+}
