@@ -1,5 +1,7 @@
 //! The client against a hand-made server that breaks connections, repeats, skips and refuses.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     sync::{
         Arc,
