@@ -1,0 +1,153 @@
+//! The remote transport: a daemon over HTTP for verbs and WebSocket for events, on TCP or on its Unix socket.
+//!
+//! `http.rs` sends requests and reads answers and problems, `events.rs` follows a subscription across lost
+//! connections, `builder.rs` sets both up. Nothing here knows the engine.
+
+mod builder;
+mod events;
+mod http;
+
+use std::sync::Arc;
+
+use ninja_core::api::{ApprovalId, BlobHash, Decision, File, Health, Page, SubmitTask, Task, TaskId, TaskSummary};
+use reqwest::{
+    Method,
+    header::{CONTENT_LENGTH, ETAG},
+    multipart,
+};
+
+pub use builder::ClientBuilder;
+
+use crate::{Content, Download, EventStream, ListTasks, SdkError};
+use events::{Follow, Topic};
+use http::Http;
+
+/// A daemon, seen from a program. Cheap to clone; one connection pool behind it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: Arc<Http>,
+}
+
+impl Client {
+    /// Begins to set a client up.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Returns the URL or socket that this client speaks to, for messages to people.
+    pub fn daemon(&self) -> &str {
+        &self.http.daemon
+    }
+
+    /// Hands a task in. It is stored when this returns. Not repeated after a lost connection.
+    ///
+    /// # Errors
+    ///
+    /// As every verb: [`SdkError::Api`] when the engine refuses, otherwise what went wrong on the way.
+    pub async fn submit_task(&self, request: &SubmitTask) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks"])?.json(request)).await
+    }
+
+    /// Returns a page of the caller's tasks, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn list_tasks(&self, query: &ListTasks) -> Result<Page<TaskSummary>, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["tasks"])?.query(query)).await
+    }
+
+    /// Returns a task as it stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn task(&self, id: TaskId) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["tasks", &id.to_string()])?).await
+    }
+
+    /// Cancels a task and returns it with the receipt of what was stopped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn cancel_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "cancel"])?).await
+    }
+
+    /// Answers an open question of a task.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; [`Conflict`](ninja_core::api::ErrorCode::Conflict) when it was answered before.
+    pub async fn decide_approval(&self, task: TaskId, id: ApprovalId, decision: &Decision) -> Result<Task, SdkError> {
+        let (task, id) = (task.to_string(), id.to_string());
+        self.http.answer(self.http.api(Method::POST, ["tasks", &task, "approvals", &id])?.json(decision)).await
+    }
+
+    /// Uploads a file, streaming it, so that a task may name it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; [`TooLarge`](ninja_core::api::ErrorCode::TooLarge) beyond the daemon's limit.
+    pub async fn upload_file(&self, name: &str, content: Content) -> Result<File, SdkError> {
+        let body = reqwest::Body::wrap_stream(content.stream);
+        let part = match content.length {
+            Some(length) => multipart::Part::stream_with_length(body, length),
+            None => multipart::Part::stream(body),
+        };
+        let form = multipart::Form::new().part("file", part.file_name(name.to_owned()));
+        let response = self.http.send(self.http.api(Method::POST, ["files", "upload"])?.multipart(form)).await?;
+        self.http.read(response).await
+    }
+
+    /// Opens a file that a task made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn artifact(&self, task: TaskId, path: &str) -> Result<Download, SdkError> {
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(SdkError::Setup { detail: format!("{path:?} is not a path inside a workspace") });
+        }
+        let task = task.to_string();
+        let segments = ["tasks", &task, "artifacts"].into_iter().chain(path.split('/'));
+        let response = self.http.send(self.http.api(Method::GET, segments)?).await?;
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let bytes = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let sha256 = header(ETAG).and_then(|tag| tag.trim_matches('"').parse::<BlobHash>().ok());
+        let (Some(bytes), Some(sha256)) = (bytes, sha256) else {
+            return Err(self.http.protocol("an artifact comes with its size and the hash of its content"));
+        };
+        Ok(Download { bytes, sha256, stream: http::body(response) })
+    }
+
+    /// Follows a task from the event after `after`, or from its first, until it has ended.
+    /// The first connection is made here; later ones are made by the stream itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {
+        let first = after.unwrap_or(0);
+        Follow::start(self.http.clone(), Topic::Task(task), Some(first)).await
+    }
+
+    /// Follows what happens to all of the caller's tasks, after the entry `after` or from now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn feed(&self, after: Option<u64>) -> Result<EventStream, SdkError> {
+        Follow::start(self.http.clone(), Topic::Feed, after).await
+    }
+
+    /// Asks how the daemon is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn health(&self) -> Result<Health, SdkError> {
+        self.http.health().await
+    }
+}

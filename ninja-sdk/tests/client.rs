@@ -1,0 +1,164 @@
+//! The client against a hand-made server that breaks connections, repeats, skips and refuses.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{
+        State,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+    routing::{any, get},
+};
+use ninja_sdk::{
+    Client, SdkError,
+    api::{Cursor, ErrorCode, Event, EventBody, StreamFrame, Subscribe, TaskId, Timestamp},
+};
+
+const EVENTS: u64 = 50;
+
+fn task() -> TaskId {
+    "task_01920000000070008000000000000001".parse().unwrap()
+}
+
+fn event(seq: u64) -> StreamFrame {
+    let event = EventBody::CancelRequested;
+    StreamFrame::Event { event: Event { task: task(), seq, at: Timestamp::UNIX_EPOCH, event } }
+}
+
+async fn send(socket: &mut WebSocket, frame: &StreamFrame) {
+    let text = serde_json::to_string(frame).unwrap();
+    socket.send(Message::text(text)).await.ok();
+}
+
+async fn subscribed(socket: &mut WebSocket) -> u64 {
+    let Some(Ok(Message::Text(text))) = socket.recv().await else { panic!("a subscription comes first") };
+    match serde_json::from_str(&text).unwrap() {
+        Subscribe::Task { after: Some(Cursor::Task(seq)), .. } => seq,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends seven frames a connection: an old one, the next few with a delta between, one too far ahead.
+async fn serve_badly(mut socket: WebSocket) {
+    let after = subscribed(&mut socket).await;
+    send(&mut socket, &event(after.max(1))).await;
+    for seq in after + 1..=(after + 4).min(EVENTS) {
+        send(&mut socket, &event(seq)).await;
+    }
+    let delta = StreamFrame::Delta { task: task(), step: "a".parse().unwrap(), text: "x".into() };
+    send(&mut socket, &delta).await;
+    if after + 4 < EVENTS {
+        send(&mut socket, &event(after + 6)).await;
+    } else {
+        send(&mut socket, &StreamFrame::End { task: task() }).await;
+    }
+}
+
+fn bad_server(connections: Arc<AtomicUsize>) -> Router {
+    let ws = |State(connections): State<Arc<AtomicUsize>>, upgrade: WebSocketUpgrade| async move {
+        match connections.fetch_add(1, Ordering::Relaxed) {
+            3 => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            _ => upgrade.on_upgrade(serve_badly),
+        }
+    };
+    Router::new().route("/ws", any(ws)).with_state(connections)
+}
+
+async fn follow_to_the_end(client: &Client) -> (Vec<u64>, bool) {
+    let mut events = client.events(task(), None).await.unwrap();
+    let (mut seqs, mut ended) = (Vec::new(), false);
+    while let Some(frame) = events.next().await {
+        match frame.unwrap() {
+            StreamFrame::Event { event } => seqs.push(event.seq),
+            StreamFrame::End { .. } => ended = true,
+            _ => {}
+        }
+    }
+    (seqs, ended)
+}
+
+#[tokio::test]
+async fn every_event_arrives_once_over_tcp_however_often_the_connection_breaks() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = bad_server(connections.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let (seqs, ended) = follow_to_the_end(&Client::builder().url(url).build().unwrap()).await;
+    assert_eq!(seqs, (1..=EVENTS).collect::<Vec<_>>());
+    assert!(ended);
+    assert!(connections.load(Ordering::Relaxed) > 10, "the connection broke many times");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn every_event_arrives_once_over_a_unix_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ninja.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let router = bad_server(Arc::default());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let (seqs, ended) = follow_to_the_end(&Client::builder().unix_socket(&path).build().unwrap()).await;
+    assert_eq!(seqs, (1..=EVENTS).collect::<Vec<_>>());
+    assert!(ended);
+}
+
+#[tokio::test]
+async fn a_stream_gives_up_when_the_daemon_stays_away() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = bad_server(Arc::default());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = Client::builder().url(url).give_up_after(Duration::from_millis(50)).build().unwrap();
+
+    let mut events = client.events(task(), None).await.unwrap();
+    server.abort();
+    let mut last = None;
+    while let Some(frame) = events.next().await {
+        last = Some(frame);
+    }
+    assert!(matches!(last, Some(Err(SdkError::Unreachable { .. }))), "{last:?}");
+    let error = client.task(task()).await.unwrap_err();
+    assert!(matches!(error, SdkError::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_problem_becomes_its_code_and_a_stranger_is_told_apart() {
+    const PROBLEM: &str = r#"{"type":"x","status":404,"code":"not_found","detail":"no such task","request_id":"r"}"#;
+    let show = |headers: HeaderMap| async move {
+        match headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer nj_right") {
+            true => (StatusCode::NOT_FOUND, PROBLEM),
+            false => (StatusCode::UNAUTHORIZED, "<html>a proxy says no</html>"),
+        }
+    };
+    let router = Router::new()
+        .route("/api/v1/tasks/{id}", get(show))
+        .route("/api/v1/tasks", get(|| async { "<html>hello</html>" }))
+        .route("/ws", any(|| async { "not a socket" }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let right = Client::builder().url(&url).key("nj_right").build().unwrap();
+    let error = right.task(task()).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::NotFound));
+    assert_eq!(error.to_string(), "no such task (not_found)");
+    let wrong = Client::builder().url(&url).key("nj_wrong").build().unwrap();
+    assert_eq!(wrong.task(task()).await.unwrap_err().code(), Some(ErrorCode::Unauthorized));
+    assert!(matches!(right.list_tasks(&Default::default()).await, Err(SdkError::Protocol { .. })));
+    assert!(matches!(right.events(task(), None).await, Err(SdkError::Protocol { .. })));
+    assert!(matches!(right.artifact(task(), "../secret").await, Err(SdkError::Setup { .. })));
+}

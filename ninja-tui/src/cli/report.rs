@@ -1,0 +1,99 @@
+//! A task in words, once it stands still: what came of it, what it cost, what to do next.
+
+use ninja_sdk::api::{Approval, ApprovalKind, Artifact, StepKind, Task, TaskStatus, Timestamp};
+use serde_json::Value;
+
+use super::{Exit, Output, reaction};
+use crate::format::{self, Paint, bytes, lines, one_line, short};
+
+/// A screenful; the whole stands in `ninja show --json`.
+const ANSWER_CHARACTERS: usize = 4_000;
+
+/// Returns how a command that watched the task ends.
+pub(super) fn exit(task: &Task) -> Exit {
+    match task.status {
+        TaskStatus::Succeeded => Exit::Done,
+        TaskStatus::Failed | TaskStatus::Cancelled => Exit::Failed,
+        TaskStatus::Waiting => Exit::Waiting,
+        TaskStatus::Queued | TaskStatus::Planning | TaskStatus::Running => Exit::Interrupted,
+    }
+}
+
+/// Writes what became of a task: answer, error, cost.
+pub(super) fn outcome(output: &Output, task: &Task) {
+    let paint = output.paint();
+    if let Some(answer) = answer(task) {
+        output.say("");
+        output.say(&format::cut(&lines(&answer), ANSWER_CHARACTERS));
+    }
+    output.say("");
+    output.say(&format!("{} {}", paint.task_status(task.status).trim_end(), paint.dim(&task.id.to_string())));
+    if let Some(error) = &task.error {
+        output.say(&format!("  {}", paint.bad(&one_line(&error.to_string()))));
+    }
+    if let Some(receipt) = &task.cancel_receipt {
+        let processes: u32 = receipt.stopped.iter().map(|call| call.processes).sum();
+        let calls = receipt.stopped.len();
+        output.say(&format!("  stopped {calls} calls and {processes} processes within {} ms", receipt.took_ms));
+    }
+    output.say(&format!("  {}", format::usage(task, Timestamp::now())));
+}
+
+/// Returns the text that the last agent step ended with.
+fn answer(task: &Task) -> Option<String> {
+    let last = task.steps.iter().rev().find(|step| step.kind == StepKind::Agent && !step.output.is_null())?;
+    match &last.output {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Writes an artifact on one line.
+pub(super) fn artifact(paint: Paint, artifact: &Artifact) -> String {
+    format!("{:>9}  {}", paint.dim(&bytes(artifact.bytes)), one_line(&artifact.path))
+}
+
+/// Writes a question, the exact call it is about, and the commands that answer it.
+pub(super) fn question(task: &Task, approval: &Approval) -> Vec<String> {
+    let mut text = vec![format!("{} asks: {}", approval.step, one_line(&approval.prompt))];
+    if let Some(call) = &approval.call {
+        text.push(format!("  the exact call: {} {}", one_line(&call.tool), one_line(&call.args.to_string())));
+    }
+    // With one open question its id need not be typed.
+    let name = match task.approvals.len() {
+        1 => task.id.to_string(),
+        _ => format!("{} {}", task.id, approval.id),
+    };
+    text.extend(match approval.kind {
+        ApprovalKind::Approval => vec![format!("  yes: ninja approve {name}"), format!("  no:  ninja deny {name}")],
+        ApprovalKind::Ambiguous => vec![
+            format!("  it happened:       ninja approve {name} --happened"),
+            format!("  it did not happen: ninja approve {name} --did-not-happen"),
+            format!("  end the task:      ninja deny {name}"),
+        ],
+        ApprovalKind::Question => vec![format!("  ninja approve {name} --answer 'TEXT'")],
+    });
+    text
+}
+
+/// Returns what a person would want to type next.
+pub(super) fn next_commands(task: &Task, is_in_process: bool) -> Vec<String> {
+    let name = short(task.id);
+    let mut next = Vec::new();
+    match task.status {
+        TaskStatus::Succeeded => next.push(format!("ninja show {name}  # each step, its output and cost")),
+        TaskStatus::Failed => {
+            next.extend(task.error.as_ref().and_then(|error| reaction(error.code).1).map(str::to_owned));
+            next.push(format!("ninja show {name}  # where it stopped and why"));
+        }
+        TaskStatus::Cancelled => next.push(format!("ninja show {name}  # what was stopped")),
+        // Whoever worked on it goes away with this process.
+        TaskStatus::Waiting if is_in_process => {
+            next.push(format!("after the answer: ninja run --resume {}", task.id));
+        }
+        TaskStatus::Waiting | TaskStatus::Queued | TaskStatus::Planning | TaskStatus::Running => {
+            next.push(format!("ninja watch {name}  # follow it again"));
+        }
+    }
+    next
+}

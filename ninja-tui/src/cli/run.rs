@@ -1,0 +1,234 @@
+//! `ninja run GOAL`: hand a task in, stay with it, fetch what it made.
+
+use std::path::{Path, PathBuf};
+
+use ninja_sdk::{
+    Content, Ninja,
+    api::{Budget, PlanSpec, SubmitTask, Task, TaskStatus},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    Exit, Failure, Output, artifacts,
+    attend::{Attend, Attended},
+    interrupt::Interrupt,
+    name, report,
+};
+use crate::{Connector, Need, Resume, Session, format::short};
+
+/// The arguments of `ninja run`.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// What is wanted, in words
+    #[arg(required_unless_present_any = ["template", "plan", "resume"])]
+    goal: Vec<String>,
+    /// The template that makes the plan
+    #[arg(long, short, conflicts_with = "plan")]
+    template: Option<String>,
+    /// A parameter of the template; a value that is JSON is taken as such, any other as text
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_param)]
+    params: Vec<(String, Value)>,
+    /// A file for the task to work on
+    #[arg(long = "file", short, value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// An explicit plan: a JSON file with `steps`
+    #[arg(long, value_name = "FILE.json")]
+    plan: Option<PathBuf>,
+    /// The model that answers
+    #[arg(long, short, value_name = "PROVIDER/NAME")]
+    model: Option<String>,
+    /// The most tokens the task may use, in and out
+    #[arg(long, value_name = "N")]
+    budget_tokens: Option<u64>,
+    /// Where the files it makes are put; `ninja-artifacts/TASK` unless said otherwise, nowhere with --json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with a task that was parked
+    #[arg(long, value_name = "TASK", conflicts_with_all = ["goal", "template", "plan", "files", "params"])]
+    resume: Option<String>,
+    /// Without a daemon, go on with every task that was parked as well
+    #[arg(long)]
+    resume_all: bool,
+    /// Answer every approval with yes; questions and calls in doubt still wait for you
+    #[arg(long, short)]
+    yes: bool,
+    /// Print the task as one line of JSON when it stands still, and nothing else
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Run {
+    /// Returns whether the person agreed beforehand to what would be asked.
+    pub fn is_agreed(&self) -> bool {
+        self.yes
+    }
+
+    pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
+        let interrupt = Interrupt::listen()?;
+        let request = self.request().await?;
+        let resume = self.resume(connector).await?;
+        let session = connector.connect(Need::Work { resume }).await?;
+        let attended = self.attend(&session, request, resume, output, interrupt).await;
+        let exit = match attended {
+            Ok((_, Attended::StandsStill(task))) => self.stands_still(&session, output, &task).await,
+            Ok((task, Attended::Left)) => return self.left(session, output, &task).await,
+            Err(failure) => Err(failure),
+        };
+        session.close().await;
+        exit
+    }
+
+    async fn attend(
+        &self,
+        session: &Session,
+        mut request: SubmitTask,
+        resume: Resume,
+        output: &Output,
+        interrupt: Interrupt,
+    ) -> Result<(Task, Attended), Failure> {
+        let ninja = session.ninja();
+        let task = match resume {
+            Resume::Task(id) => ninja.task(id).await?,
+            Resume::Nothing | Resume::All => {
+                for path in &self.files {
+                    request.files.push(upload(ninja, path).await?);
+                }
+                ninja.submit_task(&request).await?
+            }
+        };
+        let attended = Attend { ninja, output, interrupt, yes: self.yes }.until_it_ends(&task).await?;
+        Ok((task, attended))
+    }
+
+    /// Returns what is asked for, without its files.
+    async fn request(&self) -> Result<SubmitTask, Failure> {
+        let plan = match &self.plan {
+            Some(path) => Some(read_plan(path).await?),
+            None => None,
+        };
+        Ok(SubmitTask {
+            goal: self.goal.join(" "),
+            template: self.template.clone(),
+            params: self.params.iter().cloned().collect::<Map<_, _>>(),
+            plan,
+            files: Vec::new(),
+            model: self.model.clone(),
+            budget: self.budget_tokens.map(|tokens| Budget { tokens: Some(tokens) }),
+        })
+    }
+
+    async fn resume(&self, connector: &dyn Connector) -> Result<Resume, Failure> {
+        let Some(name) = &self.resume else {
+            return Ok(if self.resume_all { Resume::All } else { Resume::Nothing });
+        };
+        if let Ok(id) = name.parse() {
+            return Ok(Resume::Task(id));
+        }
+        let session = connector.connect(Need::Store).await?;
+        let id = name::resolve(session.ninja(), name).await;
+        session.close().await;
+        Ok(Resume::Task(id?))
+    }
+
+    /// Fetches the files, reports, and says what to do next.
+    async fn stands_still(&self, session: &Session, output: &Output, task: &Task) -> Result<Exit, Failure> {
+        let directory = match (&self.out, output.json) {
+            (Some(directory), _) => Some(directory.clone()),
+            (None, false) => Some(artifacts::default_directory(task)),
+            (None, true) => None,
+        };
+        let saved = match directory {
+            Some(directory) if task.status == TaskStatus::Succeeded => {
+                artifacts::save_all(session.ninja(), task, &directory).await
+            }
+            _ => Ok(Vec::new()),
+        };
+        report::outcome(output, task);
+        for path in saved.as_deref().unwrap_or_default() {
+            output.say(&format!("  {}", path.display()));
+        }
+        self.next(session, output, task);
+        if let Err(failure) = &saved {
+            output.explain(failure);
+        }
+        if output.json {
+            output.json(task);
+        }
+        Ok(if saved.is_ok() { report::exit(task) } else { Exit::Failed })
+    }
+
+    fn next(&self, session: &Session, output: &Output, task: &Task) {
+        if output.json {
+            return;
+        }
+        output.say("");
+        for line in report::next_commands(task, session.is_in_process()) {
+            output.say(&format!("  {line}"));
+        }
+    }
+
+    /// The person left: an engine in this process parks the task, a daemon goes on with it.
+    async fn left(&self, session: Session, output: &Output, task: &Task) -> Result<Exit, Failure> {
+        let is_in_process = session.is_in_process();
+        let now = session.ninja().task(task.id).await;
+        session.close().await;
+        match is_in_process {
+            true => output.note(&format!("the task is parked; go on with it: ninja run --resume {}", task.id)),
+            false => output.note(&format!("the daemon goes on with it; follow it: ninja watch {}", short(task.id))),
+        }
+        if output.json {
+            output.json(now.as_ref().unwrap_or(task));
+        }
+        Ok(Exit::Interrupted)
+    }
+}
+
+async fn upload(ninja: &Ninja, path: &Path) -> Result<ninja_sdk::api::FileId, Failure> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let content = Content::open(path).await?;
+    Ok(ninja.upload_file(&name, content).await?.id)
+}
+
+async fn read_plan(path: &Path) -> Result<PlanSpec, Failure> {
+    let usage = |what: String| {
+        Failure::new(
+            Exit::Usage,
+            what,
+            "give a JSON file such as {\"steps\": [{\"kind\": \"agent\", \"prompt\": \"…\"}]}",
+        )
+    };
+    let bytes =
+        tokio::fs::read(path).await.map_err(|error| usage(format!("{} cannot be read: {error}", path.display())))?;
+    serde_json::from_slice(&bytes).map_err(|error| usage(format!("{} is not a plan: {error}", path.display())))
+}
+
+fn parse_param(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("a parameter is written NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("a parameter is written NAME=VALUE".into());
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_json_where_it_can_be_and_text_otherwise() {
+        for (text, value) in [
+            ("a=1", json!(1)),
+            ("a=[1,2]", json!([1, 2])),
+            ("a=\"1\"", json!("1")),
+            ("a=x=y", json!("x=y")),
+            ("a=", json!("")),
+            ("a=007", json!("007")),
+        ] {
+            assert_eq!(parse_param(text), Ok(("a".into(), value)), "{text}");
+        }
+        assert!(parse_param("a").is_err() && parse_param("=1").is_err());
+    }
+}
