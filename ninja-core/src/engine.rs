@@ -9,7 +9,10 @@ use tokio::sync::Semaphore;
 
 use crate::{
     actors::{ActorTree, Services},
-    api::{Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Role, Task, TaskId, TaskStatus, TaskSummary, UserId},
+    api::{
+        Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Role, Task, TaskId, TaskStatus, TaskSummary,
+        UserId,
+    },
     clock::{Clock, SystemClock},
     config::Config,
     journal::{

@@ -23,14 +23,14 @@ const PINS_KEPT: usize = 64;
 
 /// Reads tasks; keeps pins that many tasks share.
 #[derive(Clone)]
-pub struct TaskLog {
+pub(crate) struct TaskLog {
     store: Arc<dyn Store>,
     pins: Arc<Mutex<HashMap<BlobHash, Arc<Pins>>>>,
 }
 
 impl TaskLog {
     /// Makes a reader of `store`.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self { store, pins: Arc::default() }
     }
 
@@ -39,7 +39,7 @@ impl TaskLog {
     /// # Errors
     ///
     /// Fails where the disk cannot be read, or the log is not one that a machine of ours has written.
-    pub fn load(&self, task: TaskId) -> Result<Option<TaskState>, StoreError> {
+    pub(crate) fn load(&self, task: TaskId) -> Result<Option<TaskState>, StoreError> {
         let mut state: Option<TaskState> = None;
         loop {
             let from = state.as_ref().map_or(1, |state| state.last_seq + 1);
@@ -71,7 +71,7 @@ impl TaskLog {
     /// # Errors
     ///
     /// Fails where the blob is missing or is none.
-    pub fn pins(&self, hash: BlobHash) -> Result<Arc<Pins>, StoreError> {
+    pub(crate) fn pins(&self, hash: BlobHash) -> Result<Arc<Pins>, StoreError> {
         if let Some(pins) = self.pins.lock().unwrap_or_else(PoisonError::into_inner).get(&hash) {
             return Ok(Arc::clone(pins));
         }
@@ -86,7 +86,7 @@ impl TaskLog {
     }
 
     /// Keeps pins that are about to be committed.
-    pub fn remember(&self, hash: BlobHash, pins: Pins) -> Arc<Pins> {
+    pub(crate) fn remember(&self, hash: BlobHash, pins: Pins) -> Arc<Pins> {
         let mut kept = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= PINS_KEPT {
             kept.clear();

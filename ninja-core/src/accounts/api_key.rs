@@ -16,14 +16,14 @@ const SECRET_CHARS: usize = 43;
 const CHECK_CHARS: usize = 6;
 
 /// A key as its holder knows it. Never stored, never printed by `Debug`.
-pub struct ApiKey {
+pub(crate) struct ApiKey {
     id: String,
     secret: String,
 }
 
 /// A string that is no key of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ApiKeyError {
+pub(crate) enum ApiKeyError {
     /// Not of the form.
     #[error("this is not an API key (`nj_…`)")]
     Form,
@@ -37,7 +37,7 @@ pub enum ApiKeyError {
 
 /// What is stored of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredApiKey {
+pub(crate) struct StoredApiKey {
     /// Its id, the part that may be shown.
     pub id: String,
     /// SHA-256 of its secret.
@@ -62,7 +62,7 @@ impl ApiKey {
     /// # Errors
     ///
     /// Fails where the system gives none.
-    pub fn generate() -> Result<Self, ApiKeyError> {
+    pub(crate) fn generate() -> Result<Self, ApiKeyError> {
         let (mut id, mut secret) = ([0; ID_CHARS / 2], [0; SECRET_BYTES]);
         getrandom::fill(&mut id).map_err(|_| ApiKeyError::Random)?;
         getrandom::fill(&mut secret).map_err(|_| ApiKeyError::Random)?;
@@ -75,7 +75,7 @@ impl ApiKey {
     /// # Errors
     ///
     /// Fails where the form or the checksum is wrong.
-    pub fn parse(text: &str) -> Result<Self, ApiKeyError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiKeyError> {
         let rest = text.strip_prefix(PREFIX).filter(|rest| rest.is_ascii()).ok_or(ApiKeyError::Form)?;
         let (id, rest) = rest.split_once('_').ok_or(ApiKeyError::Form)?;
         if id.len() != ID_CHARS || rest.len() != SECRET_CHARS + CHECK_CHARS {
@@ -90,22 +90,22 @@ impl ApiKey {
     }
 
     /// Returns the key in full, to be shown once.
-    pub fn reveal(&self) -> String {
+    pub(crate) fn reveal(&self) -> String {
         format!("{PREFIX}{}_{}{}", self.id, self.secret, self.checksum())
     }
 
     /// Returns its id.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
     /// Returns what is stored of it.
-    pub fn stored(&self, user: UserId, role: Role, created_at: Timestamp) -> StoredApiKey {
+    pub(crate) fn stored(&self, user: UserId, role: Role, created_at: Timestamp) -> StoredApiKey {
         StoredApiKey { id: self.id.clone(), secret_sha256: self.digest(), user, role, created_at }
     }
 
     /// Returns whether this is the stored key, in constant time.
-    pub fn matches(&self, stored: &StoredApiKey) -> bool {
+    pub(crate) fn matches(&self, stored: &StoredApiKey) -> bool {
         self.digest().as_bytes().ct_eq(stored.secret_sha256.as_bytes()).into()
     }
 

@@ -2,4 +2,4 @@
 
 mod api_key;
 
-pub use api_key::{ApiKey, StoredApiKey};
+pub(crate) use api_key::{ApiKey, StoredApiKey};

@@ -1,11 +1,6 @@
 //! One call, from its intent to its outcome: the only place where the world is changed for a task.
 
-use std::{
-    panic::AssertUnwindSafe,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt;

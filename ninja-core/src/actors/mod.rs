@@ -18,6 +18,7 @@ mod services;
 mod supervision;
 mod task;
 
-pub use root::{ActorTree, ResumePolicy};
-pub use services::Services;
-pub use task::{TaskMsg, head_update};
+pub(crate) use root::ActorTree;
+pub use root::ResumePolicy;
+pub(crate) use services::Services;
+pub(crate) use task::{TaskMsg, head_update};

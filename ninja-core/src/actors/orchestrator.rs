@@ -28,7 +28,7 @@ const SWEEP_PAGE: usize = 1_000;
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// What the orchestrator is told.
-pub enum OrchestratorMsg {
+pub(crate) enum OrchestratorMsg {
     /// Find unfinished tasks and take up those that are not waiting.
     Sweep,
     /// A task was committed.
@@ -69,7 +69,7 @@ pub enum OrchestratorMsg {
 
 /// How many tasks are where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrchestratorStatus {
+pub(crate) struct OrchestratorStatus {
     /// With an actor.
     pub active: usize,
     /// Waiting for a place.
@@ -155,7 +155,8 @@ impl Actor for Orchestrator {
 
 impl OrchestratorState {
     fn offer_parking(&mut self, task: TaskId) {
-        if let Some(active) = self.active.get_mut(&task).filter(|active| active.parking.is_none() && !active.restarting) {
+        if let Some(active) = self.active.get_mut(&task).filter(|active| active.parking.is_none() && !active.restarting)
+        {
             active.parking = Some(Vec::new());
             // If it is gone already, its end is in the mailbox.
             active.actor.send_message(TaskMsg::Park).ok();
@@ -172,7 +173,11 @@ impl OrchestratorState {
 
 impl Orchestrator {
     /// Takes up every unfinished task that does not wait. A waiting one has nothing owed and stays on disk.
-    fn sweep(&self, myself: &ActorRef<OrchestratorMsg>, state: &mut OrchestratorState) -> Result<(), ActorProcessingErr> {
+    fn sweep(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+    ) -> Result<(), ActorProcessingErr> {
         let mut after = None;
         loop {
             let page = self.services.store.list_unfinished(after, SWEEP_PAGE)?;

@@ -49,7 +49,7 @@ impl ResumePolicy {
 
 /// The running tree, as the engine sees it. Cheap to clone.
 #[derive(Clone)]
-pub struct ActorTree {
+pub(crate) struct ActorTree {
     root: ActorRef<RootMsg>,
     shared: Arc<Shared>,
 }
@@ -67,7 +67,7 @@ impl ActorTree {
     /// # Errors
     ///
     /// Fails where an actor does not start.
-    pub async fn start(services: Arc<Services>, resume: ResumePolicy) -> Result<Self, SpawnErr> {
+    pub(crate) async fn start(services: Arc<Services>, resume: ResumePolicy) -> Result<Self, SpawnErr> {
         let shared = Arc::new(Shared {
             orchestrator: RwLock::default(),
             sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
@@ -79,7 +79,7 @@ impl ActorTree {
     }
 
     /// Tells the orchestrator of a committed task. If the message is lost, the sweep finds the task.
-    pub fn start_task(&self, task: TaskId) {
+    pub(crate) fn start_task(&self, task: TaskId) {
         if let Some(orchestrator) = self.orchestrator() {
             orchestrator.send_message(OrchestratorMsg::StartTask { task }).ok();
         }
@@ -87,7 +87,7 @@ impl ActorTree {
 
     /// Hands a message to a task's actor and waits for the reply; `None` where an actor failed on the way or the
     /// time is up.
-    pub async fn ask_task<T: Send + 'static>(
+    pub(crate) async fn ask_task<T: Send + 'static>(
         &self,
         task: TaskId,
         wait: Duration,
@@ -100,19 +100,19 @@ impl ActorTree {
     }
 
     /// Asks how many tasks are where; `None` where the orchestrator does not answer.
-    pub async fn status(&self) -> Option<OrchestratorStatus> {
+    pub(crate) async fn status(&self) -> Option<OrchestratorStatus> {
         let (sender, receiver) = oneshot();
         self.orchestrator()?.send_message(OrchestratorMsg::GetStatus { reply: sender.into() }).ok()?;
         tokio::time::timeout(CALL_WAIT, receiver).await.ok()?.ok()
     }
 
     /// Returns whether an actor failed too often and was not started again.
-    pub fn gave_up(&self) -> bool {
+    pub(crate) fn gave_up(&self) -> bool {
         self.shared.gave_up.load(Ordering::Relaxed)
     }
 
     /// Stops every actor; what is in flight ends and is found lost at the next start.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         if self.root.stop_and_wait(None, Some(STOP_WAIT)).await.is_err() {
             self.root.kill();
         }
@@ -201,7 +201,13 @@ impl Root {
         Ok(())
     }
 
-    fn note_failure(&self, myself: &ActorRef<RootMsg>, state: &mut RootState, actor: ActorId, error: &ActorProcessingErr) {
+    fn note_failure(
+        &self,
+        myself: &ActorRef<RootMsg>,
+        state: &mut RootState,
+        actor: ActorId,
+        error: &ActorProcessingErr,
+    ) {
         let (child, failures) = if state.sandbox.0 == Some(actor) {
             (Child::Sandbox, &mut state.sandbox.1)
         } else if state.orchestrator.0 == Some(actor) {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The dependencies of the actors of one engine.
-pub struct Services {
+pub(crate) struct Services {
     /// The journal.
     pub store: Arc<dyn Store>,
     /// Reads tasks from it.

@@ -26,7 +26,7 @@ use crate::{
 mod jobs;
 
 /// What a task actor is told.
-pub enum TaskMsg {
+pub(crate) enum TaskMsg {
     /// Read the log and go on from there. Always the first message.
     Begin {
         /// What happened to the actor before this one, if one failed.
@@ -389,7 +389,7 @@ impl TaskActor {
 }
 
 /// Returns what the store is told of a task beside its records.
-pub fn head_update(task: &TaskState) -> HeadUpdate {
+pub(crate) fn head_update(task: &TaskState) -> HeadUpdate {
     let bytes = serde_json::to_vec(&task.head()).expect("a head has string keys only");
     HeadUpdate { owner: task.submitted.owner, unfinished: task.end.is_none(), bytes: bytes.into() }
 }

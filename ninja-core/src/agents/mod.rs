@@ -5,10 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::{
-    api::Agent,
-    tools::ToolSet,
-};
+use crate::{api::Agent, tools::ToolSet};
 
 /// The built-in agents' files.
 const BUILT_IN: [(&str, &str); 5] = [

@@ -61,8 +61,8 @@ impl Engine {
     pub(super) fn file(&self, by: &Principal, id: FileId) -> Result<File, ApiError> {
         let missing = || ApiError::new(ErrorCode::NotFound, format!("there is no file {id}"));
         let bytes = self.store().read_doc(&DocKey::new(DocKind::File, id)).map_err(store_error)?.ok_or_else(missing)?;
-        let stored: StoredFile =
-            serde_json::from_slice(&bytes).map_err(|error| ApiError::new(ErrorCode::Corrupt, format!("{id}: {error}")))?;
+        let stored: StoredFile = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::new(ErrorCode::Corrupt, format!("{id}: {error}")))?;
         match stored.owner == by.user || by.role == Role::Admin {
             true => Ok(stored.file),
             false => Err(missing()),
@@ -95,13 +95,17 @@ async fn write_stream(
 ) -> Result<(), ApiError> {
     let disk = |error: io::Error| {
         let full = error.kind() == io::ErrorKind::StorageFull;
-        ApiError::new(if full { ErrorCode::DiskFull } else { ErrorCode::Internal }, format!("failed to write the file: {error}"))
+        ApiError::new(
+            if full { ErrorCode::DiskFull } else { ErrorCode::Internal },
+            format!("failed to write the file: {error}"),
+        )
     };
     let mut file = tokio::fs::File::create_new(path).await.map_err(disk)?;
     let mut bytes = 0;
     let mut content = std::pin::pin!(content);
     while let Some(chunk) = content.next().await {
-        let chunk = chunk.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("the upload broke off: {error}")))?;
+        let chunk = chunk
+            .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("the upload broke off: {error}")))?;
         bytes += chunk.len() as u64;
         if bytes > FILE_BYTES_MAX {
             return Err(ApiError::new(ErrorCode::TooLarge, format!("a file has at most {FILE_BYTES_MAX} bytes")));
@@ -114,7 +118,9 @@ async fn write_stream(
 /// Keeps the last name of a path, without anything that a terminal or file system would trip over.
 fn clean_name(name: &str) -> Result<String, ApiError> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let bad = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let bad = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let clean: String = last.chars().filter(|c| !bad(*c)).collect();
     let clean = clean.trim().trim_matches('.').trim();
     if clean.is_empty() || clean.len() > NAME_BYTES_MAX {

@@ -6,7 +6,8 @@ use crate::api::{ComponentHealth, ComponentState, Health};
 impl Engine {
     /// Says how each component is.
     pub async fn health(&self) -> Health {
-        let components = vec![self.store_health(), self.sandbox_health().await, self.providers_health(), self.actors_health().await];
+        let components =
+            vec![self.store_health(), self.sandbox_health().await, self.providers_health(), self.actors_health().await];
         let worst = |a: ComponentState, b: ComponentState| match (a, b) {
             (ComponentState::Down, _) | (_, ComponentState::Down) => ComponentState::Down,
             (ComponentState::Degraded, _) | (_, ComponentState::Degraded) => ComponentState::Degraded,
@@ -49,7 +50,9 @@ impl Engine {
                 let detail = format!("{} tasks at work, {} queued", status.active, status.queued);
                 component("actors", ComponentState::Ok, detail)
             }
-            None if self.0.tree.gave_up() => component("actors", ComponentState::Down, "an actor failed too often; restart the engine"),
+            None if self.0.tree.gave_up() => {
+                component("actors", ComponentState::Down, "an actor failed too often; restart the engine")
+            }
             None => component("actors", ComponentState::Degraded, "the orchestrator is being restarted"),
         }
     }

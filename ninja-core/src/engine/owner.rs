@@ -31,11 +31,7 @@ pub fn key_file(data_dir: &Path) -> PathBuf {
 }
 
 /// Finds the local owner, or makes it. A key file that was deleted is made anew with a new key.
-pub(super) async fn ensure(
-    store: &Arc<dyn Store>,
-    clock: &dyn Clock,
-    data_dir: &Path,
-) -> Result<UserId, StartError> {
+pub(super) async fn ensure(store: &Arc<dyn Store>, clock: &dyn Clock, data_dir: &Path) -> Result<UserId, StartError> {
     let at = DocKey::new(DocKind::Installation, "local_owner");
     let known = store.read_doc(&at)?.map(|bytes| serde_json::from_slice::<LocalOwner>(&bytes)).transpose();
     let known = known.map_err(|error| StoreError::Corrupt(format!("the local owner: {error}")))?;

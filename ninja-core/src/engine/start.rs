@@ -80,7 +80,7 @@ impl Engine {
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let providers = match options.providers {
             Some(providers) => providers,
-            None => discover_providers(&options.config, &options.env, &options.models_dir).await?,
+            None => discover_providers(&options.config, &options.env, &options.models_dir).await,
         };
         let sandbox = match options.sandbox {
             Some(sandbox) => sandbox,
@@ -121,21 +121,16 @@ async fn find_sandbox(env: &BTreeMap<String, String>) -> Arc<dyn Sandbox> {
 }
 
 /// Looks for providers; the local model is the last in the order of choice.
-async fn discover_providers(
-    config: &Config,
-    env: &BTreeMap<String, String>,
-    models_dir: &Path,
-) -> Result<Providers, StartError> {
+async fn discover_providers(config: &Config, env: &BTreeMap<String, String>, models_dir: &Path) -> Providers {
     let env = |name: &str| env.get(name).cloned();
     let sources = Sources { configs: &config.providers, preferred: config.default_provider.as_deref(), env: &env };
-    let discovered = Providers::discover(&sources, random_share).await;
     #[cfg_attr(not(feature = "local-model"), expect(unused_mut, reason = "only the local model is added"))]
-    let mut providers = discovered.map_err(|error| StartError::other("find the providers", error))?;
+    let mut providers = Providers::discover(&sources, random_share).await;
     #[cfg(feature = "local-model")]
     add_local_model(&mut providers, models_dir);
     #[cfg(not(feature = "local-model"))]
     let _ = models_dir;
-    Ok(providers)
+    providers
 }
 
 /// Returns a number evenly spread over `0.0..1.0`, to keep those who wait together from returning together.

@@ -150,7 +150,10 @@ fn invalid(detail: impl Into<String>) -> ApiError {
 
 fn check_shape(request: &SubmitTask) -> Result<(), ApiError> {
     if request.goal.len() > GOAL_BYTES_MAX {
-        return Err(ApiError::new(ErrorCode::TooLarge, format!("a goal has at most {GOAL_BYTES_MAX} bytes; put the rest in a file")));
+        return Err(ApiError::new(
+            ErrorCode::TooLarge,
+            format!("a goal has at most {GOAL_BYTES_MAX} bytes; put the rest in a file"),
+        ));
     }
     if request.goal.trim().is_empty() && request.template.is_none() && request.plan.is_none() {
         return Err(invalid("say what is wanted: a `goal`, a `template` or a `plan`"));

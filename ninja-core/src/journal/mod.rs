@@ -21,8 +21,8 @@ mod wal;
 mod writer;
 
 pub mod disk;
-pub mod memory;
 pub mod feed;
+pub mod memory;
 pub mod record;
 pub mod store;
 

@@ -13,12 +13,12 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     api::{
-        Agent, AgentLimits, ApprovalId, BlobHash, Budget, Decision, EffectClass, ModelClass, ModelRef, StepId, StepStatus,
-        Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
+        Agent, AgentLimits, ApprovalId, BlobHash, Budget, Decision, EffectClass, ModelClass, ModelRef, StepId,
+        StepStatus, Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
     },
     journal::record::{
-        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Outcome, PinnedModel, PinnedTool, Pins,
-        PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
+        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Outcome, PinnedModel,
+        PinnedTool, Pins, PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
     },
 };
 

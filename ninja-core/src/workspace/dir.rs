@@ -13,7 +13,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fchmod, fstat, mkdirat, open, openat2, renameat, statat, unlinkat},
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fchmod, fstat, mkdirat, open, openat2, renameat,
+        statat, unlinkat,
+    },
     io::Errno,
 };
 
@@ -102,7 +105,8 @@ impl WorkspaceDir {
         let mut file = File::from(openat2(&folder, draft.as_str(), flags, file_mode(executable), beneath())?);
         // The mode given to `openat2` passes through the umask.
         let filled = fchmod(&file, file_mode(executable)).map_err(io::Error::from).and_then(|()| fill(&mut file));
-        let placed = filled.and_then(|()| renameat(&folder, draft.as_str(), &folder, path.name()).map_err(io::Error::from));
+        let placed =
+            filled.and_then(|()| renameat(&folder, draft.as_str(), &folder, path.name()).map_err(io::Error::from));
         let placed = placed.and_then(|()| Ok(statat(&folder, path.name(), AtFlags::SYMLINK_NOFOLLOW)?));
         placed.map_err(|error| {
             // The first error says more than one about the draft would.

@@ -15,7 +15,7 @@ mod workspaces;
 
 pub use dir::{FileInfo, WorkspaceDir};
 pub use manifest::{FileEntry, Manifest, ManifestDelta, WORK_PATH_BYTES_MAX, WorkPath, WorkPathError};
-pub use scan::{SMALL_BLOB_BYTES_MAX, Scan};
 pub(crate) use measure::is_overfull;
+pub use scan::{SMALL_BLOB_BYTES_MAX, Scan};
 pub use walk::{WORKSPACE_BYTES_MAX, WORKSPACE_FILES_MAX};
 pub use workspaces::{WorkspaceError, Workspaces};

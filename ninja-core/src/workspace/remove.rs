@@ -3,10 +3,7 @@
 //! A recursive removal holds a handle and a stack frame for each level, and code in a sandbox can make a hundred thousand
 //! levels in a second. Here a level's subfolders are moved up to the top before it is removed.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-};
+use std::{io, os::fd::OwnedFd};
 
 use rustix::{
     fs::{AtFlags, Mode, chmodat, renameat, unlinkat},

@@ -105,7 +105,12 @@ impl Workspaces {
     /// # Errors
     ///
     /// Fails where the store lacks a blob, or the disk says no. A folder that holds too much is emptied and filled anew.
-    pub async fn prepare(&self, task: TaskId, step: &StepId, manifest: &Manifest) -> Result<WorkspaceDir, WorkspaceError> {
+    pub async fn prepare(
+        &self,
+        task: TaskId,
+        step: &StepId,
+        manifest: &Manifest,
+    ) -> Result<WorkspaceDir, WorkspaceError> {
         let (inner, step, manifest) = (self.inner.clone(), step.clone(), manifest.clone());
         off_thread(move || inner.prepare(task, step, &manifest)).await
     }

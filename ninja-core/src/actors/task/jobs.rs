@@ -81,11 +81,8 @@ impl TaskActor {
         if let Some(agent) = state.agents.get(step) {
             return Ok(agent.clone());
         }
-        let actor = AgentActor {
-            services: Arc::clone(&self.services),
-            sandbox: self.sandbox.clone(),
-            task: myself.clone(),
-        };
+        let actor =
+            AgentActor { services: Arc::clone(&self.services), sandbox: self.sandbox.clone(), task: myself.clone() };
         let (agent, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
         state.agent_steps.insert(agent.get_id(), step.clone());
         state.agents.insert(step.clone(), agent.clone());

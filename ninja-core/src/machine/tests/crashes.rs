@@ -110,7 +110,8 @@ fn plan() -> impl Strategy<Value = Vec<PlannedStep>> {
     let kinds = prop::collection::vec((0_u8..6, any::<u16>()), 1..7);
     kinds.prop_map(|kinds| {
         let steps = kinds.iter().enumerate().map(|(index, (kind, edges))| {
-            let after: Vec<String> = (0..index).filter(|before| edges & (1 << before) != 0).map(|n| format!("s{n}")).collect();
+            let after: Vec<String> =
+                (0..index).filter(|before| edges & (1 << before) != 0).map(|n| format!("s{n}")).collect();
             let after: Vec<&str> = after.iter().map(String::as_str).collect();
             let action = match kind {
                 0 => tool("look", json!({})),

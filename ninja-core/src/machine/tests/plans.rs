@@ -102,7 +102,10 @@ fn cancelling_waits_for_what_runs_and_gives_a_receipt() {
     let task = world.view();
     let receipt = task.cancel_receipt.unwrap();
     assert_eq!((task.status, receipt.stopped.len(), receipt.took_ms), (TaskStatus::Cancelled, 2, 2_000));
-    assert_eq!(task.usage.estimated_tokens, world.state.usage.input_tokens, "a stopped model call is charged at its reserve");
+    assert_eq!(
+        task.usage.estimated_tokens, world.state.usage.input_tokens,
+        "a stopped model call is charged at its reserve"
+    );
     assert_eq!(world.cancel(), Err(Refusal::Ended));
     assert!(pending(&world.state).is_empty());
 }
@@ -131,7 +134,8 @@ fn plans_that_are_no_graphs_are_refused() {
 
 #[test]
 fn steps_side_by_side_do_not_see_each_other_and_a_join_sees_both() {
-    let file = |byte| crate::workspace::FileEntry { blob: BlobHash::from_bytes([byte; 32]), bytes: 1, executable: false };
+    let file =
+        |byte| crate::workspace::FileEntry { blob: BlobHash::from_bytes([byte; 32]), bytes: 1, executable: false };
     let delta = |changed: &[(&str, u8)], removed: &[&str]| ManifestDelta {
         changed: changed.iter().map(|(path, byte)| (path.parse().unwrap(), file(*byte))).collect(),
         removed: removed.iter().map(|path| path.parse().unwrap()).collect(),

@@ -5,7 +5,8 @@ use crate::api::{ApprovalKind, WaitFor};
 
 #[test]
 fn an_approval_step_waits_and_goes_on_or_fails() {
-    let plan = || World::new(vec![step("ok", &[], approval("ship {{goal}}?")), step("b", &["ok"], tool("look", json!({})))]);
+    let plan =
+        || World::new(vec![step("ok", &[], approval("ship {{goal}}?")), step("b", &["ok"], tool("look", json!({})))]);
     let mut world = plan();
     world.report(Input::Begin);
     let task = world.view();
@@ -22,11 +23,8 @@ fn an_approval_step_waits_and_goes_on_or_fails() {
     let approval = world.only_approval();
     world.decide(Decision::Approve).unwrap();
     assert_eq!(pending(&world.state), [Effect::CallTool { step: id("b"), call: 0 }]);
-    let again = world.take(Input::DecideApproval {
-        approval,
-        decision: Decision::Approve,
-        by: UserId::from_uuid(Uuid::nil()),
-    });
+    let again =
+        world.take(Input::DecideApproval { approval, decision: Decision::Approve, by: UserId::from_uuid(Uuid::nil()) });
     assert_eq!(again, Err(Refusal::NotOpen(approval)), "an answer counts once");
 }
 
@@ -37,7 +35,10 @@ fn an_unsafe_call_of_a_model_waits_for_a_person_bound_to_its_arguments() {
     world.end("a", 0, calls(&[("pay", json!({ "n": 5, "a": 1 }))]));
     let open = world.view().approvals[0].clone();
     let proposed = open.call.unwrap();
-    assert_eq!((open.kind, proposed.tool.as_str(), &proposed.args), (ApprovalKind::Approval, "pay", &json!({ "a": 1, "n": 5 })));
+    assert_eq!(
+        (open.kind, proposed.tool.as_str(), &proposed.args),
+        (ApprovalKind::Approval, "pay", &json!({ "a": 1, "n": 5 }))
+    );
     assert_eq!(proposed.hash.len(), 64);
     assert!(pending(&world.state).is_empty());
 

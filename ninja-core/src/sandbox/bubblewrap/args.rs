@@ -46,8 +46,18 @@ const HOSTS: &[u8] = b"127.0.0.1 localhost ninja\n::1 localhost\n";
 
 /// Files in `/proc` that tell of the host or of the kernel's memory and are readable for root; masked where they exist.
 const MASKED_FILES: [&str; 12] = [
-    "kallsyms", "kcore", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "sched_debug",
-    "slabinfo", "timer_list", "vmallocinfo",
+    "kallsyms",
+    "kcore",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "sched_debug",
+    "slabinfo",
+    "timer_list",
+    "vmallocinfo",
 ];
 
 /// The folder that code may write to.
@@ -267,7 +277,9 @@ mod tests {
     fn a_mount_in_the_workspace_lies_in_a_tmpfs() {
         let line = words(&with_mount("/workspace/inputs/a.csv")).join(" ");
         assert!(
-            line.contains("--tmpfs /workspace/inputs --ro-bind /blobs/x /workspace/inputs/a.csv --remount-ro /workspace/inputs"),
+            line.contains(
+                "--tmpfs /workspace/inputs --ro-bind /blobs/x /workspace/inputs/a.csv --remount-ro /workspace/inputs"
+            ),
             "{line}"
         );
         assert!(words(&with_mount("/ninja/request.json")).join(" ").contains("--ro-bind /blobs/x /ninja/request.json"));
@@ -275,7 +287,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        for inside in ["/usr/bin/x", "/workspace", "/workspace/x", "/workspace/../etc/x", "inputs/x", "/ninja/../usr/x"] {
+        for inside in ["/usr/bin/x", "/workspace", "/workspace/x", "/workspace/../etc/x", "inputs/x", "/ninja/../usr/x"]
+        {
             assert!(command_line(&with_mount(inside), &features()).is_err(), "{inside}");
         }
         for bad in [

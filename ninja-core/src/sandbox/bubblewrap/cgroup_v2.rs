@@ -33,7 +33,8 @@ pub(super) fn detect(mounts: &str, own: &str) -> Result<Box<dyn Cgroups>, String
 /// Enables both controllers for subgroups and tries to make one.
 fn is_usable(base: &Path) -> bool {
     let control = base.join("cgroup.subtree_control");
-    let has = |controller| fs::read_to_string(&control).is_ok_and(|text| text.split_whitespace().any(|c| c == controller));
+    let has =
+        |controller| fs::read_to_string(&control).is_ok_and(|text| text.split_whitespace().any(|c| c == controller));
     if !(has("memory") && has("pids")) && fs::write(&control, "+memory +pids").is_err() {
         return false;
     }

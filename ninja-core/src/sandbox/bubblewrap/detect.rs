@@ -88,7 +88,9 @@ fn inspect(program: PathBuf) -> Result<Inner, SandboxError> {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let (version, help): (String, String) = (ask("--version")?, ask("--help")?);
-    if let Some(missing) = ["--clearenv", "--size", "--json-status-fd", "--block-fd"].iter().find(|word| !help.contains(**word)) {
+    if let Some(missing) =
+        ["--clearenv", "--size", "--json-status-fd", "--block-fd"].iter().find(|word| !help.contains(**word))
+    {
         return Err(unavailable(&format!("{version} does not know {missing}; version 0.6 or later is needed")));
     }
     let mut weaker = Vec::new();

@@ -4,13 +4,7 @@
 //! ends, the kernel kills everything in the namespace *before* it reports the end. So waiting on its pidfd is proof that
 //! nothing is alive, whatever forked, called `setsid` or ignored signals.
 
-use std::{
-    fs, io,
-    os::fd::OwnedFd,
-    process::ExitStatus,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, os::fd::OwnedFd, process::ExitStatus, sync::Arc, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},

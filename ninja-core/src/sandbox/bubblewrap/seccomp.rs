@@ -76,13 +76,7 @@ fn instructions(architecture: &Architecture) -> Vec<Instruction> {
         answer(ALLOW),
     ]);
     for call in [architecture.socket, architecture.socketpair] {
-        program.extend([
-            equal(call, 0, 4),
-            load(ARGUMENT_0_AT),
-            equal(AF_UNIX, 1, 0),
-            answer(EPERM),
-            answer(ALLOW),
-        ]);
+        program.extend([equal(call, 0, 4), load(ARGUMENT_0_AT), equal(AF_UNIX, 1, 0), answer(EPERM), answer(ALLOW)]);
     }
     program.extend([
         equal(architecture.ioctl, 0, 5),

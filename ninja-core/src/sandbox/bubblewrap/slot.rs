@@ -23,9 +23,9 @@ use tokio::sync::oneshot;
 
 use super::{
     super::SandboxLimits,
-    running::pid_handle,
     args::{Arg, encode},
     cgroup::{self, Cgroups, Group},
+    running::pid_handle,
 };
 
 /// Processes in a group that are not the sandbox's own: the spawning thread, the outer bubblewrap and its first process.
@@ -82,7 +82,9 @@ impl Slot {
     pub(super) async fn open(cgroups: Option<Arc<dyn Cgroups>>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (ready, opened) = oneshot::channel();
-        thread::Builder::new().name("ninja-sandbox".to_owned()).spawn(move || serve(cgroups.as_deref(), ready, &queue))?;
+        thread::Builder::new()
+            .name("ninja-sandbox".to_owned())
+            .spawn(move || serve(cgroups.as_deref(), ready, &queue))?;
         let group = opened.await.map_err(|_| io::Error::other("the spawning thread ended"))??;
         Ok(Self { jobs, group })
     }

@@ -52,7 +52,8 @@ pub(super) const X86_64: Architecture = Architecture {
         248, 249, 250, // add_key, request_key, keyctl
         321, 323, 298, // bpf, userfaultfd, perf_event_open
         246, 320, 169, // kexec_load, kexec_file_load, reboot
-        175, 313, 176, 174, 177, 178, // init_module, finit_module, delete_module, create_module, get_kernel_syms, query_module
+        175, 313, 176, 174, 177,
+        178, // init_module, finit_module, delete_module, create_module, get_kernel_syms, query_module
         167, 168, 163, 179, // swapon, swapoff, acct, quotactl
         103, 153, // syslog, vhangup
         164, 227, 305, 159, // settimeofday, clock_settime, clock_adjtime, adjtimex
