@@ -1,0 +1,104 @@
+//! `test`: all tests, against the real counterparts.
+
+use std::{
+    env,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    counterparts::{self, LlamaServer},
+    places,
+    setup::{self, PYTHON},
+    shell,
+};
+
+/// The tests of the scripts that templates ship.
+const TEMPLATE_TESTS: &str = "config/templates/data-analysis/tests";
+
+/// Arguments of `test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Install nothing: tests whose counterpart is missing are skipped
+    #[arg(long)]
+    no_setup: bool,
+    /// Given to the test runner: names of tests and its own options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    selection: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if !args.no_setup {
+        setup::for_tests()?;
+    }
+    // Builds the binary that tests run, and the tests themselves, in one pass with one set of features.
+    shell::run(shell::cargo(&["build", "--workspace", "--all-targets"]))?;
+    if !args.no_setup && !counterparts::has_model()? {
+        counterparts::install_model(&places::ninja()?)?;
+    }
+    let server = start_server()?;
+    let base_url = server.as_ref().map(|server| server.base_url.as_str());
+    let passed = run_suites(&args.selection, base_url)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Starts the model server, unless the caller has named one.
+fn start_server() -> Result<Option<LlamaServer>> {
+    if env::var_os("NINJA_TEST_OPENAI_BASE_URL").is_some() {
+        return Ok(None);
+    }
+    match LlamaServer::start() {
+        Ok(server) => Ok(Some(server)),
+        Err(error) if env::var_os("CI").is_some() => Err(error),
+        Err(error) => {
+            eprintln!("test: tests that need llama.cpp's server are skipped: {error:#}");
+            Ok(None)
+        }
+    }
+}
+
+/// Runs every suite, even after one has failed. The largest comes last, so that its summary closes the output.
+fn run_suites(selection: &[String], base_url: Option<&str>) -> Result<bool> {
+    let mut failed = Vec::new();
+    if selection.is_empty() {
+        let scripts = shell::command(PYTHON, &["-m", "unittest", "discover", "--start-directory", TEMPLATE_TESTS]);
+        let examples = shell::cargo(&["test", "--workspace", "--doc", "--quiet"]);
+        for (name, command) in [("template tests", scripts), ("doc tests", examples)] {
+            if !shell::succeeds(with_counterparts(command, base_url)?)? {
+                failed.push(name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        eprintln!("test: failed so far: {}", failed.join(", "));
+    }
+    if !shell::succeeds(with_counterparts(rust_tests(selection), base_url)?)? {
+        failed.push("Rust tests");
+    }
+    match failed.as_slice() {
+        [] => Ok(true),
+        _ => bail!("failed: {}", failed.join(", ")),
+    }
+}
+
+fn rust_tests(selection: &[String]) -> Command {
+    let mut command = match setup::has_nextest() {
+        true => shell::cargo(&["nextest", "run", "--workspace"]),
+        false => shell::cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]),
+    };
+    if env::var_os("CI").is_some() && setup::has_nextest() {
+        command.args(["--profile", "ci"]);
+    }
+    command.args(selection);
+    command
+}
+
+fn with_counterparts(mut command: Command, base_url: Option<&str>) -> Result<Command> {
+    command.env("NINJA_TEST_MODELS_DIR", counterparts::models()?);
+    if let Some(base_url) = base_url {
+        command.env("NINJA_TEST_OPENAI_BASE_URL", base_url);
+    }
+    Ok(command)
+}
