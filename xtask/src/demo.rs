@@ -21,15 +21,7 @@ const FILE: &str = "examples/penguins.csv";
 const QUESTION: &str = "Which species has the highest average body mass?";
 
 /// Any of these configures a model that is better than the small local one.
-const PROVIDERS: &[&str] = &[
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "ANTHROPIC_API_KEY",
-    "GEMINI_API_KEY",
-    "DEEPSEEK_API_KEY",
-    "OLLAMA_HOST",
-    "NINJA_CONFIG",
-];
+const PROVIDERS: &[&str] = &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "NINJA_CONFIG"];
 
 /// Arguments of `demo`.
 #[derive(clap::Args)]
