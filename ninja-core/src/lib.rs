@@ -16,4 +16,6 @@ pub mod providers;
 #[cfg(feature = "engine")]
 pub mod sandbox;
 #[cfg(feature = "engine")]
+pub mod tools;
+#[cfg(feature = "engine")]
 pub mod workspace;
