@@ -8,6 +8,8 @@ mod cgroup;
 mod cgroup_v1;
 mod cgroup_v2;
 mod detect;
+#[cfg(test)]
+mod probes;
 
 mod running;
 mod seccomp;

@@ -9,5 +9,7 @@ mod none;
 mod output;
 
 pub use bubblewrap::Bubblewrap;
-pub use contract::{Mount, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError, SandboxLimits};
+pub use contract::{
+    Mount, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError, SandboxLimits,
+};
 pub use none::NoSandbox;

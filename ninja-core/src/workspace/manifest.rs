@@ -57,6 +57,11 @@ impl WorkPath {
         self.0.rsplit_once('/').map(|(folder, _)| Self(folder.into()))
     }
 
+    /// Returns the path of another below this folder; `None` where it would be too long.
+    pub fn join_path(&self, below: &Self) -> Option<Self> {
+        format!("{}/{below}", self.0).parse().ok()
+    }
+
     /// Returns the path of `name` in this folder.
     ///
     /// # Errors

@@ -4,16 +4,24 @@
 //! hold a manifest and finds out what changed in it. [`WorkspaceDir`] is a handle through which tools read and write: every
 //! path is resolved beneath it by the kernel, without following links, as what lies there may be hostile.
 
+#[cfg(test)]
+pub(crate) mod blob_folder;
 mod dir;
+mod list;
 mod manifest;
 mod measure;
 mod remove;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 mod walk;
 mod workspaces;
 
 pub use dir::{FileInfo, WorkspaceDir};
+pub(crate) use dir::{open_beneath, open_root};
+pub use list::Listed;
+pub(crate) use list::list_folder;
 pub use manifest::{FileEntry, Manifest, ManifestDelta, WORK_PATH_BYTES_MAX, WorkPath, WorkPathError};
 pub(crate) use measure::is_overfull;
 pub use scan::{SMALL_BLOB_BYTES_MAX, Scan};

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     FileEntry, Manifest, ManifestDelta, WorkPath,
     dir::open_beneath,
-    walk::{Other, Stamp, Walk, walk},
+    walk::{INPUTS, Other, Stamp, Walk, walk},
     workspaces::{Known, WorkspaceError},
 };
 use crate::{api::BlobHash, journal::store::Store};
@@ -39,7 +39,7 @@ pub(super) fn scan(
     known: Option<&Known>,
     store: &dyn Store,
 ) -> Result<(Scan, Known), WorkspaceError> {
-    let found = walk(root)?;
+    let found = walk(root, Some(INPUTS))?;
     let mut scan = Scan { skipped: skipped(&found), ..Scan::default() };
     let mut files = BTreeMap::new();
     for (path, stamp) in &found.files {

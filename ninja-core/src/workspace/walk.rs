@@ -68,19 +68,19 @@ pub(super) struct Walk {
     pub(super) bytes: u64,
 }
 
-/// Goes through a workspace. `inputs` at its top is left out.
+/// Goes through a workspace. One name at its top may be left out.
 ///
 /// # Errors
 ///
 /// Fails where it holds more than it may.
-pub(super) fn walk(root: &OwnedFd) -> Result<Walk, WorkspaceError> {
+pub(super) fn walk(root: &OwnedFd, without: Option<&str>) -> Result<Walk, WorkspaceError> {
     let mut found = Walk::default();
     let mut pending: Vec<Option<WorkPath>> = vec![None];
     while let Some(folder) = pending.pop() {
         let handle = open_readable(root, folder.as_ref()).map_err(WorkspaceError::io("open a folder"))?;
         for name in names(&handle).map_err(WorkspaceError::io("list a folder"))? {
             let path = match (&folder, std::str::from_utf8(&name)) {
-                (None, Ok(INPUTS)) => continue,
+                (None, Ok(name)) if Some(name) == without => continue,
                 (None, Ok(name)) => name.parse(),
                 (Some(folder), Ok(name)) => folder.join(name),
                 (_, Err(_)) => Err(super::WorkPathError { found: String::new(), reason: "it is not UTF-8" }),

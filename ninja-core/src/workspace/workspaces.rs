@@ -13,7 +13,7 @@ use super::{
     dir::{make_root, open_folder, open_root},
     remove::{clear, remove_at, remove_path},
     scan,
-    walk::{Other, Stamp, Walk, names, walk},
+    walk::{INPUTS, Other, Stamp, Walk, names, walk},
 };
 use crate::{
     api::{BlobHash, StepId, TaskId},
@@ -178,8 +178,8 @@ impl Inner {
             root => root.map_err(WorkspaceError::io("open the root"))?,
         };
         let names = names(&root).map_err(WorkspaceError::io("list the root"))?;
-        let gone = names.iter().filter(|name| !keep(name));
-        gone.map(|name| remove_at(&root, name).map_err(WorkspaceError::io("remove a folder"))).collect()
+        let mut gone = names.iter().filter(|name| !keep(name));
+        gone.try_for_each(|name| remove_at(&root, name).map_err(WorkspaceError::io("remove a folder")))
     }
 
     fn prepare(&self, task: TaskId, step: StepId, manifest: &Manifest) -> Result<WorkspaceDir, WorkspaceError> {
@@ -192,7 +192,7 @@ impl Inner {
         };
         let workspace = open().map_err(WorkspaceError::io("make a folder"))?;
         let root = workspace.handle();
-        let found = match walk(root) {
+        let found = match walk(root, Some(INPUTS)) {
             Err(WorkspaceError::TooManyFiles { .. } | WorkspaceError::TooLarge { .. }) => {
                 clear(root).map_err(WorkspaceError::io("empty a folder"))?;
                 Walk::default()

@@ -37,6 +37,8 @@ pub(super) struct Features {
     pub(super) cgroups: bool,
     /// Whether `/usr/bin/prlimit` is there to cap file sizes and forbid core dumps.
     pub(super) prlimit: bool,
+    /// Descriptors that the daemon was started with and that a program would inherit. A shell inside closes them first.
+    pub(super) stray: Vec<RawFd>,
 }
 
 /// Makes no sense of users but 65534, the one inside.
@@ -66,12 +68,20 @@ pub(super) const WORKSPACE: &str = "/workspace";
 /// Open files and sockets of one process.
 const OPEN_FILES_MAX: u32 = 4_096;
 
+/// The command line of a process: options, which travel through a descriptor so that no host path and no value of the
+/// environment is readable in `/proc/1/cmdline`, and the program with its arguments.
+#[derive(Debug, Clone)]
+pub(super) struct CommandLine {
+    pub(super) options: Vec<Arg>,
+    pub(super) program: Vec<String>,
+}
+
 /// Returns the whole command line for a process.
 ///
 /// # Errors
 ///
 /// Fails where the spec asks for something that cannot be, such as a mount over `/usr` or an empty `argv`.
-pub(super) fn command_line(spec: &ProcessSpec, features: &Features) -> Result<Vec<Arg>, SandboxError> {
+pub(super) fn command_line(spec: &ProcessSpec, features: &Features) -> Result<CommandLine, SandboxError> {
     let mut line = Line(Vec::new());
     isolation(&mut line, features);
     system(&mut line, spec.limits.memory_mib);
@@ -84,13 +94,16 @@ pub(super) fn command_line(spec: &ProcessSpec, features: &Features) -> Result<Ve
         }
         line.texts(["--setenv", name, value]);
     }
-    line.text("--");
-    line.texts(limiter(&spec.limits, features).iter().map(String::as_str));
     if spec.argv.is_empty() {
         return Err(refused("there is no program to run".to_owned()));
     }
-    line.texts(spec.argv.iter().map(String::as_str));
-    line.finish()
+    let mut program = limiter(&spec.limits, features);
+    program.extend_from_slice(&spec.argv);
+    let has_nul = |arg: &Arg| matches!(arg, Arg::Text(text) if text.contains('\0'));
+    if line.0.iter().any(has_nul) || program.iter().any(|word| word.contains('\0')) {
+        return Err(refused("arguments and environment must not contain NUL".to_owned()));
+    }
+    Ok(CommandLine { options: line.0, program })
 }
 
 fn isolation(line: &mut Line, features: &Features) {
@@ -178,20 +191,19 @@ fn is_plain(path: &Path) -> bool {
 
 /// Returns the words before the program that set what cgroups cannot, or what they would if there were any.
 fn limiter(limits: &SandboxLimits, features: &Features) -> Vec<String> {
-    if !features.prlimit {
-        return Vec::new();
+    let mut words = Vec::new();
+    if features.prlimit {
+        words.extend(["/usr/bin/prlimit".to_owned(), "--core=0".to_owned()]);
+        words.extend([format!("--nofile={OPEN_FILES_MAX}"), format!("--fsize={}", limits.file_mib << 20)]);
+        if !features.cgroups {
+            words.extend([format!("--as={}", limits.memory_mib << 20), format!("--nproc={}", limits.pids)]);
+        }
+        words.push("--".to_owned());
     }
-    let mut words = vec![
-        "/usr/bin/prlimit".to_owned(),
-        "--core=0".to_owned(),
-        format!("--nofile={OPEN_FILES_MAX}"),
-        format!("--fsize={}", limits.file_mib << 20),
-    ];
-    if !features.cgroups {
-        words.push(format!("--as={}", limits.memory_mib << 20));
-        words.push(format!("--nproc={}", limits.pids));
+    if !features.stray.is_empty() {
+        let close: String = features.stray.iter().map(|number| format!("exec {number}>&-; ")).collect();
+        words.extend(["/bin/bash".to_owned(), "-c".to_owned(), format!("{close}exec \"$@\""), "ninja".to_owned()]);
     }
-    words.push("--".to_owned());
     words
 }
 
@@ -212,14 +224,6 @@ impl Line {
 
     fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
         texts.into_iter().for_each(|text| self.text(text));
-    }
-
-    fn finish(self) -> Result<Vec<Arg>, SandboxError> {
-        let has_nul = |arg: &Arg| matches!(arg, Arg::Text(text) if text.contains('\0'));
-        match self.0.iter().any(has_nul) {
-            true => Err(refused("arguments and environment must not contain NUL".to_owned())),
-            false => Ok(self.0),
-        }
     }
 }
 
@@ -252,11 +256,11 @@ mod tests {
     }
 
     fn features() -> Features {
-        Features { disable_userns: true, seccomp: Some([1, 2].into()), cgroups: true, prlimit: true }
+        Features { disable_userns: true, seccomp: Some([1, 2].into()), cgroups: true, prlimit: true, stray: Vec::new() }
     }
 
     fn words(spec: &ProcessSpec) -> Vec<String> {
-        let encoded = encode(&command_line(spec, &features()).unwrap(), |_| 9);
+        let encoded = encode(&command_line(spec, &features()).unwrap().options, |_| 9);
         String::from_utf8(encoded).unwrap().split_terminator('\0').map(str::to_owned).collect()
     }
 
@@ -265,12 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn the_program_stands_after_two_dashes_word_by_word() {
+    fn the_program_stands_apart_word_by_word() {
+        let program = command_line(&spec(), &features()).unwrap().program;
+        assert_eq!(program[program.len() - 4..], ["--", "/bin/echo", "--bind", "$(id)"]);
+        assert_eq!(program[0], "/usr/bin/prlimit");
         let words = words(&spec());
-        assert_eq!(words[words.len() - 3..], ["/bin/echo", "--bind", "$(id)"]);
-        let dashes = words.iter().position(|word| word == "--").unwrap();
-        assert_eq!(words[dashes - 3..dashes], ["--setenv", "A", "b c"]);
-        assert_eq!(words[dashes + 1], "/usr/bin/prlimit");
+        assert_eq!(words[words.len() - 3..], ["--setenv", "A", "b c"]);
     }
 
     #[test]
@@ -299,6 +303,13 @@ mod tests {
         ] {
             assert!(command_line(&bad, &features()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn descriptors_from_before_the_start_are_closed_inside() {
+        let words =
+            limiter(&SandboxLimits::default(), &Features { stray: vec![10, 251], prlimit: false, ..features() });
+        assert_eq!(words, ["/bin/bash", "-c", "exec 10>&-; exec 251>&-; exec \"$@\"", "ninja"]);
     }
 
     #[test]

@@ -51,7 +51,6 @@ impl Bubblewrap {
         let found = Self { inner: Arc::new(inner) };
         match found.trial().await {
             Ok(()) => Ok(found),
-            Err(SandboxError::Interrupted) => Err(unavailable("interrupted")),
             Err(SandboxError::Failed(reason) | SandboxError::Unavailable(reason)) => {
                 Err(unavailable(&format!("bubblewrap does not work here ({reason}); {HOW_TO_ALLOW}")))
             }
@@ -112,6 +111,7 @@ fn inspect(program: PathBuf) -> Result<Inner, SandboxError> {
         seccomp: syscalls::this_machine().map(|machine| seccomp::program(machine).into()),
         cgroups: cgroups.is_some(),
         prlimit: Path::new("/usr/bin/prlimit").is_file(),
+        stray: stray_descriptors(),
     };
     if features.seccomp.is_none() {
         weaker.push(format!("no system call filter for {}", std::env::consts::ARCH));
@@ -123,6 +123,23 @@ fn inspect(program: PathBuf) -> Result<Inner, SandboxError> {
         weaker.push("the daemon is root, so code in the sandbox is root without any capability".to_owned());
     }
     Ok(Inner { program, version, features, cgroups, weaker, idle: Mutex::new(Vec::new()) })
+}
+
+/// Lists open descriptors, beyond the three streams, that spawned programs inherit: whoever started the daemon left them
+/// open. What the daemon itself opens is not inherited.
+fn stray_descriptors() -> Vec<i32> {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    let Ok(entries) = std::fs::read_dir("/proc/self/fdinfo") else { return Vec::new() };
+    let is_inherited = |entry: &std::fs::DirEntry| {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let flags = text.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0)
+    };
+    let inherited = entries.flatten().filter(is_inherited);
+    let mut numbers: Vec<i32> =
+        inherited.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|number| *number > 2).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 fn unavailable(reason: &str) -> SandboxError {

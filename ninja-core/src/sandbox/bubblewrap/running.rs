@@ -8,6 +8,7 @@ use std::{fs, io, os::fd::OwnedFd, process::ExitStatus, sync::Arc, time::Duratio
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use serde::Deserialize;
@@ -81,7 +82,12 @@ impl Running {
                 return Ok(false);
             }
         };
-        self.first = Some(FirstProcess { pid, handle: Arc::new(pid_handle(pid)?) });
+        match pid_handle(pid) {
+            Ok(handle) => self.first = Some(FirstProcess { pid, handle: Arc::new(handle) }),
+            // It is collected already, so the namespace is empty and the outer process about to end.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => return Ok(true),
+            Err(error) => return Err(error),
+        }
         if let (Some(gate), Some(group)) = (gate, group) {
             group.add(pid)?;
             pipe::Sender::from_owned_fd(gate)?.write_all(b"g").await?;

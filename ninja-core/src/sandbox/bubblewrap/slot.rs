@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
     os::fd::{AsRawFd, OwnedFd, RawFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use super::{
     super::SandboxLimits,
-    args::{Arg, encode},
+    args::{Arg, CommandLine, encode},
     cgroup::{self, Cgroups, Group},
     running::pid_handle,
 };
@@ -45,7 +45,7 @@ pub(super) struct Launch {
     /// The path of `bwrap`.
     pub(super) program: PathBuf,
     /// Its arguments.
-    pub(super) line: Vec<Arg>,
+    pub(super) line: CommandLine,
     /// What all of it may use.
     pub(super) limits: SandboxLimits,
 }
@@ -170,7 +170,7 @@ fn limit(group: Option<&dyn Group>, limits: &SandboxLimits) -> io::Result<()> {
 fn spawn(launch: &Launch, gated: bool) -> io::Result<(Child, Spawned)> {
     let (status, status_inside) = pipe_with(PipeFlags::CLOEXEC)?;
     let (gate_inside, gate) = pipe_with(PipeFlags::CLOEXEC)?;
-    let mut line = launch.line.clone();
+    let mut line = launch.line.options.clone();
     if gated {
         line.splice(0..0, [Arg::Text("--block-fd".to_owned()), Arg::Gate]);
     }
@@ -193,7 +193,7 @@ fn spawn(launch: &Launch, gated: bool) -> io::Result<(Child, Spawned)> {
     if gated {
         inherited.push(gate_inside);
     }
-    let mut child = start(&launch.program, number, inherited)?;
+    let mut child = start(launch, number, inherited)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let outer = match pid_handle(i32::try_from(child.id()).unwrap_or(0)) {
         Ok(outer) => outer,
@@ -210,12 +210,13 @@ fn spawn(launch: &Launch, gated: bool) -> io::Result<(Child, Spawned)> {
 
 /// Starts bubblewrap with the given descriptors and nothing of the daemon's environment: that of its first process is
 /// readable inside.
-fn start(program: &Path, words: RawFd, inherited: Vec<OwnedFd>) -> io::Result<Child> {
+fn start(launch: &Launch, words: RawFd, inherited: Vec<OwnedFd>) -> io::Result<Child> {
     let alone = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
     let opened = inherited.iter().try_for_each(|descriptor| fcntl_setfd(descriptor, FdFlags::empty()));
     let child = opened.map_err(io::Error::from).and_then(|()| {
-        let mut command = Command::new(program);
-        command.arg("--args").arg(words.to_string()).env_clear().current_dir("/");
+        let mut command = Command::new(&launch.program);
+        command.arg("--args").arg(words.to_string()).arg("--").args(&launch.line.program);
+        command.env_clear().current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     });
     // What could be inherited goes before the lock does.
