@@ -123,7 +123,8 @@ impl JsonCursor {
     fn closing_rank(&self, shown: &[u8]) -> u8 {
         match (self.in_string, shown.first()) {
             (true, Some(b'"')) | (false, None | Some(b'}' | b']')) => 2,
-            (false, Some(b',')) => 1,
+            // A comma ends a number, and `null`, `true` and `false` end a nesting that a bracket cannot.
+            (false, Some(b',' | b'n' | b't' | b'f')) => 1,
             _ => 0,
         }
     }
@@ -144,10 +145,8 @@ mod tests {
     fn outside_a_string_brackets_close_and_a_comma_moves_on() {
         let mut cursor = JsonCursor::default();
         cursor.push(br#"{"a": 1"#);
-        assert_eq!(
-            [&b"}"[..], b"]", b"", b",", b"2", b"\""].map(|token| cursor.closing_rank(token)),
-            [2, 2, 2, 1, 0, 0]
-        );
+        let ranks = [&b"}"[..], b"]", b"", b",", b"null", b"2", b"\""].map(|token| cursor.closing_rank(token));
+        assert_eq!(ranks, [2, 2, 2, 1, 1, 0, 0]);
     }
 
     #[test]
