@@ -140,6 +140,7 @@ async fn execute(
     };
     call.sandbox.run(spec, call.cancel.clone()).await.map_err(|error| match error {
         SandboxError::Unavailable(reason) => ToolError::NoSandbox(reason),
+        SandboxError::Interrupted => ToolError::Interrupted,
         SandboxError::Failed(reason) => ToolError::Internal(reason),
     })
 }

@@ -23,7 +23,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Option<Self> {
-        match Bubblewrap::detect().await {
+        match Bubblewrap::detect_in("/usr/local/bin:/usr/bin:/bin".as_ref()).await {
             Ok(sandbox) => Some(Self {
                 sandbox,
                 workspace: tempfile::tempdir().unwrap(),
@@ -347,7 +347,7 @@ async fn a_killed_daemon_leaves_nothing_alive_and_its_groups_are_reaped() {
     daemon.kill().unwrap();
     daemon.wait().unwrap();
     gone("1000.55512").await;
-    Bubblewrap::detect().await.unwrap();
+    Bubblewrap::detect_in("/usr/local/bin:/usr/bin:/bin".as_ref()).await.unwrap();
     if let Some(cgroups) = &bench.sandbox.inner.cgroups {
         let names: Vec<String> = cgroups.leftovers().into_iter().map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| !name.contains(&format!("-{pid}-"))), "{names:?}");
