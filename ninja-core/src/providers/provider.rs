@@ -39,6 +39,17 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Returns its text.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::System { text } | Self::User { text } | Self::Assistant { text, .. } | Self::Tool { text, .. } => {
+                text
+            }
+        }
+    }
+}
+
 /// A tool call as the model asks for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
