@@ -3,16 +3,24 @@
 //! A provider answers one [`ChatRequest`] at a time, streams text as it comes and never retries by itself
 //! beyond its transport. What a call costs, whether it may be made and what follows from the answer is the machine's business.
 //!
+//! - [`GenaiProvider`]: providers over HTTP.
 //! - [`Scripted`]: a provider for tests.
 //!
+//! Nothing here reads the environment or the clock of the day: the first is passed in, the second is not needed.
 
+mod config;
+mod genai;
 mod provider;
 mod scripted;
+mod secret;
 
 pub use self::{
+    config::{ProviderConfig, ProviderKind},
+    genai::GenaiProvider,
     provider::{
         Answer, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,
     },
     scripted::{ScriptStep, Scripted},
+    secret::Secret,
 };

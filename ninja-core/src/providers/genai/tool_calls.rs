@@ -1,0 +1,218 @@
+//! Tool calls, put together from the pieces in which they are streamed.
+//!
+//! genai can do this too, but trusts the index of a piece: a gap makes it repeat a call, which would then run twice, and a
+//! huge index takes all memory. Some servers also send several whole calls under one index, which it runs together.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::super::{ChatRequest, Message, ToolCall};
+
+/// More calls than one turn may have; further ones are an error of the model, not work to do.
+const CALLS_MAX: usize = 64;
+
+/// Calls whose pieces are still coming.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    calls: Vec<Partial>,
+    too_many: bool,
+}
+
+#[derive(Debug, Default)]
+struct Partial {
+    index: Option<u64>,
+    id: Option<String>,
+    name: String,
+    args: String,
+}
+
+impl Pieces {
+    /// Takes in one frame of the stream; frames without tool calls and frames that cannot be read are nothing to it.
+    pub(super) fn read_frame(&mut self, data: &str) {
+        if !data.contains("\"tool_calls\"") {
+            return;
+        }
+        let frame: Value = serde_json::from_str(data).unwrap_or_default();
+        let pieces = frame.pointer("/choices/0/delta/tool_calls").and_then(Value::as_array);
+        pieces.into_iter().flatten().for_each(|piece| self.add(piece));
+    }
+
+    /// Returns whether there were more calls than one turn may have.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.too_many
+    }
+
+    /// Returns the bytes of all arguments so far.
+    pub(super) fn args_bytes(&self) -> usize {
+        self.calls.iter().map(|call| call.args.len()).sum()
+    }
+
+    /// Returns the calls, each with an id that neither the conversation nor another call has. `is_cut` says that the
+    /// model was stopped: then a call that has no arguments yet is not one that needs none.
+    pub(super) fn finish(&mut self, request: &ChatRequest, is_cut: bool) -> Vec<ToolCall> {
+        let mut taken = used_ids(request);
+        let calls = std::mem::take(&mut self.calls);
+        calls
+            .into_iter()
+            .map(|call| ToolCall {
+                id: unique_id(call.id, &mut taken),
+                name: call.name,
+                args: read_args(call.args, is_cut),
+            })
+            .collect()
+    }
+
+    fn add(&mut self, piece: &Value) {
+        let index = piece.get("index").and_then(Value::as_u64);
+        let id = piece.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let Some(call) = self.call_of(index, id) else { return };
+        call.id = call.id.take().or_else(|| id.map(str::to_owned));
+        if call.name.is_empty()
+            && let Some(name) = piece.pointer("/function/name").and_then(Value::as_str)
+        {
+            name.clone_into(&mut call.name);
+        }
+        match piece.pointer("/function/arguments") {
+            Some(Value::String(text)) => call.args.push_str(text),
+            None | Some(Value::Null) => {}
+            Some(whole) => call.args.push_str(&whole.to_string()),
+        }
+    }
+
+    /// Returns the call that a piece belongs to: the last one with its index, unless the piece bears another id.
+    fn call_of(&mut self, index: Option<u64>, id: Option<&str>) -> Option<&mut Partial> {
+        let same_index = |call: &Partial| index.is_none() || call.index == index;
+        let same_id = |call: &Partial| id.is_none() || call.id.is_none() || call.id.as_deref() == id;
+        let found = self.calls.iter().rposition(same_index).filter(|at| self.calls.get(*at).is_some_and(same_id));
+        match found {
+            Some(at) => self.calls.get_mut(at),
+            None if self.calls.len() < CALLS_MAX => {
+                self.calls.push(Partial { index, ..Partial::default() });
+                self.calls.last_mut()
+            }
+            None => {
+                self.too_many = true;
+                None
+            }
+        }
+    }
+}
+
+/// Returns arguments as JSON: nothing is no arguments, and what cannot be read stays a string.
+fn read_args(text: String, is_cut: bool) -> Value {
+    if text.trim().is_empty() && !is_cut {
+        return Value::Object(Map::new());
+    }
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
+}
+
+fn used_ids(request: &ChatRequest) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    for message in &request.messages {
+        if let Message::Assistant { tool_calls, .. } = message {
+            ids.extend(tool_calls.iter().map(|call| call.id.clone()));
+        }
+    }
+    ids
+}
+
+fn unique_id(id: Option<String>, taken: &mut HashSet<String>) -> String {
+    let mut id = id.unwrap_or_default();
+    let mut n = taken.len();
+    while id.is_empty() || taken.contains(&id) {
+        n += 1;
+        id = format!("call_{n}");
+    }
+    taken.insert(id.clone());
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(ids: &[&str]) -> ChatRequest {
+        let call = |id: &&str| ToolCall { id: (*id).into(), name: "t".into(), args: json!({}) };
+        let tool_calls = ids.iter().map(call).collect();
+        let messages = vec![Message::Assistant { text: String::new(), tool_calls }];
+        ChatRequest { model: "m".into(), messages, tools: vec![], schema: None, max_output_tokens: 1 }
+    }
+
+    fn read(pieces: &[Value], ids: &[&str]) -> Vec<(String, String, Value)> {
+        let mut calls = Pieces::default();
+        for piece in pieces {
+            calls.read_frame(&json!({ "choices": [{ "delta": { "tool_calls": [piece] } }] }).to_string());
+        }
+        calls.finish(&request(ids), false).into_iter().map(|call| (call.id, call.name, call.args)).collect()
+    }
+
+    fn call(id: &str, args: Value) -> (String, String, Value) {
+        (id.into(), "f".into(), args)
+    }
+
+    #[test]
+    fn pieces_of_two_calls_are_put_together() {
+        let pieces = [
+            json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}),
+            json!({"index": 0, "function": {"arguments": "{\"x\""}}),
+            json!({"index": 1, "id": "b", "function": {"name": "f", "arguments": "{}"}}),
+            json!({"index": 0, "function": {"arguments": ":1}"}}),
+        ];
+        assert_eq!(read(&pieces, &[]), [call("a", json!({"x": 1})), call("b", json!({}))]);
+    }
+
+    #[test]
+    fn a_gap_in_the_indexes_repeats_no_call() {
+        let pieces = [
+            json!({"index": 3, "id": "a", "function": {"name": "f", "arguments": "{"}}),
+            json!({"index": 3, "function": {"arguments": "}"}}),
+            json!({"index": 4_294_967_295_u64, "id": "b", "function": {"name": "f"}}),
+        ];
+        assert_eq!(read(&pieces, &[]), [call("a", json!({})), call("b", json!({}))]);
+    }
+
+    #[test]
+    fn whole_calls_under_one_index_stay_apart() {
+        let piece = |id: &str, x: u8| json!({"index": 0, "id": id, "function": {"name": "f", "arguments": {"x": x}}});
+        assert_eq!(
+            read(&[piece("a", 1), piece("b", 2)], &[]),
+            [call("a", json!({"x": 1})), call("b", json!({"x": 2}))]
+        );
+    }
+
+    #[test]
+    fn missing_and_repeated_ids_become_unique() {
+        let piece = |index: u8, id: &str| json!({"index": index, "id": id, "function": {"name": "f"}});
+        let calls = read(&[piece(0, ""), piece(1, "a"), piece(2, "a"), piece(3, "call_2")], &["a"]);
+        let ids: Vec<_> = calls.iter().map(|(id, ..)| id.as_str()).collect();
+        assert_eq!(ids, ["call_2", "call_3", "call_4", "call_5"]);
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_read_stay_a_string() {
+        let pieces = [json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}})];
+        assert_eq!(read(&pieces, &[]), [call("a", json!("{\"x\":"))]);
+    }
+
+    #[test]
+    fn a_call_without_arguments_is_whole_only_if_the_model_was_not_stopped() {
+        for (is_cut, args) in [(false, json!({})), (true, json!(""))] {
+            let mut calls = Pieces::default();
+            calls.add(&json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}));
+            assert_eq!(calls.finish(&request(&[]), is_cut)[0].args, args);
+        }
+    }
+
+    #[test]
+    fn more_calls_than_a_turn_may_have_are_told() {
+        let mut calls = Pieces::default();
+        for index in 0..=CALLS_MAX {
+            calls.add(&json!({"index": index, "function": {"name": "f"}}));
+        }
+        assert!(calls.are_too_many());
+        assert_eq!(calls.finish(&request(&[]), false).len(), CALLS_MAX);
+    }
+}

@@ -1,0 +1,193 @@
+//! The kinds of provider, one row each: what genai shall speak, where it goes, what is assumed.
+//!
+//! Both kinds there are speak chat completions, so tool calls are read from those frames. A kind that speaks something
+//! else is a row here and takes its tool calls from genai's own capture.
+
+use genai::adapter::AdapterKind;
+use reqwest::Url;
+
+use super::super::{ProviderError, ProviderKind};
+
+/// A window that every model in use has: what is assumed where nobody tells.
+const WINDOW_TOKENS: u32 = 8_192;
+/// Ollama's own default; what is longer it cuts at the front without a word, so assuming more would lose the task.
+const OLLAMA_WINDOW_TOKENS: u32 = 4_096;
+/// Where Ollama listens unless told otherwise.
+const OLLAMA_PORT: u16 = 11_434;
+
+/// How models are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// `GET {base}/models`.
+    OpenaiModels,
+    /// `GET {host}/api/tags`.
+    OllamaTags,
+}
+
+/// What distinguishes a kind.
+#[derive(Debug, Clone)]
+pub(super) struct Wire {
+    /// What genai speaks.
+    pub(super) adapter: AdapterKind,
+    /// genai's prefix for that, so that it never guesses.
+    pub(super) namespace: &'static str,
+    /// The address if none is configured.
+    pub(super) base_url: &'static str,
+    /// The path that an address must end with; appended if it does not.
+    pub(super) path: Option<&'static str>,
+    /// How models are listed.
+    pub(super) listing: Listing,
+    /// The model if nobody names one, at the vendor's own address.
+    pub(super) vendor_model: Option<&'static str>,
+    /// The window if nobody tells it.
+    pub(super) window_tokens: u32,
+    /// What people call it; the host's name if there is none.
+    pub(super) place: Option<&'static str>,
+}
+
+impl Wire {
+    /// Returns the row of a kind.
+    pub(super) fn of(kind: ProviderKind) -> Self {
+        let openai = Self {
+            adapter: AdapterKind::OpenAI,
+            namespace: "openai",
+            base_url: "https://api.openai.com/v1/",
+            path: None,
+            listing: Listing::OpenaiModels,
+            // Small, cheap and able to use tools; a task that needs more names it.
+            vendor_model: Some("gpt-5.4-mini"),
+            window_tokens: WINDOW_TOKENS,
+            place: None,
+        };
+        match kind {
+            ProviderKind::Openai => openai,
+            // Ollama is spoken to over its OpenAI-compatible face: through its own, genai drops the JSON schema and
+            // the ids of tool calls, and invents the final event of a stream that was cut.
+            ProviderKind::Ollama => Self {
+                base_url: "http://127.0.0.1:11434/v1/",
+                path: Some("v1/"),
+                listing: Listing::OllamaTags,
+                vendor_model: None,
+                window_tokens: OLLAMA_WINDOW_TOKENS,
+                place: Some("Ollama"),
+                ..openai
+            },
+        }
+    }
+
+    /// Returns the address that chat paths are appended to; it ends with a slash.
+    pub(super) fn chat_url(&self, base_url: Option<&str>) -> Result<Url, ProviderError> {
+        let text = base_url.unwrap_or(self.base_url);
+        let refuse = || ProviderError::Rejected("the base_url is not an http or https address".into());
+        let mut url = Url::parse(text.trim()).map_err(|_| refuse())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(refuse());
+        }
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        if let Some(path) = self.path
+            && !url.path().ends_with(&format!("/{path}"))
+        {
+            url.set_path(&format!("{}{path}", url.path()));
+        }
+        Ok(url)
+    }
+
+    /// Returns whether `url` is at the vendor's own host.
+    pub(super) fn is_vendor(&self, url: &Url) -> bool {
+        self.vendor_model.is_some() && Url::parse(self.base_url).is_ok_and(|vendor| vendor.host() == url.host())
+    }
+
+    /// Returns what people call the place that answers.
+    pub(super) fn place(&self, url: &Url) -> String {
+        self.place.map_or_else(|| host_and_port(url), str::to_owned)
+    }
+}
+
+fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Returns whether an address is this machine's own.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Returns the window of a model at its vendor's own address, where no listing tells it. By prefix, and rather too
+/// small: too large a window loses a task, too small a one shortens its history.
+pub(super) fn vendor_window(model: &str) -> Option<u32> {
+    const WINDOWS: [(&str, u32); 6] = [
+        ("gpt-4.1", 1_000_000),
+        ("gpt-4o", 128_000),
+        ("gpt-5", 128_000),
+        ("gpt-6", 128_000),
+        ("o3", 200_000),
+        ("o4", 200_000),
+    ];
+    WINDOWS.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, window)| *window)
+}
+
+/// Returns the address of Ollama from the value of `OLLAMA_HOST`, which may leave out scheme, host or port and may be
+/// the address that the server listens on.
+pub(in super::super) fn ollama_url(host: Option<&str>) -> String {
+    let text = host.map(str::trim).filter(|host| !host.is_empty()).unwrap_or("127.0.0.1");
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    let rest = rest.trim_end_matches('/');
+    let rest = if rest.starts_with(':') { format!("127.0.0.1{rest}") } else { rest.to_owned() };
+    let Ok(mut url) = Url::parse(&format!("{scheme}://{rest}")) else { return text.to_owned() };
+    let has_port = url.port().is_some() || rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    // Setting a host or port fails for addresses without a host only; such a one is refused when it is used.
+    if !has_port && scheme == "http" && url.set_port(Some(OLLAMA_PORT)).is_err() {
+        return text.to_owned();
+    }
+    if matches!(url.host_str(), Some("0.0.0.0" | "[::]")) && url.set_host(Some("127.0.0.1")).is_err() {
+        return text.to_owned();
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_gets_what_it_lacks() {
+        let openai = Wire::of(ProviderKind::Openai);
+        assert_eq!(openai.chat_url(None).unwrap().as_str(), "https://api.openai.com/v1/");
+        assert_eq!(openai.chat_url(Some("http://h:1/v1")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(openai.chat_url(Some("https://h/x/v1/?api-version=2")).unwrap().path(), "/x/v1/");
+        let ollama = Wire::of(ProviderKind::Ollama);
+        assert_eq!(ollama.chat_url(Some("http://h:1")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(ollama.chat_url(Some("http://h:1/v1/")).unwrap().as_str(), "http://h:1/v1/");
+        for wrong in ["", "h:1", "file:///etc", "h"] {
+            assert!(openai.chat_url(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_vendor_is_known_by_its_host() {
+        let wire = Wire::of(ProviderKind::Openai);
+        assert!(wire.is_vendor(&wire.chat_url(None).unwrap()));
+        assert!(!wire.is_vendor(&wire.chat_url(Some("http://127.0.0.1:1/v1")).unwrap()));
+        assert!(!Wire::of(ProviderKind::Ollama).is_vendor(&Url::parse("http://127.0.0.1:11434/v1/").unwrap()));
+    }
+
+    #[test]
+    fn ollama_is_found_however_its_host_is_written() {
+        for (host, url) in [
+            (None, "http://127.0.0.1:11434/"),
+            (Some(""), "http://127.0.0.1:11434/"),
+            (Some("0.0.0.0"), "http://127.0.0.1:11434/"),
+            (Some("0.0.0.0:80"), "http://127.0.0.1/"),
+            (Some(":5050"), "http://127.0.0.1:5050/"),
+            (Some("gpu"), "http://gpu:11434/"),
+            (Some("http://gpu:5050/"), "http://gpu:5050/"),
+            (Some("https://gpu"), "https://gpu/"),
+        ] {
+            assert_eq!(ollama_url(host), url, "{host:?}");
+        }
+    }
+}
