@@ -3,6 +3,7 @@
 //! A provider answers one [`ChatRequest`] at a time, streams text as it comes and never retries by itself
 //! beyond its transport. What a call costs, whether it may be made and what follows from the answer is the machine's business.
 //!
+//! - [`Providers`]: those there are, in order of choice; chooses a model, limits, retries.
 //! - [`GenaiProvider`]: providers over HTTP.
 //! - [`Scripted`]: a provider for tests.
 //!
@@ -11,6 +12,7 @@
 mod config;
 mod genai;
 mod provider;
+mod router;
 mod scripted;
 mod secret;
 
@@ -21,6 +23,7 @@ pub use self::{
         Answer, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,
     },
+    router::{ChooseError, ProviderNote, Providers, Sources},
     scripted::{ScriptStep, Scripted},
     secret::Secret,
 };

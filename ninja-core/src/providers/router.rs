@@ -1,0 +1,237 @@
+//! The providers there are, in order of choice.
+//!
+//! - [`discover`]: which there are: configured, by a key in the environment, a running Ollama.
+//! - [`retry`]: how long to wait before another try, and when there is none.
+//!
+//! [`Providers::choose`] says who answers, [`Providers::chat`] lets it. Whether a call may be made, and what is done
+//! when it failed for good, is the caller's business; so is another provider in its place.
+
+mod discover;
+mod retry;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use self::discover::Sources;
+use super::{Answer, ChatRequest, DeltaSink, GenaiProvider, ModelInfo, Provider, ProviderError};
+use crate::api::ModelRef;
+
+/// A vendor serves this many at once to a new account, and a server of one's own can be told another limit.
+const CONCURRENCY: usize = 8;
+
+/// Returns numbers evenly spread over `0.0..1.0`, so that those who wait together do not return together.
+type Jitter = Box<dyn Fn() -> f64 + Send + Sync>;
+
+/// The providers, in order of choice: the first is the default. Cheap to use from many tasks at once.
+pub struct Providers {
+    entries: Vec<Entry>,
+    /// Those that were looked for and not found.
+    absent: Vec<ProviderNote>,
+    preferred: Option<String>,
+    jitter: Jitter,
+}
+
+/// One provider and what is known of it.
+struct Entry {
+    name: String,
+    /// Why it is here.
+    reason: String,
+    provider: Result<Arc<dyn Provider>, String>,
+    /// The same provider, if it can be asked for a model when none is configured.
+    asked: Option<Arc<GenaiProvider>>,
+    /// The model if a task names none, or why there is none yet.
+    default_model: Mutex<Result<String, String>>,
+    calls: Semaphore,
+}
+
+/// What is to be said of a provider, for `doctor` and for the line that says who answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderNote {
+    /// Its name, as in `name/model`.
+    pub name: String,
+    /// A label for people.
+    pub label: String,
+    /// Its default model, if it has one.
+    pub model: Option<String>,
+    /// Whether it answers when a task names no model.
+    pub is_default: bool,
+    /// Why it is there, or why it cannot answer.
+    pub reason: String,
+}
+
+/// Why nobody can answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChooseError {
+    /// There is no provider at all.
+    #[error("no model: configure a provider, set OPENAI_API_KEY, start Ollama, or install the local model")]
+    NoProvider,
+    /// The provider that was meant cannot be used.
+    #[error("the provider {provider} cannot answer: {reason}")]
+    Unusable {
+        /// Its name.
+        provider: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Providers {
+    /// Returns an empty set. `jitter` gives numbers in `0.0..1.0`.
+    pub fn new(jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self { entries: Vec::new(), absent: Vec::new(), preferred: None, jitter: Box::new(jitter) }
+    }
+
+    /// Adds a provider after those there are, with several calls at a time.
+    pub fn add(&mut self, name: &str, provider: Arc<dyn Provider>, default_model: &str) {
+        self.add_limited(name, provider, default_model, CONCURRENCY);
+    }
+
+    /// Adds a provider that takes at most `max_concurrency` calls at a time: one, for a model in this process.
+    pub fn add_limited(
+        &mut self,
+        name: &str,
+        provider: Arc<dyn Provider>,
+        default_model: &str,
+        max_concurrency: usize,
+    ) {
+        self.entries.push(Entry {
+            name: name.to_owned(),
+            reason: "built in".into(),
+            provider: Ok(provider),
+            asked: None,
+            default_model: Mutex::new(Ok(default_model.to_owned())),
+            calls: semaphore(max_concurrency),
+        });
+    }
+
+    /// Chooses who answers. `wanted` is `provider/model`, a provider, or a model of the default provider; nothing is
+    /// the default model of the default provider. The part before the first `/` is a provider only if one has that
+    /// name, since models have slashes too.
+    ///
+    /// # Errors
+    /// [`ChooseError`] if there is no provider, or the one that is meant has no key or no model. Another is not put
+    /// in its place: where a prompt goes is not to be guessed.
+    pub fn choose(&self, wanted: Option<&str>) -> Result<(ModelRef, ModelInfo), ChooseError> {
+        let wanted = wanted.map(str::trim).filter(|wanted| !wanted.is_empty()).or(self.preferred.as_deref());
+        let (entry, model) = self.split(wanted).ok_or(ChooseError::NoProvider)?;
+        let unusable = |reason| ChooseError::Unusable { provider: entry.name.clone(), reason };
+        let provider = entry.provider.as_ref().map_err(|reason| unusable(reason.clone()))?;
+        let model = match model {
+            Some(model) => model.to_owned(),
+            None => entry.default_model().map_err(unusable)?,
+        };
+        let info = provider.model_info(&model);
+        Ok((ModelRef { provider: entry.name.clone(), model }, info))
+    }
+
+    /// Asks the servers of one's own again which models they have, and with what window. Call it when
+    /// [`Self::choose`] failed because a model server was not up.
+    pub async fn refresh(&self) {
+        futures::future::join_all(self.entries.iter().map(Entry::find_default_model)).await;
+    }
+
+    /// Makes one call, waiting for its turn at the provider and trying again what may succeed later. `request.model`
+    /// is replaced by the model's name. After a try that was cut off the deltas begin again from the start.
+    ///
+    /// # Errors
+    /// The last try's error. [`ProviderError::Cancelled`] at once when `cancel` fires, whatever is being waited for.
+    /// Dropping the future ends the call too.
+    pub async fn chat(
+        &self,
+        model: &ModelRef,
+        request: ChatRequest,
+        deltas: DeltaSink,
+        cancel: CancellationToken,
+    ) -> Result<Answer, ProviderError> {
+        let entry = self.entry(&model.provider).ok_or_else(|| {
+            ProviderError::Rejected(format!("there is no provider named {} any more", model.provider))
+        })?;
+        let provider = entry.provider.as_ref().map_err(|reason| ProviderError::Rejected(reason.clone()))?;
+        let request = ChatRequest { model: model.model.clone(), ..request };
+        // The place is kept between tries: a provider in trouble gets fewer calls, not others in their stead.
+        let _place = or_cancelled(&cancel, entry.calls.acquire())
+            .await?
+            .map_err(|_| ProviderError::Unavailable("the provider was closed".into()))?;
+        retry::with_retries(&self.jitter, &cancel, || provider.chat(request.clone(), deltas.clone(), cancel.clone()))
+            .await
+    }
+
+    /// Tells of each provider why it is there or why it cannot answer, in order of choice.
+    pub fn describe(&self) -> Vec<ProviderNote> {
+        let default = self.split(self.preferred.as_deref()).map(|(entry, _)| entry.name.as_str());
+        let notes = self.entries.iter().map(|entry| entry.note(default == Some(&entry.name)));
+        notes.chain(self.absent.iter().cloned()).collect()
+    }
+
+    /// Returns a provider by its name, for example to check it.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.entry(name)?.provider.as_ref().ok()
+    }
+
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// Returns the provider that `wanted` means, and the model if it names one.
+    fn split<'a>(&self, wanted: Option<&'a str>) -> Option<(&Entry, Option<&'a str>)> {
+        let Some(wanted) = wanted else { return Some((self.entries.first()?, None)) };
+        if let Some(entry) = self.entry(wanted) {
+            return Some((entry, None));
+        }
+        if let Some((name, model)) = wanted.split_once('/')
+            && let Some(entry) = self.entry(name)
+        {
+            return Some((entry, (!model.is_empty()).then_some(model)));
+        }
+        let preferred = self.preferred.as_deref().filter(|preferred| *preferred != wanted);
+        Some((self.split(preferred)?.0, Some(wanted)))
+    }
+}
+
+impl Entry {
+    fn default_model(&self) -> Result<String, String> {
+        self.default_model.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn find_default_model(&self) {
+        let Some(provider) = &self.asked else { return };
+        // Asked even if a model is configured: the answer also tells the models' windows.
+        let found = match provider.list_models().await {
+            Ok(models) => discover::first_chat_model(&models).ok_or_else(|| "it serves no chat model".into()),
+            Err(error) => Err(error.to_string()),
+        };
+        let mut model = self.default_model.lock().unwrap_or_else(PoisonError::into_inner);
+        if model.is_err() {
+            *model = found;
+        }
+    }
+
+    fn note(&self, is_default: bool) -> ProviderNote {
+        let model = self.default_model();
+        let label = match (&self.provider, &model) {
+            (Ok(provider), Ok(model)) => provider.model_info(model).label,
+            _ => self.name.clone(),
+        };
+        let trouble = self.provider.as_ref().err().or(model.as_ref().err());
+        let reason = trouble.map_or_else(|| self.reason.clone(), |trouble| format!("{}, but {trouble}", self.reason));
+        ProviderNote { name: self.name.clone(), label, model: model.ok(), is_default, reason }
+    }
+}
+
+fn semaphore(max_concurrency: usize) -> Semaphore {
+    Semaphore::new(max_concurrency.clamp(1, Semaphore::MAX_PERMITS))
+}
+
+/// Waits for `future`, but not beyond `cancel`.
+async fn or_cancelled<T>(cancel: &CancellationToken, future: impl Future<Output = T>) -> Result<T, ProviderError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(ProviderError::Cancelled),
+        output = future => Ok(output),
+    }
+}

@@ -1,0 +1,147 @@
+//! Which providers there are: those that are configured, then a key in the environment, then a running Ollama.
+//! The model in this process is added by whoever has it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use super::{CONCURRENCY, Entry, Jitter, ProviderNote, Providers, semaphore};
+use crate::providers::{
+    GenaiProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
+    genai::{ServedModel, find_ollama, ollama_url},
+};
+
+/// Ollama serves one call at a time unless told otherwise and lets the others wait, which would count as its silence.
+const OLLAMA_CONCURRENCY: usize = 1;
+
+/// Where providers are looked for.
+pub struct Sources<'a> {
+    /// `[providers.NAME]` of the configuration.
+    pub configs: &'a BTreeMap<String, ProviderConfig>,
+    /// What answers when a task names nothing, as [`Providers::choose`] takes it; else the first configured provider.
+    pub preferred: Option<&'a str>,
+    /// The environment. Read: `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`, `OLLAMA_HOST`, and each
+    /// `api_key_env`.
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
+}
+
+impl Providers {
+    /// Looks for providers. Asks those whose model or window is not configured, for at most some seconds each and all
+    /// at once; one that does not answer is kept and asked again by [`Providers::refresh`].
+    pub async fn discover(sources: &Sources<'_>, jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        let jitter: Jitter = Box::new(jitter);
+        let preferred = sources.preferred.map(str::to_owned);
+        let mut providers = Self { entries: Vec::new(), absent: Vec::new(), preferred, jitter };
+        for (name, config) in sources.configs {
+            providers.entries.push(configured(name, config, sources));
+        }
+        providers.add_from_env(sources);
+        let ((), ollama) = futures::join!(providers.refresh(), look_for_ollama(sources));
+        match ollama {
+            Ok(entry) => providers.entries.push(entry),
+            Err(reason) => providers.absent.push(absent("ollama", reason)),
+        }
+        providers
+    }
+
+    fn add_from_env(&mut self, sources: &Sources<'_>) {
+        const NAME: &str = "openai";
+        if self.entry(NAME).is_some() {
+            return;
+        }
+        let env = |name: &str| (sources.env)(name).filter(|value| !value.trim().is_empty());
+        let (key, base_url) = (env("OPENAI_API_KEY"), env("OPENAI_BASE_URL"));
+        // A server of one's own often needs no key.
+        if key.is_none() && base_url.is_none() {
+            return self.absent.push(absent(NAME, "OPENAI_API_KEY is not set".into()));
+        }
+        let reason = if key.is_some() { "OPENAI_API_KEY is set" } else { "OPENAI_BASE_URL is set" };
+        let config =
+            ProviderConfig { base_url, model: env("OPENAI_MODEL"), ..ProviderConfig::new(ProviderKind::Openai) };
+        self.entries.push(entry(NAME, &config, key.map(|key| Secret::new(key.trim())), reason));
+    }
+}
+
+/// Returns the first model that is made to converse.
+pub(super) fn first_chat_model(models: &[ServedModel]) -> Option<String> {
+    models.iter().map(|model| &model.name).find(|name| !name.contains("embed")).cloned()
+}
+
+fn configured(name: &str, config: &ProviderConfig, sources: &Sources<'_>) -> Entry {
+    const REASON: &str = "configured";
+    let key = match (&config.api_key, &config.api_key_env) {
+        (Some(key), _) => Some(key.clone()),
+        (None, None) => None,
+        (None, Some(variable)) => match (sources.env)(variable).filter(|key| !key.trim().is_empty()) {
+            Some(key) => Some(Secret::new(key.trim())),
+            None => return broken(name, REASON, format!("{variable} is not set")),
+        },
+    };
+    entry(name, config, key, REASON)
+}
+
+fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str) -> Entry {
+    let has_key = key.is_some();
+    let provider = match GenaiProvider::new(config, key) {
+        Ok(provider) if provider.is_vendor() && !has_key => return broken(name, reason, "it has no key".into()),
+        Ok(provider) => Arc::new(provider),
+        Err(error) => return broken(name, reason, error.to_string()),
+    };
+    let model = config.model.clone().or_else(|| provider.vendor_model().map(str::to_owned));
+    // A vendor's list tells neither windows nor which model to take.
+    let asked = (!provider.is_vendor()).then(|| provider.clone());
+    let concurrency =
+        config.max_concurrency.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(match config.kind {
+            ProviderKind::Openai => CONCURRENCY,
+            ProviderKind::Ollama => OLLAMA_CONCURRENCY,
+        });
+    Entry {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+        provider: Ok(provider as Arc<dyn Provider>),
+        asked,
+        default_model: Mutex::new(model.ok_or_else(|| "it was not asked for its models yet".into())),
+        calls: semaphore(concurrency),
+    }
+}
+
+fn broken(name: &str, reason: &str, trouble: String) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+        provider: Err(trouble.clone()),
+        asked: None,
+        default_model: Mutex::new(Err(trouble)),
+        calls: semaphore(1),
+    }
+}
+
+async fn look_for_ollama(sources: &Sources<'_>) -> Result<Entry, String> {
+    const NAME: &str = "ollama";
+    let is_configured =
+        |(name, config): (&String, &ProviderConfig)| name == NAME || config.kind == ProviderKind::Ollama;
+    if sources.configs.iter().any(is_configured) {
+        return Err("not looked for, since one is configured".into());
+    }
+    let host = (sources.env)("OLLAMA_HOST");
+    let (provider, models) = find_ollama(&ollama_url(host.as_deref())).await.map_err(reason_of)?;
+    let model = first_chat_model(&models).ok_or("it runs, but has no chat model: `ollama pull` one")?;
+    let provider = Arc::new(provider);
+    Ok(Entry {
+        name: NAME.to_owned(),
+        reason: "it runs".to_owned(),
+        asked: Some(provider.clone()),
+        provider: Ok(provider),
+        default_model: Mutex::new(Ok(model)),
+        calls: semaphore(OLLAMA_CONCURRENCY),
+    })
+}
+
+fn reason_of(error: ProviderError) -> String {
+    format!("not running: {error}")
+}
+
+fn absent(name: &str, reason: String) -> ProviderNote {
+    ProviderNote { name: name.to_owned(), label: name.to_owned(), model: None, is_default: false, reason }
+}
