@@ -142,7 +142,8 @@ fn result_of(mut output: Value) -> Value {
 fn tool_failure(output: &Value) -> ApiError {
     let said = |field: &str| output.get(field).and_then(Value::as_str);
     let last_line = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
-    let line = said("error").map(str::to_owned).or_else(|| said("stderr").or_else(|| output.as_str()).and_then(last_line));
+    let line =
+        said("error").map(str::to_owned).or_else(|| said("stderr").or_else(|| output.as_str()).and_then(last_line));
     ApiError::new(ErrorCode::ToolFailed, line.unwrap_or_else(|| output.to_string()))
 }
 

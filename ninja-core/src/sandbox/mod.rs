@@ -9,7 +9,5 @@ mod none;
 mod output;
 
 pub use bubblewrap::Bubblewrap;
-pub use contract::{
-    Mount, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError, SandboxLimits,
-};
+pub use contract::{Mount, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError, SandboxLimits};
 pub use none::NoSandbox;
