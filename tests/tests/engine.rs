@@ -1,5 +1,7 @@
 //! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::time::Duration;
 
 use ninja_core::{

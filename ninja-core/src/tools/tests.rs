@@ -1,5 +1,7 @@
 //! Every tool by table, with hostile paths and files, and code in a sandbox that only records what it is asked.
 
+#![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
+
 use std::{
     fs,
     os::unix::fs::symlink,

@@ -217,7 +217,7 @@ async fn hostile_depth_and_rights_are_removed() {
     }
     fs::create_dir(dir.path().join("locked")).unwrap();
     fs::write(dir.path().join("locked/file"), "").unwrap();
-    fs::set_permissions(dir.path().join("locked"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     bench.prepare().await;
     assert!(tree(dir.path()).is_empty());
     bench.workspaces.remove(bench.task).await.unwrap();

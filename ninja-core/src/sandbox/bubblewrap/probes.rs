@@ -1,5 +1,7 @@
 //! Tries to break out of the sandbox, to use more than allowed and to survive. All of it must fail.
 
+#![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
