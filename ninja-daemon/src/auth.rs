@@ -1,0 +1,55 @@
+//! Who asks: the key of a request, or the Unix socket it came over. Every other question is the engine's.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use ninja_core::api::{ErrorCode, Principal};
+
+use crate::{app::App, edge::Peer, error::Refusal};
+
+/// The verified identity behind a request to a route whose rule demands one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller(pub(crate) Principal);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let caller = parts.extensions.get::<Self>().copied();
+        caller.ok_or_else(|| Refusal::new(ErrorCode::Internal, "a route that asks who calls is not open to everybody"))
+    }
+}
+
+/// Lets nobody through whom the engine does not know.
+pub(crate) async fn require_user(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    match identify(&app, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn identify(app: &App, request: &Request) -> Result<Caller, Refusal> {
+    if let Some(Peer::LocalOwner) = request.extensions().get::<Peer>() {
+        return Ok(Caller(app.engine.local_owner()));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|pair| pair.starts_with("access_token=") || pair.starts_with("key=")) {
+        return Err(Refusal::invalid("a key in a URL ends up in logs; send it as `Authorization: Bearer nj_…`"));
+    }
+    let unauthorized = |detail: &str| Refusal::new(ErrorCode::Unauthorized, detail);
+    let key = bearer(request.headers())
+        .ok_or_else(|| unauthorized("this path needs an API key, sent as `Authorization: Bearer nj_…`"))?;
+    let principal = app.engine.authenticate(key).ok_or_else(|| unauthorized("the API key is not valid"))?;
+    Ok(Caller(principal))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
+}

@@ -1,0 +1,109 @@
+//! Every refusal as an RFC 9457 problem: the engine's, the routes', and those of the framework beneath them.
+//!
+//! Handlers return a [`Refusal`]; [`render`] writes the body once, at the edge, where the request's id is known.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use ninja_core::api::{ApiError, ErrorCode};
+use serde::Serialize;
+
+use crate::edge::RequestId;
+
+/// What a route says instead of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal(ApiError);
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self(ApiError::new(code, detail))
+    }
+
+    /// Refuses a request that could not be read.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, detail)
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    /// Leaves the body to [`render`].
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// An RFC 9457 body.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    code: ErrorCode,
+    detail: &'a str,
+    request_id: &'a str,
+}
+
+/// Gives a response that refuses its body; leaves every other as it is.
+pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
+    let status = response.status();
+    let refusal = match response.extensions_mut().remove::<Refusal>() {
+        Some(refusal) => refusal,
+        None if status.is_client_error() || (status.is_server_error() && !is_json(&response)) => of_framework(status),
+        None => return response,
+    };
+    let Refusal(error) = &refusal;
+    if status.is_server_error() {
+        tracing::error!(%status, code = %error.code, detail = %error.detail, request = %request.0, "request failed");
+    }
+    let problem = Problem {
+        kind: format!("urn:ninja:problem:{}", error.code),
+        title: status.canonical_reason().unwrap_or("Refused"),
+        status: status.as_u16(),
+        code: error.code,
+        detail: &error.detail,
+        request_id: &request.0,
+    };
+    let mut problem = (status, Json(problem)).into_response();
+    for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION, header::CONNECTION] {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            problem.headers_mut().insert(name, value);
+        }
+    }
+    let kind = HeaderValue::from_static("application/problem+json");
+    problem.headers_mut().insert(header::CONTENT_TYPE, kind);
+    if status == StatusCode::UNAUTHORIZED {
+        problem.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    problem
+}
+
+/// A component that is down answers 503 with its own body.
+fn is_json(response: &Response) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
+}
+
+/// Puts into our words what the framework refuses by itself.
+fn of_framework(status: StatusCode) -> Refusal {
+    match status {
+        StatusCode::NOT_FOUND => Refusal::new(ErrorCode::NotFound, "there is no such path; the API lies below /api/v1"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Refusal::invalid("this path does not know the method; the header Allow lists those it knows")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(ErrorCode::TooLarge, "the body is larger than this route takes"),
+        StatusCode::UPGRADE_REQUIRED => Refusal::invalid("this path speaks WebSocket only"),
+        _ if status.is_client_error() => Refusal::invalid("the request could not be read"),
+        _ => Refusal::new(ErrorCode::Internal, "a defect in Ninja; the log has more under the request's id"),
+    }
+}

@@ -1,0 +1,108 @@
+//! Bodies, queries and ids, read strictly: what is not understood is refused with a sentence that says where.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{StatusCode, header, request::Parts},
+    response::IntoResponse,
+};
+use ninja_core::api::{ErrorCode, IdError};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::error::Refusal;
+
+/// A mebibyte takes this long on a very slow line; who is slower holds a connection for nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Deeper than any plan or argument that makes sense.
+const JSON_DEPTH_MAX: usize = 64;
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Refusal::invalid("this route takes JSON; send it with `Content-Type: application/json`"));
+        }
+        let bytes = match timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+            Err(_) => return Err(Refusal::invalid("the body did not arrive within 30 seconds")),
+            Ok(Err(rejection)) => return Err(unread(rejection.into_response().status())),
+            Ok(Ok(bytes)) => bytes,
+        };
+        if depth(&bytes) > JSON_DEPTH_MAX {
+            return Err(Refusal::invalid(format!("the body nests deeper than {JSON_DEPTH_MAX} levels")));
+        }
+        let read = serde_json::from_slice(&bytes);
+        read.map(Self).map_err(|error| Refusal::invalid(format!("the body cannot be read: {error}")))
+    }
+}
+
+fn unread(status: StatusCode) -> Refusal {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(ErrorCode::TooLarge, "the body is larger than this route takes"),
+        _ => Refusal::invalid("the body broke off"),
+    }
+}
+
+/// Returns how deep brackets nest, outside of strings.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// A query string.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let read = Query::<T>::try_from_uri(&parts.uri);
+        read.map(|Query(params)| Self(params)).map_err(|rejection| Refusal::invalid(rejection.body_text()))
+    }
+}
+
+/// Parses an id out of a path.
+pub(crate) fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|error: IdError| Refusal::invalid(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_in_strings_do_not_nest() {
+        for (json, expected) in [
+            ("", 0),
+            ("1", 0),
+            ("[]", 1),
+            (r#"{"a":[{}]}"#, 3),
+            (r#""[[[""#, 0),
+            (r#"["\"[[", "\\", []]"#, 2),
+            ("]]][", 1),
+        ] {
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+    }
+}
