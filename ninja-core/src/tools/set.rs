@@ -68,7 +68,8 @@ impl ToolSet {
     ///
     /// # Errors
     ///
-    /// [`ToolError::InvalidArgs`] with what is wrong in words that a model can act on; also where there is no such tool.
+    /// [`ToolError::InvalidArgs`] with what is wrong in words that a model can act on; also where there is no such
+    /// tool.
     pub fn validate_args(&self, name: &str, args: &Value) -> Result<(), ToolError> {
         let Some(entry) = self.tools.get(name) else {
             let names: Vec<&str> = self.names().collect();
