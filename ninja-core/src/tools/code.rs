@@ -1,6 +1,7 @@
 //! `shell` and `python`: code in the sandbox.
 //!
-//! What a model writes is one argument of one program inside, or its standard input: it never meets a shell of the host.
+//! What a model writes is one argument of one program inside, or its standard input: it never meets a shell of the
+//! host.
 
 use futures::future::BoxFuture;
 use serde::Deserialize;

@@ -117,8 +117,8 @@ fn inspect(program: PathBuf) -> Result<Inner, SandboxError> {
     Ok(Inner { program, version, features, cgroups, weaker, idle: Mutex::new(Vec::new()) })
 }
 
-/// Lists open descriptors, beyond the three streams, that spawned programs inherit: whoever started the daemon left them
-/// open. What the daemon itself opens is not inherited.
+/// Lists open descriptors, beyond the three streams, that spawned programs inherit: whoever started the daemon left
+/// them open. What the daemon itself opens is not inherited.
 fn stray_descriptors() -> Vec<i32> {
     const CLOSE_ON_EXEC: u32 = 0o2_000_000;
     let Ok(entries) = std::fs::read_dir("/proc/self/fdinfo") else { return Vec::new() };
