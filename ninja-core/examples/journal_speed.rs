@@ -30,7 +30,7 @@ const TASKS: u64 = 100;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(3), |text| text.parse())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     for waiting in [1, 64] {
         let directory = tempfile::tempdir_in(".")?;
         let store = Arc::new(DiskStore::open(directory.path(), DiskOptions::default())?);

@@ -32,6 +32,10 @@ pub mod providers;
 #[cfg(feature = "engine")]
 pub mod sandbox;
 #[cfg(feature = "engine")]
+mod task_log;
+#[cfg(feature = "engine")]
+pub mod testing;
+#[cfg(feature = "engine")]
 pub mod tools;
 #[cfg(feature = "engine")]
 pub mod workspace;

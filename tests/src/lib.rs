@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What the end-to-end tests share: engines with a scripted model, tools with an external ledger, plans, waiting.
+
+mod engines;
+mod ledger;
+mod plans;
+
+pub use engines::{ScriptedEngine, scripted_providers, until};
+pub use ledger::{Ledger, LedgerTool};
+pub use plans::{agent_step, approval_step, plan, tool_step};

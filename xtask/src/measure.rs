@@ -50,12 +50,20 @@ fn read_sources() -> Result<Vec<Source>> {
     let root = places::repository();
     let listed = shell::output(shell::command("git", &["ls-files", "-co", "--exclude-standard", "*.rs"]))?;
     let there = listed.lines().filter(|path| root.join(path).is_file());
-    there
-        .map(|path| {
-            let text = fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))?;
-            Ok(Source::new(path, &text))
-        })
-        .collect()
+    let mut sources = Vec::new();
+    for path in there {
+        let text = fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))?;
+        sources.push(Source::new(path, &text));
+    }
+    let tests: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in &mut sources {
+        let lies_in =
+            |module: &String| source.path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']));
+        if tests.iter().any(lies_in) {
+            source.product = 0;
+        }
+    }
+    Ok(sources)
 }
 
 fn row(name: &str, goal: &str, value: impl Display) {
@@ -78,9 +86,24 @@ impl Source {
     fn new(path: &str, text: &str) -> Self {
         let code: Vec<String> = strip_literals(text).lines().map(str::to_owned).collect();
         let is_test = path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches"));
-        let marked = code.iter().position(|line| line.trim() == "#[cfg(test)]").unwrap_or(code.len());
+        let is_module = |pair: &[String]| matches!(pair, [mark, item] if mark == "#[cfg(test)]" && item.ends_with('{'));
+        let marked = code.windows(2).position(is_module).unwrap_or(code.len());
         let lines = text.lines().map(str::to_owned).collect();
         Self { path: path.to_owned(), lines, code, product: if is_test { 0 } else { marked } }
+    }
+
+    /// Returns the files of the modules that are compiled for tests alone, without `.rs`.
+    fn test_modules(&self) -> impl Iterator<Item = String> {
+        let (folder, name) = self.path.rsplit_once('/').unwrap_or_default();
+        let own = match name {
+            "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
+            name => format!("{folder}/{}", name.trim_end_matches(".rs")),
+        };
+        let declared = self.code.windows(2).filter_map(|pair| match pair {
+            [mark, item] if mark == "#[cfg(test)]" => item.split("mod ").nth(1)?.strip_suffix(';'),
+            _ => None,
+        });
+        declared.map(move |module| format!("{own}/{module}"))
     }
 
     /// Returns the length of each function that has a body, from its first line to its closing brace.

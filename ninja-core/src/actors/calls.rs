@@ -162,13 +162,7 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
         Ok(host) => mounts.push(Mount { host, inside: PathBuf::from(REQUEST_INSIDE) }),
         Err(error) => return end(failed(ErrorCode::Internal, format!("the request for scripts: {error}"))),
     }
-    let env = [
-        ("NINJA_REQUEST".to_owned(), REQUEST_INSIDE.to_owned()),
-        ("HOME".to_owned(), "/tmp".to_owned()),
-        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-        ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
-    ];
+    let env = [("NINJA_REQUEST".to_owned(), REQUEST_INSIDE.to_owned())];
     let run = ToolRun {
         args: &job.args,
         key: format!("{}/{}/{}", job.task, job.step, job.call),

@@ -10,7 +10,7 @@ use std::{
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort, SupervisionEvent};
 
 use super::{
-    root::ResumePolicy,
+    root::TakenUp,
     sandbox::SandboxHandle,
     services::Services,
     task::{TaskActor, TaskMsg},
@@ -80,7 +80,7 @@ pub(crate) struct OrchestratorStatus {
 pub(super) struct Orchestrator {
     pub(super) services: Arc<Services>,
     pub(super) sandbox: SandboxHandle,
-    pub(super) resume: ResumePolicy,
+    pub(super) taken: TakenUp,
 }
 
 /// Its state.
@@ -183,7 +183,7 @@ impl Orchestrator {
             let page = self.services.store.list_unfinished(after, SWEEP_PAGE)?;
             for (task, head) in &page.heads {
                 let head: TaskHead = serde_json::from_slice(head)?;
-                if head.summary.status != TaskStatus::Waiting && self.resume.takes_up(*task) {
+                if head.summary.status != TaskStatus::Waiting && self.taken.contains(*task) {
                     self.start_or_queue(myself, state, *task)?;
                 }
             }

@@ -1,8 +1,9 @@
 //! The root: starts the engine's own actors, starts them again when they fail, and says so when it gives up.
 
 use std::{
+    collections::HashSet,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -37,16 +38,6 @@ pub enum ResumePolicy {
     None,
 }
 
-impl ResumePolicy {
-    pub(super) fn takes_up(self, task: TaskId) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(one) => one == task,
-            Self::None => false,
-        }
-    }
-}
-
 /// The running tree, as the engine sees it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ActorTree {
@@ -59,6 +50,38 @@ struct Shared {
     orchestrator: RwLock<Option<ActorRef<OrchestratorMsg>>>,
     sandbox: SandboxHandle,
     gave_up: AtomicBool,
+    taken: TakenUp,
+}
+
+/// The tasks that an engine takes up: those of its policy, and whatever it was itself asked to work on.
+#[derive(Clone)]
+pub(super) struct TakenUp {
+    policy: ResumePolicy,
+    /// Empty where the policy takes up all; else as many as one run was asked for.
+    asked: Arc<Mutex<HashSet<TaskId>>>,
+}
+
+impl TakenUp {
+    fn new(policy: ResumePolicy) -> Self {
+        Self { policy, asked: Arc::default() }
+    }
+
+    fn ask(&self, task: TaskId) {
+        if self.policy != ResumePolicy::All {
+            self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(task);
+        }
+    }
+
+    /// Returns whether a sweep takes the task up.
+    pub(super) fn contains(&self, task: TaskId) -> bool {
+        match self.policy {
+            ResumePolicy::All => true,
+            ResumePolicy::Only(one) if one == task => true,
+            ResumePolicy::Only(_) | ResumePolicy::None => {
+                self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains(&task)
+            }
+        }
+    }
 }
 
 impl ActorTree {
@@ -72,14 +95,16 @@ impl ActorTree {
             orchestrator: RwLock::default(),
             sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
             gave_up: AtomicBool::new(false),
+            taken: TakenUp::new(resume),
         });
-        let root = Root { services, resume, shared: Arc::clone(&shared) };
+        let root = Root { services, shared: Arc::clone(&shared) };
         let (root, _) = Actor::spawn(None, root, ()).await?;
         Ok(Self { root, shared })
     }
 
     /// Tells the orchestrator of a committed task. If the message is lost, the sweep finds the task.
     pub(crate) fn start_task(&self, task: TaskId) {
+        self.shared.taken.ask(task);
         if let Some(orchestrator) = self.orchestrator() {
             orchestrator.send_message(OrchestratorMsg::StartTask { task }).ok();
         }
@@ -93,6 +118,7 @@ impl ActorTree {
         wait: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> TaskMsg,
     ) -> Option<T> {
+        self.shared.taken.ask(task);
         let (sender, receiver) = oneshot();
         let message = Box::new(message(sender.into()));
         self.orchestrator()?.send_message(OrchestratorMsg::DeliverToTask { task, message }).ok()?;
@@ -136,7 +162,6 @@ enum Child {
 
 struct Root {
     services: Arc<Services>,
-    resume: ResumePolicy,
     shared: Arc<Shared>,
 }
 
@@ -192,7 +217,7 @@ impl Root {
             }
             Child::Orchestrator => {
                 let sandbox = self.shared.sandbox.clone();
-                let orchestrator = Orchestrator { services, sandbox, resume: self.resume };
+                let orchestrator = Orchestrator { services, sandbox, taken: self.shared.taken.clone() };
                 let (actor, _) = Actor::spawn_linked(None, orchestrator, (), myself.get_cell()).await?;
                 state.orchestrator.0 = Some(actor.get_id());
                 *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);

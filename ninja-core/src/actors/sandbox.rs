@@ -1,10 +1,10 @@
 //! The sandbox actor: owns isolation, bounds how many processes run at a time, and ends them all when it ends.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::oneshot};
-use tokio::sync::Semaphore;
+use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr, RpcReplyPort, concurrency::oneshot};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::services::Services;
@@ -90,28 +90,61 @@ impl SandboxActor {
     }
 }
 
+/// How long a call waits for the sandbox actor to be started again, which takes milliseconds.
+const RESTART_WAIT: Duration = Duration::from_secs(5);
+
 /// The sandbox as tools see it: a call to whichever sandbox actor lives now.
 #[derive(Clone)]
 pub(super) struct SandboxHandle {
-    name: &'static str,
-    actor: Arc<RwLock<Option<ActorRef<SandboxMsg>>>>,
+    actor: Arc<watch::Sender<Option<ActorRef<SandboxMsg>>>>,
     direct: Arc<dyn Sandbox>,
 }
 
 impl SandboxHandle {
     pub(super) fn new(direct: Arc<dyn Sandbox>) -> Self {
-        Self { name: direct.name(), actor: Arc::default(), direct }
+        Self { actor: Arc::new(watch::Sender::new(None)), direct }
     }
 
     /// Points the handle at a newly started actor.
     pub(super) fn point_to(&self, actor: ActorRef<SandboxMsg>) {
-        *self.actor.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+        self.actor.send_replace(Some(actor));
+    }
+
+    /// Runs a process through the actor that lives now. Where that one fails, it returns only when the next one lives: a
+    /// call that is made again at once would meet the same dying actor.
+    async fn ask(&self, spec: ProcessSpec, cancel: CancellationToken) -> Result<ProcessOutput, SandboxError> {
+        let mut actors = self.actor.subscribe();
+        let (sender, receiver) = oneshot();
+        let mut message = SandboxMsg::Run { spec: Box::new(spec), cancel, reply: sender.into() };
+        loop {
+            let actor = actors.borrow_and_update().clone();
+            message = match actor.map(|actor| actor.send_message(message)) {
+                Some(Ok(())) => break,
+                Some(Err(MessagingErr::SendErr(unsent))) => unsent,
+                Some(Err(_)) | None => return Err(SandboxError::Interrupted),
+            };
+            next_actor(&mut actors).await?;
+        }
+        match receiver.await {
+            Ok(result) => result,
+            Err(_) => {
+                next_actor(&mut actors).await?;
+                Err(SandboxError::Interrupted)
+            }
+        }
+    }
+}
+
+async fn next_actor(actors: &mut watch::Receiver<Option<ActorRef<SandboxMsg>>>) -> Result<(), SandboxError> {
+    match tokio::time::timeout(RESTART_WAIT, actors.changed()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(SandboxError::Interrupted),
     }
 }
 
 impl Sandbox for SandboxHandle {
     fn name(&self) -> &'static str {
-        self.name
+        self.direct.name()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<String, SandboxError>> {
@@ -123,13 +156,6 @@ impl Sandbox for SandboxHandle {
         spec: ProcessSpec,
         cancel: CancellationToken,
     ) -> BoxFuture<'a, Result<ProcessOutput, SandboxError>> {
-        Box::pin(async move {
-            let actor = self.actor.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let actor = actor.ok_or(SandboxError::Interrupted)?;
-            let (sender, receiver) = oneshot();
-            let message = SandboxMsg::Run { spec: Box::new(spec), cancel, reply: sender.into() };
-            actor.send_message(message).map_err(|_| SandboxError::Interrupted)?;
-            receiver.await.unwrap_or(Err(SandboxError::Interrupted))
-        })
+        Box::pin(self.ask(spec, cancel))
     }
 }

@@ -315,10 +315,10 @@ impl TaskActor {
     /// Does what is owed, and leaves when nothing is.
     async fn act(&self, myself: &ActorRef<TaskMsg>, state: &mut TaskActorState) -> Result<(), ActorProcessingErr> {
         let Some(task) = state.task.clone() else { return Ok(()) };
-        if task.end.is_some() {
-            return self.leave(myself, state, &task).await;
-        }
         self.dismiss_agents(state, &task);
+        if task.end.is_some() {
+            self.clear_up(state, &task).await;
+        }
         for effect in pending(&task) {
             match effect {
                 Effect::CallModel { step, call } => self.call_model(myself, state, &task, step, call).await?,
@@ -362,12 +362,8 @@ impl TaskActor {
         }
     }
 
-    async fn leave(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        task: &TaskState,
-    ) -> Result<(), ActorProcessingErr> {
+    /// Answers those who wait for the end, and removes what lies on disk beside the journal.
+    async fn clear_up(&self, state: &mut TaskActorState, task: &TaskState) {
         for waiter in state.cancel_waiters.drain(..) {
             waiter.send(Ok(Box::new(task.view()))).ok();
         }
@@ -375,8 +371,6 @@ impl TaskActor {
             tracing::warn!(task = %self.id, %error, "failed to remove a workspace");
         }
         tokio::fs::remove_dir_all(self.services.layout_dir.join(self.id.to_string())).await.ok();
-        myself.stop(None);
-        Ok(())
     }
 
     fn park(&self, myself: &ActorRef<TaskMsg>, state: &TaskActorState) -> Result<(), ActorProcessingErr> {

@@ -259,7 +259,7 @@ pub enum Subscribe {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Cursor>,
     },
-    /// The caller's feed, after a cursor or from now.
+    /// The caller's feed, after a cursor or from its start.
     Feed {
         /// The last entry that was seen.
         #[serde(default, skip_serializing_if = "Option::is_none")]

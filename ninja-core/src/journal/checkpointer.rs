@@ -16,14 +16,13 @@ use super::{
     calls::{Calls, DiskCall},
     health::Health,
     store::StoreError,
-    tree::{self, Db, Tree},
+    tree::{self, Db},
     writer::WriterMsg,
 };
 
 /// The checkpointer's own state.
 pub(super) struct Checkpointer {
     pub(super) db: Db,
-    pub(super) tree: Arc<Tree>,
     pub(super) blobs: Arc<Blobs>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) writer: Sender<WriterMsg>,
@@ -36,7 +35,7 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Runs until the writer has ended, then lets go of the tree.
+    /// Runs until the writer has ended, and what it left is checkpointed.
     pub(super) fn run(self) {
         loop {
             match self.backlog.next(self.every) {
@@ -46,11 +45,6 @@ impl Checkpointer {
                 Work::End => break,
             }
         }
-        if !self.health.is_good() {
-            self.tree.abandon();
-        }
-        drop(self.db);
-        self.tree.close();
     }
 
     fn checkpoint(&self, retired: &Retired) {

@@ -93,16 +93,23 @@ impl DiskStore {
     /// [`StoreError::Corrupt`] if it is damaged (and then nothing in it has been changed).
     pub fn open(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel();
-        let Opened { tree, blobs, health, writer, checkpointer, lock } =
+        let Opened { tree, blobs, backlog, health, writer, checkpointer, lock } =
             opening::open(directory, options, queue.clone(), waiting)?;
         let (release, released) = oneshot::channel();
-        let writer = opening::spawn("ninja-journal", health.clone(), move || writer.run())?;
-        let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), move || {
-            checkpointer.run();
+        let ended = Arc::clone(&backlog);
+        let writer = opening::spawn("ninja-journal", health.clone(), || writer.run(), move || ended.finish())?;
+        let (last_tree, last_health) = (Arc::clone(&tree), health.clone());
+        let let_go = move || {
+            if !last_health.is_good() {
+                last_tree.abandon();
+                backlog.wake();
+            }
+            last_tree.close();
             drop(lock);
             // Nobody waits for this if the store was dropped.
             let _: Result<_, _> = release.send(());
-        })?;
+        };
+        let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
         Ok(Self { tree, blobs, health, room: Arc::new(Semaphore::new(QUEUE_BYTES)), queue, running })
     }

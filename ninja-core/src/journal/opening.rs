@@ -35,6 +35,7 @@ const REPLAY_BATCH: usize = 1024;
 pub(super) struct Opened {
     pub(super) tree: Arc<Tree>,
     pub(super) blobs: Arc<Blobs>,
+    pub(super) backlog: Arc<Backlog>,
     pub(super) health: Health,
     pub(super) writer: Writer,
     pub(super) checkpointer: Checkpointer,
@@ -70,7 +71,6 @@ pub(super) fn open(
     hand_over(&survey, restored, &backlog);
     let checkpointer = Checkpointer {
         db: tree.handle()?,
-        tree: Arc::clone(&tree),
         blobs: Arc::clone(&blobs),
         backlog: Arc::clone(&backlog),
         writer: queue,
@@ -85,25 +85,27 @@ pub(super) fn open(
         log: first,
         position,
         blobs: Arc::clone(&blobs),
-        backlog,
+        backlog: Arc::clone(&backlog),
         health: health.clone(),
         calls,
         segment_bytes: options.segment_bytes,
         unsynced: HashSet::new(),
     };
-    Ok(Opened { tree, blobs, health, writer, checkpointer, lock })
+    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, lock })
 }
 
-/// Starts a thread whose panic is the store's failure.
+/// Starts a thread whose panic is the store's failure. `after` runs either way.
 pub(super) fn spawn(
     name: &str,
     health: Health,
     run: impl FnOnce() + Send + 'static,
+    after: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, StoreError> {
     let guarded = move || {
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             health.fail(StoreError::Corrupt("a thread of the store panicked".to_owned()));
         }
+        after();
     };
     thread::Builder::new().name(name.to_owned()).spawn(guarded).map_err(|error| io_error("start a thread", error))
 }

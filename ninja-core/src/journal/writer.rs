@@ -93,7 +93,6 @@ impl Writer {
             }
         }
         self.rotate();
-        self.backlog.finish();
     }
 
     fn gather(&self, first: WriterMsg) -> (Vec<Request>, After) {

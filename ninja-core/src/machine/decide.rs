@@ -138,10 +138,12 @@ fn result_of(mut output: Value) -> Value {
     output.get_mut("json").map(Value::take).unwrap_or(output)
 }
 
-/// Returns why a tool step failed: the last line of standard error says most.
+/// Returns why a tool step failed: its own error, else the last line of standard error, which says most.
 fn tool_failure(output: &Value) -> ApiError {
-    let said = output.get("stderr").and_then(Value::as_str).or_else(|| output.as_str());
-    let line = said.and_then(|text| text.lines().rev().find(|line| !line.trim().is_empty())).map(str::to_owned);
+    let said = |field: &str| output.get(field).and_then(Value::as_str);
+    let last_line = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
+    let line =
+        said("error").map(str::to_owned).or_else(|| said("stderr").or_else(|| output.as_str()).and_then(last_line));
     ApiError::new(ErrorCode::ToolFailed, line.unwrap_or_else(|| output.to_string()))
 }
 

@@ -17,6 +17,10 @@ use crate::{
 const TOOL_CALLS_MAX: usize = 64;
 /// How often in a row a model is told what was wrong with its answer before the step fails.
 const REJECTIONS_MAX: usize = 2;
+/// Faults of arguments told at a time: a model corrects a few, and is confused by many.
+const FAULTS_MAX: usize = 3;
+/// The longest text of a fault, in characters.
+const FAULT_CHARS_MAX: usize = 300;
 /// As many turns in a row that ask for the same and get the same mean that the agent is stuck.
 const SAME_TURNS_MAX: usize = 3;
 
@@ -277,15 +281,23 @@ fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectC
     check_args(state, &call.name, &call.args)
 }
 
-/// Returns the class of a tool if its arguments fit its schema, else what is wrong with them.
+/// Returns the class of a tool if its arguments fit its schema, else what is wrong, in words that a model can act on.
 pub(super) fn check_args(state: &TaskState, tool: &str, args: &Value) -> Result<EffectClass, String> {
     let pinned = state.pins.tools.get(tool).ok_or_else(|| format!("there is no tool `{tool}`"))?;
     let validator = jsonschema::validator_for(&pinned.definition.schema)
         .map_err(|error| format!("the schema of `{tool}` cannot be used: {error}"))?;
-    match validator.validate(args) {
-        Ok(()) => Ok(pinned.class),
-        Err(error) => Err(format!("the arguments of `{tool}` do not fit at `{}`: {error}", error.instance_path())),
+    let faults: Vec<String> = validator.iter_errors(args).take(FAULTS_MAX).map(|fault| describe(&fault)).collect();
+    match faults.is_empty() {
+        true => Ok(pinned.class),
+        false => Err(format!("the arguments of `{tool}` do not fit: {}", faults.join("; "))),
     }
+}
+
+/// Names the place and the rule, not the value: that may be long, and the model knows it.
+fn describe(fault: &jsonschema::ValidationError<'_>) -> String {
+    let at = fault.instance_path().to_string();
+    let text = format!("{}: {}", if at.is_empty() { "/" } else { &at }, fault.masked());
+    text.chars().take(FAULT_CHARS_MAX).collect()
 }
 
 /// Returns what a tool that only returned a text returned.

@@ -129,8 +129,8 @@ impl Providers {
         Ok((ModelRef { provider: entry.name.clone(), model }, info))
     }
 
-    /// Asks the providers that have no default model yet for one. Call it when [`Self::choose`] failed because a
-    /// model server was not up.
+    /// Asks the servers of one's own again which models they have, and with what window. Call it when
+    /// [`Self::choose`] failed because a model server was not up.
     pub async fn refresh(&self) {
         futures::future::join_all(self.entries.iter().map(Entry::find_default_model)).await;
     }

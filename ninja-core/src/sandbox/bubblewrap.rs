@@ -1,7 +1,8 @@
 //! The sandbox made with bubblewrap: namespaces, seccomp, cgroups and an empty environment.
 //!
-//! Code in it sees `/usr` read-only, its workspace, what is mounted for it, and no network. [`args`] says what it looks like,
-//! [`seccomp`] what the kernel refuses, [`cgroup`] what it may use, [`slot`] where it is spawned, [`running`] how it ends.
+//! Code in it sees `/usr` read-only, its workspace, what is mounted for it, and no network. [`args`] says what it looks
+//! like, [`seccomp`] what the kernel refuses, [`cgroup`] what it may use, [`slot`] where it is spawned, [`running`] how
+//! it ends.
 
 mod args;
 mod cgroup;
@@ -134,8 +135,8 @@ impl Inner {
     }
 }
 
-/// Makes real folders at the top of the workspace. Code that ran before may have left a link there, which would lead bubblewrap
-/// to make mount points elsewhere on the host.
+/// Makes real folders at the top of the workspace. Code that ran before may have left a link there, which would lead
+/// bubblewrap to make mount points elsewhere on the host.
 fn make_folders(workspace: &Path, folders: &[String]) -> io::Result<()> {
     let directory = openat(CWD, workspace, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     for folder in folders {

@@ -1,6 +1,7 @@
 //! `shell` and `python`: code in the sandbox.
 //!
-//! What a model writes is one argument of one program inside, or its standard input: it never meets a shell of the host.
+//! What a model writes is one argument of one program inside, or its standard input: it never meets a shell of the
+//! host.
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -140,6 +141,7 @@ async fn execute(
     };
     call.sandbox.run(spec, call.cancel.clone()).await.map_err(|error| match error {
         SandboxError::Unavailable(reason) => ToolError::NoSandbox(reason),
+        SandboxError::Interrupted => ToolError::Interrupted,
         SandboxError::Failed(reason) => ToolError::Internal(reason),
     })
 }

@@ -1,7 +1,7 @@
 //! Tools: what agents and plans may do, each with a schema of its arguments and the class of its effect.
 //!
 //! [`Tool`] is the contract and [`ToolSet`] the catalogue. File tools work on the host through the workspace's handle;
-//! [`code`] runs in the sandbox. Tools do not know journals: the engine commits intents before and receipts after, by
+//! code runs in the sandbox. Tools do not know journals: the engine commits intents before and receipts after, by
 //! the tool's effect class.
 
 mod ask;

@@ -2,29 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jsonschema::Validator;
-use serde_json::Value;
-
-use super::{Ask, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, ToolError, WriteFile};
-use crate::providers::ToolDefinition;
-
-/// Faults told at a time: a model corrects a few, and is confused by many.
-const FAULTS_MAX: usize = 3;
-
-/// The longest text of a fault, in characters.
-const FAULT_CHARS_MAX: usize = 300;
+use super::{Ask, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WriteFile};
 
 /// Tools by name. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct ToolSet {
-    tools: BTreeMap<String, Entry>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    tool: Arc<dyn Tool>,
-    /// The compiled schema, or why it is none.
-    validator: Arc<Result<Validator, String>>,
+    tools: BTreeMap<String, Arc<dyn Tool>>,
 }
 
 impl std::fmt::Debug for ToolSet {
@@ -42,16 +25,20 @@ impl ToolSet {
 
     /// Adds a tool. One of the same name is replaced.
     #[must_use]
-    pub fn with(mut self, tool: impl Tool) -> Self {
-        let definition = tool.definition();
-        let validator = jsonschema::validator_for(&definition.schema).map_err(|error| error.to_string());
-        self.tools.insert(definition.name, Entry { tool: Arc::new(tool), validator: Arc::new(validator) });
+    pub fn with(self, tool: impl Tool) -> Self {
+        self.with_shared(Arc::new(tool))
+    }
+
+    /// Adds a tool that others hold too.
+    #[must_use]
+    pub fn with_shared(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.insert(tool.definition().name, tool);
         self
     }
 
     /// Returns a tool.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
-        self.tools.get(name).map(|entry| &entry.tool)
+        self.tools.get(name)
     }
 
     /// Returns the names in order.
@@ -59,35 +46,8 @@ impl ToolSet {
         self.tools.keys().map(String::as_str)
     }
 
-    /// Returns the definitions of all tools, in the order of their names.
-    pub fn definitions(&self) -> Vec<ToolDefinition> {
-        self.tools.values().map(|entry| entry.tool.definition()).collect()
+    /// Returns the tools in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Tool>> {
+        self.tools.values()
     }
-
-    /// Checks a call's arguments against the tool's schema.
-    ///
-    /// # Errors
-    ///
-    /// [`ToolError::InvalidArgs`] with what is wrong in words that a model can act on; also where there is no such tool.
-    pub fn validate_args(&self, name: &str, args: &Value) -> Result<(), ToolError> {
-        let Some(entry) = self.tools.get(name) else {
-            let names: Vec<&str> = self.names().collect();
-            return Err(ToolError::InvalidArgs(format!("there is no tool `{name}`; there are {}", names.join(", "))));
-        };
-        let validator = match entry.validator.as_ref() {
-            Ok(validator) => validator,
-            Err(error) => return Err(ToolError::Internal(format!("the schema of `{name}` is not one: {error}"))),
-        };
-        let faults: Vec<String> = validator.iter_errors(args).take(FAULTS_MAX).map(|fault| describe(&fault)).collect();
-        match faults.is_empty() {
-            true => Ok(()),
-            false => Err(ToolError::InvalidArgs(faults.join("; "))),
-        }
-    }
-}
-
-fn describe(fault: &jsonschema::ValidationError<'_>) -> String {
-    let at = fault.instance_path().to_string();
-    let at = if at.is_empty() { "the arguments" } else { at.trim_start_matches('/') };
-    format!("{at}: {}", fault.masked()).chars().take(FAULT_CHARS_MAX).collect()
 }

@@ -105,6 +105,9 @@ pub enum ToolError {
         /// Processes that were killed.
         killed: u32,
     },
+    /// What ran it ended under it; nothing of it is alive. It may run again where its effect class allows.
+    #[error("the call was interrupted")]
+    Interrupted,
     /// The arguments are not what the tool takes; the text says what is wrong.
     #[error("invalid arguments: {0}")]
     InvalidArgs(String),

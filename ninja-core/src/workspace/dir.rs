@@ -1,8 +1,8 @@
 //! A workspace's folder, held open: the only way the host reads and writes what sandboxed code may have arranged.
 //!
 //! Paths are resolved by the kernel beneath the handle without following any link (`openat2` with `RESOLVE_BENEATH` and
-//! `RESOLVE_NO_SYMLINKS`), so neither `..` nor a link that is swapped in at the right moment leads out. Opening never waits for
-//! the other end of a FIFO. Everything here blocks on the disk.
+//! `RESOLVE_NO_SYMLINKS`), so neither `..` nor a link that is swapped in at the right moment leads out. Opening never
+//! waits for the other end of a FIFO. Everything here blocks on the disk.
 
 use std::{
     fs::File,
@@ -72,13 +72,14 @@ impl WorkspaceDir {
     ///
     /// # Errors
     ///
-    /// Fails with `InvalidInput` and a sentence where the path leads over a link or to something that is not a regular file.
+    /// Fails with `InvalidInput` and a sentence where the path leads over a link or to something that is not a regular
+    /// file.
     pub fn open_file(&self, path: &WorkPath) -> io::Result<FileInfo> {
         open_beneath(&*self.handle, path.as_str())
     }
 
-    /// Writes a file whole, making the folders it lies in. What stood at the path before is replaced, never written through, so
-    /// a reader sees either the old or the new content. An executable file stays executable.
+    /// Writes a file whole, making the folders it lies in. What stood at the path before is replaced, never written
+    /// through, so a reader sees either the old or the new content. An executable file stays executable.
     ///
     /// # Errors
     ///
@@ -142,7 +143,8 @@ pub(crate) fn open_root(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens a folder beneath another.
 pub(crate) fn open_folder(folder: impl AsFd, path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Without `NOFOLLOW`, which would call a link "not a folder"; the resolution refuses links by their name.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat2(folder, path, flags, Mode::empty(), beneath()).map_err(|error| explain(error.into()))
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::BlobHash;
 
-/// The longest path in bytes. Linux takes 4,096 for a whole path; this leaves room for the root it is put under and keeps
-/// journal records of many paths small.
+/// The longest path in bytes. Linux takes 4,096 for a whole path; this leaves room for the root it is put under and
+/// keeps journal records of many paths small.
 pub const WORK_PATH_BYTES_MAX: usize = 512;
 
 /// The longest single name in bytes that common file systems take.

@@ -1,8 +1,8 @@
 //! Workspaces: what a task's files are (as a value) and how they come to lie in a folder that code may write to.
 //!
-//! [`Manifest`] and [`ManifestDelta`] are values without I/O, for the machine and its records. [`Workspaces`] makes a folder
-//! hold a manifest and finds out what changed in it. [`WorkspaceDir`] is a handle through which tools read and write: every
-//! path is resolved beneath it by the kernel, without following links, as what lies there may be hostile.
+//! [`Manifest`] and [`ManifestDelta`] are values without I/O, for the machine and its records. [`Workspaces`] makes a
+//! folder hold a manifest and finds out what changed in it. [`WorkspaceDir`] is a handle through which tools read and
+//! write: every path is resolved beneath it by the kernel, without following links, as what lies there may be hostile.
 
 #[cfg(test)]
 pub(crate) mod blob_folder;

@@ -1,7 +1,7 @@
 //! Removes folders that hostile code filled: of any depth, without recursion, and without following links.
 //!
-//! A recursive removal holds a handle and a stack frame for each level, and code in a sandbox can make a hundred thousand
-//! levels in a second. Here a level's subfolders are moved up to the top before it is removed.
+//! A recursive removal holds a handle and a stack frame for each level, and code in a sandbox can make a hundred
+//! thousand levels in a second. Here a level's subfolders are moved up to the top before it is removed.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -80,7 +80,8 @@ fn open_writable(folder: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
     open_folder(folder, name)
 }
 
-/// Makes a folder one that may be emptied. It is a folder, not a link: `unlinkat` said so, and nothing runs in here now.
+/// Makes a folder one that may be emptied. It is a folder, not a link: `unlinkat` said so, and nothing runs in here
+/// now.
 fn make_writable(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
     match chmodat(folder, name, Mode::RWXU, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

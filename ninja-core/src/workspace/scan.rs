@@ -26,7 +26,8 @@ pub const SMALL_BLOB_BYTES_MAX: u64 = 64 * 1_024;
 pub struct Scan {
     /// What changed since the base.
     pub delta: ManifestDelta,
-    /// The bytes of changed small files, to put into the same commit as the delta. Larger ones are in the store already.
+    /// The bytes of changed small files, to put into the same commit as the delta. Larger ones are in the store
+    /// already.
     pub blobs: Vec<Bytes>,
     /// What lies in the folder and is not kept, each with the reason: links, sockets, names that are not UTF-8.
     pub skipped: Vec<String>,

@@ -210,14 +210,14 @@ async fn hostile_depth_and_rights_are_removed() {
     let dir = bench.prepare().await;
     fs::write(dir.path().join(".ninja-removed-0"), "in the way").unwrap();
     let mut folder = rustix::fs::open(dir.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
-    for _ in 0..5_000 {
+    for _ in 0..1_500 {
         rustix::fs::mkdirat(&folder, "deeper", rustix::fs::Mode::RWXU).unwrap();
         folder =
             rustix::fs::openat(&folder, "deeper", rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
     }
     fs::create_dir(dir.path().join("locked")).unwrap();
     fs::write(dir.path().join("locked/file"), "").unwrap();
-    fs::set_permissions(dir.path().join("locked"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     bench.prepare().await;
     assert!(tree(dir.path()).is_empty());
     bench.workspaces.remove(bench.task).await.unwrap();
@@ -308,11 +308,13 @@ async fn links_swapped_at_every_moment_lead_nowhere() {
             }
         }
     });
-    for _ in 0..10_000 {
+    for round in 0..10_000 {
         if let Ok(mut found) = dir.open_file(&path("d/x")) {
             assert_eq!(found.read_at(0, 100).unwrap(), b"mine");
         }
-        let _ = dir.write_file(&path("d/x"), b"mine");
+        if round % 10 == 0 {
+            let _ = dir.write_file(&path("d/x"), b"mine");
+        }
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);
     swapper.join().unwrap();

@@ -63,7 +63,8 @@ pub(super) struct Walk {
     pub(super) files: BTreeMap<WorkPath, Stamp>,
     /// Everything else but `inputs`, with the inode that tells one from a later one of the same name.
     pub(super) others: BTreeMap<WorkPath, (Other, u64)>,
-    /// Names that cannot be paths, in the folder they lie in: not UTF-8, or too long. Folders among them were not entered.
+    /// Names that cannot be paths, in the folder they lie in: not UTF-8, or too long. Folders among them were not
+    /// entered.
     pub(super) nameless: Vec<(Option<WorkPath>, Vec<u8>)>,
     pub(super) bytes: u64,
 }

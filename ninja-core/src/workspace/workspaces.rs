@@ -96,15 +96,16 @@ impl Workspaces {
         Self { inner: Arc::new(Inner { root: root.into(), store, known: Mutex::default() }) }
     }
 
-    /// Makes a step's folder hold exactly the manifest. Files that are known to be as they should are left alone; all others
-    /// are copied from the store, never linked, and whatever else lies there is removed. Folders and links that the last
-    /// [`Workspaces::scan`] saw stay until a restart.
+    /// Makes a step's folder hold exactly the manifest. Files that are known to be as they should are left alone; all
+    /// others are copied from the store, never linked, and whatever else lies there is removed. Folders and links that
+    /// the last [`Workspaces::scan`] saw stay until a restart.
     ///
     /// Dropping the future does not stop the work; preparing again completes it.
     ///
     /// # Errors
     ///
-    /// Fails where the store lacks a blob, or the disk says no. A folder that holds too much is emptied and filled anew.
+    /// Fails where the store lacks a blob, or the disk says no. A folder that holds too much is emptied and filled
+    /// anew.
     pub async fn prepare(
         &self,
         task: TaskId,
@@ -115,8 +116,8 @@ impl Workspaces {
         off_thread(move || inner.prepare(task, step, &manifest)).await
     }
 
-    /// Finds out what changed in a folder since a manifest. Small changed files are returned to travel in the commit; larger
-    /// ones are in the store when this returns.
+    /// Finds out what changed in a folder since a manifest. Small changed files are returned to travel in the commit;
+    /// larger ones are in the store when this returns.
     ///
     /// # Errors
     ///

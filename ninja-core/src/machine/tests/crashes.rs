@@ -152,7 +152,7 @@ impl Ledger {
                     *self.unsafe_runs.entry((step.clone(), *call)).or_default() += 1;
                 }
                 // One in five happens without its receipt: the crash comes between.
-                if choice % 5 == 0 {
+                if choice.is_multiple_of(5) {
                     drop(world.report(Input::Recover));
                 } else {
                     self.end(world, step, *call, returns(json!(choice)));

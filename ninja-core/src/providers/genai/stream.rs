@@ -128,7 +128,8 @@ fn finish(
     request: &ChatRequest,
     context: &ErrorContext<'_>,
 ) -> Result<Answer, ProviderError> {
-    let tool_calls = frames.tool_calls().finish(request);
+    let is_cut = matches!(end.captured_stop_reason, Some(StopReason::MaxTokens(_)));
+    let tool_calls = frames.tool_calls().finish(request, is_cut);
     let finish = finish_reason(end.captured_stop_reason, !tool_calls.is_empty())?;
     let output_tokens = estimate_tokens(&text) + call_tokens(&tool_calls);
     let usage = usage(end.captured_usage, context.prompt_tokens, output_tokens);

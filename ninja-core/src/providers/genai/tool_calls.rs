@@ -48,13 +48,18 @@ impl Pieces {
         self.calls.iter().map(|call| call.args.len()).sum()
     }
 
-    /// Returns the calls, each with an id that neither the conversation nor another call has.
-    pub(super) fn finish(&mut self, request: &ChatRequest) -> Vec<ToolCall> {
+    /// Returns the calls, each with an id that neither the conversation nor another call has. `is_cut` says that the
+    /// model was stopped: then a call that has no arguments yet is not one that needs none.
+    pub(super) fn finish(&mut self, request: &ChatRequest, is_cut: bool) -> Vec<ToolCall> {
         let mut taken = used_ids(request);
         let calls = std::mem::take(&mut self.calls);
         calls
             .into_iter()
-            .map(|call| ToolCall { id: unique_id(call.id, &mut taken), name: call.name, args: read_args(call.args) })
+            .map(|call| ToolCall {
+                id: unique_id(call.id, &mut taken),
+                name: call.name,
+                args: read_args(call.args, is_cut),
+            })
             .collect()
     }
 
@@ -95,8 +100,8 @@ impl Pieces {
 }
 
 /// Returns arguments as JSON: nothing is no arguments, and what cannot be read stays a string.
-fn read_args(text: String) -> Value {
-    if text.trim().is_empty() {
+fn read_args(text: String, is_cut: bool) -> Value {
+    if text.trim().is_empty() && !is_cut {
         return Value::Object(Map::new());
     }
     serde_json::from_str(&text).unwrap_or(Value::String(text))
@@ -141,7 +146,7 @@ mod tests {
         for piece in pieces {
             calls.read_frame(&json!({ "choices": [{ "delta": { "tool_calls": [piece] } }] }).to_string());
         }
-        calls.finish(&request(ids)).into_iter().map(|call| (call.id, call.name, call.args)).collect()
+        calls.finish(&request(ids), false).into_iter().map(|call| (call.id, call.name, call.args)).collect()
     }
 
     fn call(id: &str, args: Value) -> (String, String, Value) {
@@ -193,12 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn a_call_without_arguments_is_whole_only_if_the_model_was_not_stopped() {
+        for (is_cut, args) in [(false, json!({})), (true, json!(""))] {
+            let mut calls = Pieces::default();
+            calls.add(&json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}));
+            assert_eq!(calls.finish(&request(&[]), is_cut)[0].args, args);
+        }
+    }
+
+    #[test]
     fn more_calls_than_a_turn_may_have_are_told() {
         let mut calls = Pieces::default();
         for index in 0..=CALLS_MAX {
             calls.add(&json!({"index": index, "function": {"name": "f"}}));
         }
         assert!(calls.are_too_many());
-        assert_eq!(calls.finish(&request(&[])).len(), CALLS_MAX);
+        assert_eq!(calls.finish(&request(&[]), false).len(), CALLS_MAX);
     }
 }

@@ -1,4 +1,7 @@
 //! The kinds of provider, one row each: what genai shall speak, where it goes, what is assumed.
+//!
+//! Both kinds there are speak chat completions, so tool calls are read from those frames. A kind that speaks something
+//! else is a row here and takes its tool calls from genai's own capture.
 
 use genai::adapter::AdapterKind;
 use reqwest::Url;
@@ -113,7 +116,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Returns the window of a model at its vendor's own address, where no listing tells it. By prefix, longest first.
+/// Returns the window of a model at its vendor's own address, where no listing tells it. By prefix, and rather too
+/// small: too large a window loses a task, too small a one shortens its history.
 pub(super) fn vendor_window(model: &str) -> Option<u32> {
     const WINDOWS: [(&str, u32); 6] = [
         ("gpt-4.1", 1_000_000),

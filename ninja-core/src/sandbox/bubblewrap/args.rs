@@ -1,8 +1,9 @@
 //! The command line of `bwrap`: what the sandbox looks like from inside.
 //!
-//! It holds `/usr` read-only, made-up `/etc` files, private `/proc`, `/dev` and `/tmp`, the workspace, the mounts asked for, and
-//! nothing else of the host. Everything but the workspace, `/tmp` and `/dev/shm` is read-only. `/proc` above all: under a daemon
-//! that runs as root, code inside is the host's root to `/proc/sys`, without capabilities but with its file rights.
+//! It holds `/usr` read-only, made-up `/etc` files, private `/proc`, `/dev` and `/tmp`, the workspace, the mounts asked
+//! for, and nothing else of the host. Everything but the workspace, `/tmp` and `/dev/shm` is read-only. `/proc` above
+//! all: under a daemon that runs as root, code inside is the host's root to `/proc/sys`, without capabilities but with
+//! its file rights.
 
 use std::{
     os::fd::RawFd,
@@ -138,14 +139,14 @@ fn system(line: &mut Line, memory_mib: u64) {
         line.texts(["--ro-bind", "/dev/null", file]);
     }
     // What lies in a tmpfs counts as memory, so the cap on memory is the cap on these as well.
-    let size = (memory_mib << 20).to_string();
+    let size = bytes_of(memory_mib).to_string();
     for path in ["/dev/shm", "/tmp"] {
         line.texts(["--size", &size, "--tmpfs", path]);
     }
 }
 
-/// Puts the mounts in. Those in the workspace get a tmpfs over their top folder, so that mount points are never made in the
-/// host's folder; [`top_folders`] says which folders must be there.
+/// Puts the mounts in. Those in the workspace get a tmpfs over their top folder, so that mount points are never made in
+/// the host's folder; [`top_folders`] says which folders must be there.
 fn mounts(line: &mut Line, mounts: &[Mount]) -> Result<(), SandboxError> {
     let folders = top_folders(mounts)?;
     for folder in &folders {
@@ -164,7 +165,8 @@ fn mounts(line: &mut Line, mounts: &[Mount]) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Returns the folders at the top of the workspace in which mounts lie: they must exist, as real folders, before the start.
+/// Returns the folders at the top of the workspace in which mounts lie: they must exist, as real folders, before the
+/// start.
 ///
 /// # Errors
 ///
@@ -194,9 +196,9 @@ fn limiter(limits: &SandboxLimits, features: &Features) -> Vec<String> {
     let mut words = Vec::new();
     if features.prlimit {
         words.extend(["/usr/bin/prlimit".to_owned(), "--core=0".to_owned()]);
-        words.extend([format!("--nofile={OPEN_FILES_MAX}"), format!("--fsize={}", limits.file_mib << 20)]);
+        words.extend([format!("--nofile={OPEN_FILES_MAX}"), format!("--fsize={}", bytes_of(limits.file_mib))]);
         if !features.cgroups {
-            words.extend([format!("--as={}", limits.memory_mib << 20), format!("--nproc={}", limits.pids)]);
+            words.extend([format!("--as={}", bytes_of(limits.memory_mib)), format!("--nproc={}", limits.pids)]);
         }
         words.push("--".to_owned());
     }
@@ -205,6 +207,11 @@ fn limiter(limits: &SandboxLimits, features: &Features) -> Vec<String> {
         words.extend(["/bin/bash".to_owned(), "-c".to_owned(), format!("{close}exec \"$@\""), "ninja".to_owned()]);
     }
     words
+}
+
+/// Converts MiB. None at all would be refused by bubblewrap, and nobody means it.
+pub(super) fn bytes_of(mib: u64) -> u64 {
+    mib.max(1).saturating_mul(1 << 20).min(i64::MAX as u64)
 }
 
 fn utf8(path: &Path) -> Result<String, SandboxError> {

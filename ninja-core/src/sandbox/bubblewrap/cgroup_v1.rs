@@ -1,8 +1,8 @@
 //! Version 1: one folder in the memory hierarchy and one in that of pids.
 //!
-//! A v1 group can hold a single thread, and children are born where the spawning thread is. So a spawning thread joins once and
-//! each sandbox is inside from its first instruction: no process can be left outside when the daemon dies at a bad
-//! moment, and joining (5 ms: it waits for all processors) is not paid for each command.
+//! A v1 group can hold a single thread, and children are born where the spawning thread is. So a spawning thread joins
+//! once and each sandbox is inside from its first instruction: no process can be left outside when the daemon dies at a
+//! bad moment, and joining (5 ms: it waits for all processors) is not paid for each command.
 
 use std::{
     fs, io,

@@ -1,8 +1,8 @@
 //! Version 2: one folder in the unified hierarchy. **Untested**: the development machines have version 1 only.
 //!
-//! A v2 group takes whole processes, so a sandbox is spawned outside, held at bubblewrap's `--block-fd` gate and moved in before it
-//! is let go. A group with processes of its own cannot have limited subgroups: the daemon must run in a leaf, with its
-//! parent delegated. Under systemd that is `Delegate=memory pids` and `DelegateSubgroup=main`.
+//! A v2 group takes whole processes, so a sandbox is spawned outside, held at bubblewrap's `--block-fd` gate and moved
+//! in before it is let go. A group with processes of its own cannot have limited subgroups: the daemon must run in a
+//! leaf, with its parent delegated. Under systemd that is `Delegate=memory pids` and `DelegateSubgroup=main`.
 
 use std::{
     fs, io,

@@ -27,17 +27,8 @@ const HOW_TO_ALLOW: &str = "if user namespaces are off: sysctl -w kernel.unprivi
     systempaths=unconfined)";
 
 impl Bubblewrap {
-    /// Looks for bubblewrap along `PATH`, tries it out with a real process, and reaps what a former daemon left behind.
-    ///
-    /// # Errors
-    ///
-    /// [`SandboxError::Unavailable`] with the reason and the way to fix it.
-    pub async fn detect() -> Result<Self, SandboxError> {
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-        Self::detect_in(&path).await
-    }
-
-    /// Does as [`Bubblewrap::detect`], with a search path like that of the variable `PATH`.
+    /// Looks for bubblewrap along a search path like that of the variable `PATH`, tries it out with a real process, and reaps
+    /// what a former daemon left behind.
     ///
     /// # Errors
     ///
@@ -51,6 +42,7 @@ impl Bubblewrap {
         let found = Self { inner: Arc::new(inner) };
         match found.trial().await {
             Ok(()) => Ok(found),
+            Err(SandboxError::Interrupted) => Err(SandboxError::Interrupted),
             Err(SandboxError::Failed(reason) | SandboxError::Unavailable(reason)) => {
                 Err(unavailable(&format!("bubblewrap does not work here ({reason}); {HOW_TO_ALLOW}")))
             }
@@ -125,8 +117,8 @@ fn inspect(program: PathBuf) -> Result<Inner, SandboxError> {
     Ok(Inner { program, version, features, cgroups, weaker, idle: Mutex::new(Vec::new()) })
 }
 
-/// Lists open descriptors, beyond the three streams, that spawned programs inherit: whoever started the daemon left them
-/// open. What the daemon itself opens is not inherited.
+/// Lists open descriptors, beyond the three streams, that spawned programs inherit: whoever started the daemon left
+/// them open. What the daemon itself opens is not inherited.
 fn stray_descriptors() -> Vec<i32> {
     const CLOSE_ON_EXEC: u32 = 0o2_000_000;
     let Ok(entries) = std::fs::read_dir("/proc/self/fdinfo") else { return Vec::new() };

@@ -1,8 +1,8 @@
 //! A sandbox that runs: how it is watched, and how it is made sure that nothing of it is left.
 //!
-//! Bubblewrap is two processes: the outer one, our child, and the first process of the pid namespace. When that first one
-//! ends, the kernel kills everything in the namespace *before* it reports the end. So waiting on its pidfd is proof that
-//! nothing is alive, whatever forked, called `setsid` or ignored signals.
+//! Bubblewrap is two processes: the outer one, our child, and the first process of the pid namespace. When that first
+//! one ends, the kernel kills everything in the namespace *before* it reports the end. So waiting on its pidfd is proof
+//! that nothing is alive, whatever forked, called `setsid` or ignored signals.
 
 use std::{fs, io, os::fd::OwnedFd, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -18,6 +18,10 @@ use super::cgroup::{self, Group};
 
 /// How long the kernel may take to kill a namespace. More means that something hangs in the kernel.
 const KILL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the last words of a dead bubblewrap are waited for. More would mean that another module's program, spawned
+/// at the same moment, holds the pipe open.
+const STATUS_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The longest line of status that bubblewrap writes is some hundred bytes.
 const STATUS_BYTES_MAX: usize = 16 * 1_024;
@@ -120,7 +124,10 @@ impl Running {
             let rest = spawn_blocking(move || cgroup::empty(group.as_ref())).await?;
             killed += u32::try_from(rest).unwrap_or(u32::MAX);
         }
-        while matches!(timeout(Duration::ZERO, self.read_status()).await, Ok(Ok(true))) {}
+        // Whoever could write is dead, so what was written is there and then comes the end.
+        while self.status_lines().all(|line| line.exit_code.is_none())
+            && matches!(timeout(STATUS_DEADLINE, self.read_status()).await, Ok(Ok(true)))
+        {}
         Ok(Ended { code: self.status_lines().find_map(|line| line.exit_code), outer: self.exited, killed })
     }
 

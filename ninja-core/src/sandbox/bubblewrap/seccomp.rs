@@ -1,8 +1,8 @@
 //! Assembles the seccomp filter: a classic BPF program that denies what has no place in a sandbox.
 //!
-//! A denylist, as namespaces and missing capabilities already confine: this takes away the kernel's rarely used and often
-//! broken corners. Denied calls answer `EPERM`, so that programs say what they could not do instead of dying; `clone3` answers
-//! `ENOSYS`, which makes the C library fall back on `clone`, whose flags a filter can see.
+//! A denylist, as namespaces and missing capabilities already confine: this takes away the kernel's rarely used and
+//! often broken corners. Denied calls answer `EPERM`, so that programs say what they could not do instead of dying;
+//! `clone3` answers `ENOSYS`, which makes the C library fall back on `clone`, whose flags a filter can see.
 
 use super::syscalls::{Architecture, DENIED_EVERYWHERE};
 
@@ -12,7 +12,8 @@ const JUMP_AT_LEAST: u16 = 0x35;
 const JUMP_ANY_BIT: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
-/// Offsets in `struct seccomp_data`. Arguments are 64-bit little-endian; every one looked at here is 32 bits to the kernel.
+/// Offsets in `struct seccomp_data`. Arguments are 64-bit little-endian; every one looked at here is 32 bits to the
+/// kernel.
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const ARGUMENT_0_AT: u32 = 16;

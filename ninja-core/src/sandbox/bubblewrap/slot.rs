@@ -1,8 +1,8 @@
 //! A place to run one sandbox at a time: a thread that spawns, and the cgroup it lives in.
 //!
-//! The thread is ours and lives as long as the slot, for two reasons. The kernel's "die with parent" means the *thread* that
-//! spawned; a worker of the async runtime may end while its child goes on. And in cgroup v1 the thread sits in the group for
-//! good, so that its children are born there and moving them costs nothing.
+//! The thread is ours and lives as long as the slot, for two reasons. The kernel's "die with parent" means the *thread*
+//! that spawned; a worker of the async runtime may end while its child goes on. And in cgroup v1 the thread sits in the
+//! group for good, so that its children are born there and moving them costs nothing.
 
 use std::{
     fs::File,
@@ -23,12 +23,13 @@ use tokio::sync::oneshot;
 
 use super::{
     super::SandboxLimits,
-    args::{Arg, CommandLine, encode},
+    args::{Arg, CommandLine, bytes_of, encode},
     cgroup::{self, Cgroups, Group},
     running::pid_handle,
 };
 
-/// Processes in a group that are not the sandbox's own: the spawning thread, the outer bubblewrap and its first process.
+/// Processes in a group that are not the sandbox's own: the spawning thread, the outer bubblewrap and its first
+/// process.
 const PIDS_OVERHEAD: u32 = 3;
 
 /// Below this bubblewrap itself could not start.
@@ -163,7 +164,7 @@ fn join(cgroups: &dyn Cgroups) -> io::Result<(Arc<dyn Group>, bool)> {
 }
 
 fn limit(group: Option<&dyn Group>, limits: &SandboxLimits) -> io::Result<()> {
-    let memory_bytes = (limits.memory_mib << 20).max(MEMORY_BYTES_MIN);
+    let memory_bytes = bytes_of(limits.memory_mib).max(MEMORY_BYTES_MIN);
     group.map_or(Ok(()), |group| group.set_limits(memory_bytes, limits.pids.saturating_add(PIDS_OVERHEAD)))
 }
 

@@ -1,11 +1,11 @@
-//! One command from start to end: feeds it, collects what it says, and ends it when its time, its memory or the caller's patience is
-//! over.
+//! One command from start to end: feeds it, collects what it says, and ends it when its time, its memory or the
+//! caller's patience is over.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncRead, AsyncWriteExt},
     process::{ChildStderr, ChildStdin, ChildStdout},
     task::JoinHandle,
     time::sleep,
@@ -16,7 +16,7 @@ use super::{
     super::{OutputText, ProcessEnd, ProcessOutput, SandboxError, output},
     failed,
     running::{Ended, Running},
-    slot::{Launch, Slot},
+    slot::{Launch, Slot, Spawned},
 };
 use crate::workspace;
 
@@ -40,25 +40,10 @@ pub(super) async fn supervise(
 ) -> Result<ProcessOutput, SandboxError> {
     let limits = launch.limits;
     let oom_before = slot.group().map_or(0, |group| group.oom_kills());
-    let spawned = slot.spawn(launch).await.map_err(|error| failed("start bubblewrap", &error))?;
-    let (input, stdout, stderr) = (spawned.stdin, spawned.stdout, spawned.stderr);
+    let mut spawned = slot.spawn(launch).await.map_err(|error| failed("start bubblewrap", &error))?;
+    let streams = Streams::open(&mut spawned, stdin, limits.output_kib);
     let running = Running::adopt(spawned.outer, spawned.exit, spawned.status);
     let mut running = running.map_err(|error| failed("watch bubblewrap", &error))?;
-
-    let cap = usize::try_from(limits.output_kib).unwrap_or(usize::MAX).saturating_mul(1_024);
-    let feed = tokio::spawn(feed(input, stdin));
-    let stdout = tokio::spawn(async move {
-        match stdout.map(ChildStdout::from_std) {
-            Some(Ok(stream)) => output::collect(stream, cap).await,
-            Some(Err(_)) | None => OutputText::default(),
-        }
-    });
-    let stderr = tokio::spawn(async move {
-        match stderr.map(ChildStderr::from_std) {
-            Some(Ok(stream)) => output::collect(stream, cap).await,
-            Some(Err(_)) | None => OutputText::default(),
-        }
-    });
 
     let begun = running.begin(spawned.gate, slot.group().map(AsRef::as_ref)).await;
     let cut_short = match begun {
@@ -73,18 +58,48 @@ pub(super) async fn supervise(
         Err(error) => Err(error),
     };
     let ended = running.finish(slot.group().cloned()).await.map_err(|error| failed("end a sandbox", &error))?;
-    feed.abort();
-    let (stdout, stderr) = (text(stdout).await, text(stderr).await);
+    let (stdout, stderr) = streams.close().await;
     let cut_short = cut_short.map_err(|error| failed("watch a sandbox", &error))?;
-    let killed = ended.killed;
-    let end = match cut_short {
-        Some(end) => end,
-        None => {
-            let out_of_memory = slot.group().map_or(0, |group| group.oom_kills()) > oom_before;
-            own_end(&ended, out_of_memory, &stderr)?
-        }
-    };
-    Ok(ProcessOutput { end, stdout, stderr, killed })
+    let out_of_memory = slot.group().map_or(0, |group| group.oom_kills()) > oom_before;
+    let end = cut_short.map_or_else(|| own_end(&ended, out_of_memory, &stderr), Ok)?;
+    Ok(ProcessOutput { end, stdout, stderr, killed: ended.killed })
+}
+
+/// The tasks that feed a process and read what it says, so that no pipe ever fills up.
+struct Streams {
+    feed: JoinHandle<()>,
+    stdout: JoinHandle<OutputText>,
+    stderr: JoinHandle<OutputText>,
+}
+
+impl Streams {
+    fn open(spawned: &mut Spawned, stdin: Vec<u8>, output_kib: u32) -> Self {
+        let cap = usize::try_from(output_kib).unwrap_or(usize::MAX).saturating_mul(1_024);
+        let feed = tokio::spawn(feed(spawned.stdin.take(), stdin));
+        let stdout = spawned.stdout.take().map(ChildStdout::from_std);
+        let stderr = spawned.stderr.take().map(ChildStderr::from_std);
+        Self { feed, stdout: tokio::spawn(collect(stdout, cap)), stderr: tokio::spawn(collect(stderr, cap)) }
+    }
+
+    /// Returns what was said. Every process that could say more is dead.
+    async fn close(self) -> (OutputText, OutputText) {
+        self.feed.abort();
+        (self.stdout.await.unwrap_or_default(), self.stderr.await.unwrap_or_default())
+    }
+}
+
+async fn feed(input: Option<std::process::ChildStdin>, bytes: Vec<u8>) {
+    if let Some(Ok(mut input)) = input.map(ChildStdin::from_std) {
+        // A program need not read what it is given.
+        let _unread = input.write_all(&bytes).await;
+    }
+}
+
+async fn collect(stream: Option<io::Result<impl AsyncRead + Unpin>>, cap: usize) -> OutputText {
+    match stream {
+        Some(Ok(stream)) => output::collect(stream, cap).await,
+        Some(Err(_)) | None => OutputText::default(),
+    }
 }
 
 /// Returns how the program ended by itself.
@@ -99,17 +114,6 @@ fn own_end(ended: &Ended, out_of_memory: bool, stderr: &OutputText) -> Result<Pr
             text => text.to_owned(),
         })),
     }
-}
-
-async fn feed(input: Option<std::process::ChildStdin>, bytes: Vec<u8>) {
-    if let Some(Ok(mut input)) = input.map(ChildStdin::from_std) {
-        // A program need not read what it is given.
-        let _unread = input.write_all(&bytes).await;
-    }
-}
-
-async fn text(task: JoinHandle<OutputText>) -> OutputText {
-    task.await.unwrap_or_default()
 }
 
 /// Waits until the workspace holds more than it may. Measuring takes at most a tenth of the time.

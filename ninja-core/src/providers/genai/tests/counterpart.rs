@@ -1,6 +1,8 @@
 //! The provider against a real server that no one here wrote, such as llama.cpp's. Its address up to `/v1` comes
 //! from `NINJA_TEST_OPENAI_BASE_URL`.
 
+#![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
+
 use super::*;
 
 /// Returns a provider and its first model, or nothing where there is no server.

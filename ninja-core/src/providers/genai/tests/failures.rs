@@ -101,7 +101,7 @@ async fn an_error_event_ends_the_stream() {
 #[tokio::test]
 async fn a_page_instead_of_a_stream_is_no_answer() {
     assert_eq!(answer_to(response(200, "", "<html>Welcome</html>")).await, Err(ProviderError::Truncated));
-    assert_eq!(answer_to(Vec::new()).await.unwrap_err().is_transient(), true);
+    assert!(answer_to(Vec::new()).await.unwrap_err().is_transient());
 }
 
 #[tokio::test]

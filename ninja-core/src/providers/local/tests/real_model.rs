@@ -2,6 +2,8 @@
 //!
 //! Looks for it in the directory that `NINJA_TEST_MODELS_DIR` names. Where it is missing the tests say so and pass, except in CI.
 
+#![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
+
 use std::path::PathBuf;
 
 use serde_json::json;

@@ -1,0 +1,237 @@
+//! The kill loop: twenty tasks in flight, SIGKILL at random fifty times in a row.
+//!
+//! Every acknowledged task ends; no completed step runs twice; no `unsafe` effect happens twice, an ambiguous one waits for
+//! a person, whom the test plays; event sequences have no gap and no repeat. The seed is printed; `NINJA_TEST_SEED` repeats it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use ninja_core::{
+    Engine, EngineOptions, ResumePolicy,
+    api::{Approval, ApprovalKind, Decision, StepStatus, StreamFrame, SubmitTask, TaskId, TaskStatus},
+};
+use ninja_sdk::Client;
+use ninja_tests::{Ledger, agent_step, plan, tool_step};
+use serde_json::json;
+
+const TASKS: usize = 20;
+const KILLS: usize = 50;
+/// Not a timing: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(120);
+
+/// A small generator whose seed can be given again (xorshift64*, Vigna 2016).
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Self {
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let seed = std::env::var("NINJA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now) | 1;
+        println!("NINJA_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
+    }
+}
+
+/// The daemon under test; killed when dropped.
+struct Host {
+    process: Child,
+    client: Client,
+}
+
+impl Host {
+    async fn start(data_dir: &Path, ledger: &Path) -> Self {
+        let socket = data_dir.join("ninja.sock");
+        std::fs::remove_file(&socket).ok();
+        let process = Command::new(env!("CARGO_BIN_EXE_ninja-crash-host"))
+            .args([data_dir, ledger])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the host starts");
+        let client = Client::builder().unix_socket(&socket).build().expect("a client");
+        let mut host = Self { process, client };
+        let ready = async {
+            while host.client.health().await.is_err() {
+                let gone = host.process.try_wait().expect("the host can be asked");
+                assert!(gone.is_none(), "the host ended by itself: {gone:?}");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(HANG, ready).await.expect("the host serves");
+        host
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("the host can be killed");
+        self.process.wait().expect("the host can be awaited");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn request(number: usize) -> SubmitTask {
+    let trail = json!({ "command": "echo shell >> trail; sleep 0.01; cat trail" });
+    let mut steps = vec![
+        agent_step("think", &[], "leave a trail"),
+        tool_step("pay", &["think"], "pay", &json!({})),
+        tool_step("shell", &["pay"], "shell", &trail),
+        tool_step("left", &["shell"], "pay", &json!({})),
+        tool_step("right", &["shell"], "post", &json!({})),
+        agent_step("sum", &["left", "right"], "leave a trail"),
+    ];
+    for n in 0..number % 4 {
+        steps.push(tool_step(&format!("more{n}"), &["shell"], "shell", &trail));
+    }
+    plan(steps)
+}
+
+/// What the journal holds at a kill, read by an engine that takes nothing up.
+async fn completed_steps(data_dir: &Path, tasks: &[TaskId]) -> BTreeSet<(TaskId, String)> {
+    let mut options = EngineOptions::new(data_dir);
+    options.resume = ResumePolicy::None;
+    let engine = Engine::start(options).await.expect("the journal opens after a kill");
+    let owner = engine.local_owner();
+    let mut completed = BTreeSet::new();
+    for id in tasks {
+        let task = engine.task(&owner, *id).await.expect("an acknowledged task is there");
+        let done = task.steps.iter().filter(|step| step.status == StepStatus::Succeeded);
+        completed.extend(done.map(|step| (*id, step.id.to_string())));
+    }
+    engine.stop().await;
+    completed
+}
+
+/// Plays the person who knows: looks into the ledger whether the payment was made.
+async fn answer_open_questions(client: &Client, ledger: &Ledger, tasks: &[TaskId]) {
+    for id in tasks {
+        let Ok(task) = client.task(*id).await else { return };
+        for approval in &task.approvals {
+            let decision = judge(approval, ledger);
+            // A kill may take the answer or its reply; the question is then asked again or gone.
+            client.decide_approval(*id, approval.id, &decision).await.ok();
+        }
+    }
+}
+
+fn judge(approval: &Approval, ledger: &Ledger) -> Decision {
+    assert_eq!(approval.kind, ApprovalKind::Ambiguous, "only what a crash made ambiguous is asked");
+    let paid = format!("pay {}/{}/", approval.task, approval.step);
+    match ledger.lines().iter().any(|line| line.starts_with(&paid)) {
+        true => Decision::Happened,
+        false => Decision::DidNotHappen,
+    }
+}
+
+struct Scene {
+    _directory: tempfile::TempDir,
+    data_dir: PathBuf,
+    ledger_path: PathBuf,
+    ledger: Ledger,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (data_dir, ledger_path) = (directory.path().join("data"), directory.path().join("ledger"));
+        let ledger = Ledger::at(&ledger_path);
+        Self { data_dir, ledger, ledger_path, _directory: directory }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_lose_nothing_and_repeat_nothing() {
+    let (scene, mut random) = (Scene::new(), Random::seeded());
+    let mut tasks: Vec<TaskId> = Vec::new();
+    let mut finished_before: BTreeMap<(TaskId, String), usize> = BTreeMap::new();
+    for kill in 0..KILLS {
+        let mut host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+        let moment = Duration::from_millis(random.below(120));
+        let work = async {
+            answer_open_questions(&host.client, &scene.ledger, &tasks).await;
+            while tasks.len() < TASKS && tasks.len() <= kill {
+                match host.client.submit_task(&request(tasks.len())).await {
+                    Ok(task) => tasks.push(task.id),
+                    Err(_) => return,
+                }
+            }
+        };
+        tokio::select! {
+            () = async { work.await; std::future::pending::<()>().await } => {}
+            () = tokio::time::sleep(moment) => {}
+        }
+        host.kill();
+        let written = scene.ledger.lines().len();
+        for step in completed_steps(&scene.data_dir, &tasks).await {
+            finished_before.entry(step).or_insert(written);
+        }
+    }
+    let host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+    while tasks.len() < TASKS {
+        tasks.push(host.client.submit_task(&request(tasks.len())).await.expect("the host serves").id);
+    }
+    finish(&host, &scene, &tasks).await;
+    check_ledger(&scene.ledger, &tasks, &finished_before);
+    check_events(&host.client, &tasks).await;
+}
+
+async fn finish(host: &Host, scene: &Scene, tasks: &[TaskId]) {
+    let all_end = async {
+        loop {
+            answer_open_questions(&host.client, &scene.ledger, tasks).await;
+            let mut open = 0;
+            for id in tasks {
+                let task = host.client.task(*id).await.expect("an acknowledged task is there");
+                assert!(!matches!(task.status, TaskStatus::Failed | TaskStatus::Cancelled), "{:?}", task.error);
+                open += usize::from(task.status != TaskStatus::Succeeded);
+            }
+            if open == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(HANG, all_end).await.expect("every acknowledged task ends");
+}
+
+/// No payment twice; nothing at all by a step after the journal knew it as completed.
+fn check_ledger(ledger: &Ledger, tasks: &[TaskId], finished_before: &BTreeMap<(TaskId, String), usize>) {
+    let lines = ledger.lines();
+    for task in tasks {
+        for step in ["pay", "left"] {
+            let paid = lines.iter().filter(|line| line.starts_with(&format!("pay {task}/{step}/"))).count();
+            assert_eq!(paid, 1, "{task}/{step} was paid {paid} times");
+        }
+    }
+    for ((task, step), written) in finished_before {
+        let again = lines.iter().skip(*written).filter(|line| line.contains(&format!("{task}/{step}/"))).count();
+        assert_eq!(again, 0, "{task}/{step} ran again after it had completed");
+    }
+}
+
+async fn check_events(client: &Client, tasks: &[TaskId]) {
+    for id in tasks {
+        let mut events = client.events(*id, None).await.expect("events are served");
+        let mut seen = 0;
+        while let Some(frame) = events.next().await {
+            if let StreamFrame::Event { event } = frame.expect("a frame") {
+                assert_eq!(event.seq, seen + 1, "{id} has a gap or a repeat");
+                seen = event.seq;
+            }
+        }
+        assert_eq!(client.task(*id).await.expect("the task is there").last_seq, seen);
+    }
+}
