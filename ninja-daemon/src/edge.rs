@@ -71,11 +71,17 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
 /// A web page can make a browser send requests to this machine under the page's own host name (DNS rebinding). A daemon
 /// that listens on loopback only is never rightly called by another name.
 fn check_host(app: &App, request: &Request) -> Result<(), Refusal> {
+    let refusal = || Refusal::invalid("this daemon is called localhost, 127.0.0.1 or [::1]; correct the header Host");
     match request.extensions().get::<Peer>() {
-        Some(Peer::Network) if app.loopback_only => match host(request.headers()) {
-            Some(host) if is_loopback(host.host()) => Ok(()),
-            _ => Err(Refusal::invalid("this daemon is called localhost, 127.0.0.1 or [::1]; correct the header Host")),
-        },
+        Some(Peer::Network) if app.loopback_only => {
+            let host = host(request.headers()).ok_or_else(refusal)?;
+            // A request line may name a host of its own.
+            let named = request.uri().authority().unwrap_or(&host);
+            match is_loopback(host.host()) && is_loopback(named.host()) {
+                true => Ok(()),
+                false => Err(refusal()),
+            }
+        }
         Some(Peer::Network | Peer::LocalOwner) | None => Ok(()),
     }
 }
@@ -94,8 +100,13 @@ pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// Returns the one host that a request names; two are a trick.
 fn host(headers: &HeaderMap) -> Option<Authority> {
-    headers.get(header::HOST)?.to_str().ok()?.parse().ok()
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -19,9 +19,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Everybody on the network could read what is sent, the key included.
-    #[error(
-        "{address} is not on this machine, and without TLS its traffic, keys included, can be read on the way; put a reverse proxy with TLS before a loopback address, or say --insecure-bind"
-    )]
+    #[error("{address} is not on this machine, and without TLS its traffic, keys included, can be read on the way")]
     Insecure {
         /// The address.
         address: SocketAddr,
@@ -62,11 +60,17 @@ pub fn socket_file(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET_FILE)
 }
 
+/// Refuses an address beyond this machine unless that was asked for.
+pub(crate) fn check(address: SocketAddr, insecure_bind: bool) -> Result<(), ListenError> {
+    match address.ip().is_loopback() || insecure_bind {
+        true => Ok(()),
+        false => Err(ListenError::Insecure { address }),
+    }
+}
+
 /// Listens on TCP; beyond this machine only when that was asked for.
 pub(crate) async fn tcp(address: SocketAddr, insecure_bind: bool) -> Result<TcpListener, ListenError> {
-    if !address.ip().is_loopback() && !insecure_bind {
-        return Err(ListenError::Insecure { address });
-    }
+    check(address, insecure_bind)?;
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| ListenError::Bind { place: address.to_string(), source })
 }

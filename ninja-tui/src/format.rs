@@ -104,7 +104,7 @@ pub(crate) fn usage(task: &Task, now: Timestamp) -> String {
         text += &format!(" ({} of them estimated)", number(usage.estimated_tokens));
     }
     text += &format!(", {} model calls, {} tool calls", usage.model_calls, usage.tool_calls);
-    if let Some(answering) = &task.model {
+    if let (Some(answering), 1..) = (&task.model, usage.model_calls) {
         text += &format!(", {}", model(answering));
     }
     text

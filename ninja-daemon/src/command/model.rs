@@ -67,7 +67,7 @@ impl Model {
 pub(super) async fn offer(run: &Run, surroundings: &Surroundings, output: &Output) -> Result<(), Failure> {
     let models = surroundings.models_dir();
     let can_ask = output.terminal().stdin && output.terminal().stderr;
-    if run.names_its_model()
+    if !run.needs_any_model().await
         || !(run.is_agreed() || can_ask)
         || local::list(&models).is_ok_and(|installed| !installed.is_empty())
         || Finder::new(surroundings.clone()).running()?.is_some()

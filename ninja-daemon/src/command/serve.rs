@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::signals;
 use crate::{
-    listen::{ListenError, socket_file},
+    listen::{self, ListenError, socket_file},
     serve::{ServeOptions, Server},
     surroundings::Surroundings,
 };
@@ -31,6 +31,10 @@ impl Serve {
     pub(super) async fn execute(self, surroundings: &Surroundings, output: &Output) -> Result<Exit, Failure> {
         let shutdown = signals::shutdown().map_err(|error| {
             Failure::new(Exit::Failed, format!("signals cannot be heard: {error}"), "run it outside of this sandbox")
+        })?;
+        listen::check(self.listen, self.insecure_bind).map_err(|error| {
+            let advice = "put a reverse proxy with TLS before a loopback address, or say --insecure-bind";
+            Failure::new(Exit::Usage, error.to_string(), advice)
         })?;
         let options = surroundings.engine_options(ResumePolicy::All)?;
         let engine = Engine::start(options).await.map_err(|error| error.to_api())?;

@@ -140,6 +140,8 @@ async fn a_page_under_another_name_reaches_nothing() {
         let came = exchange(daemon.request("GET", "/health").header("host", host)).await;
         assert_eq!(came["status"], 400, "{host}");
     }
+    let twice = daemon.request("GET", "/health").header("host", "localhost").header("host", "evil.example");
+    assert_eq!(exchange(twice).await["status"], 400);
     for host in ["localhost", "LOCALHOST:1", "[::1]:80", "127.0.0.2"] {
         assert_eq!(exchange(daemon.request("GET", "/health").header("host", host)).await["status"], 200, "{host}");
     }

@@ -77,7 +77,7 @@ impl Attend<'_> {
             let decision = if self.yes && approval.kind == ApprovalKind::Approval {
                 Decision::Approve
             } else if self.is_answered_here() {
-                match self.ask(&task, &approval, state).await? {
+                match self.ask(&approval, state).await? {
                     Answer::Decided(decision) => decision,
                     Answer::Nobody => return Ok(Some(Attended::StandsStill(Box::new(task)))),
                     Answer::Left => return Ok(Some(Attended::Left)),
@@ -107,14 +107,14 @@ impl Attend<'_> {
     fn tell(&self, task: &Task, state: &mut State<'_>) {
         for approval in &task.approvals {
             if state.told.insert(approval.id) {
-                let lines = report::question(task, approval);
+                let lines = [report::question(approval), report::answers(task, approval)].concat();
                 state.progress.suspend(|| lines.iter().for_each(|line| self.output.note(line)));
             }
         }
     }
 
-    async fn ask(&mut self, task: &Task, approval: &Approval, state: &State<'_>) -> Result<Answer, Failure> {
-        let lines = report::question(task, approval);
+    async fn ask(&mut self, approval: &Approval, state: &State<'_>) -> Result<Answer, Failure> {
+        let lines = report::question(approval);
         state.progress.suspend(|| lines.iter().for_each(|line| self.output.note(line)));
         // The moving lines rest while the person types: they would overwrite the answer.
         state.progress.rest(true);

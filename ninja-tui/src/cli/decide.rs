@@ -158,8 +158,7 @@ fn choose(task: &Task, approval: Option<ApprovalId>) -> Result<&Approval, Failur
 }
 
 fn unclear(task: &Task, open: &Approval) -> Failure {
-    let mut question = report::question(task, open).into_iter();
-    let what = question.next().unwrap_or_default();
-    let ways: Vec<_> = question.map(|line| line.trim().to_owned()).collect();
+    let what = report::question(open).join("; ");
+    let ways: Vec<_> = report::answers(task, open).iter().map(|line| line.trim().to_owned()).collect();
     Failure::new(Exit::Usage, what, ways.join(", or "))
 }

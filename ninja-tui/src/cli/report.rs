@@ -53,18 +53,23 @@ pub(super) fn artifact(paint: Paint, artifact: &Artifact) -> String {
     format!("{:>9}  {}", paint.dim(&bytes(artifact.bytes)), one_line(&artifact.path))
 }
 
-/// Writes a question, the exact call it is about, and the commands that answer it.
-pub(super) fn question(task: &Task, approval: &Approval) -> Vec<String> {
+/// Writes a question and the exact call it is about.
+pub(super) fn question(approval: &Approval) -> Vec<String> {
     let mut text = vec![format!("{} asks: {}", approval.step, one_line(&approval.prompt))];
     if let Some(call) = &approval.call {
         text.push(format!("  the exact call: {} {}", one_line(&call.tool), one_line(&call.args.to_string())));
     }
+    text
+}
+
+/// Writes the commands that answer a question.
+pub(super) fn answers(task: &Task, approval: &Approval) -> Vec<String> {
     // With one open question its id need not be typed.
     let name = match task.approvals.len() {
         1 => task.id.to_string(),
         _ => format!("{} {}", task.id, approval.id),
     };
-    text.extend(match approval.kind {
+    match approval.kind {
         ApprovalKind::Approval => vec![format!("  yes: ninja approve {name}"), format!("  no:  ninja deny {name}")],
         ApprovalKind::Ambiguous => vec![
             format!("  it happened:       ninja approve {name} --happened"),
@@ -72,8 +77,7 @@ pub(super) fn question(task: &Task, approval: &Approval) -> Vec<String> {
             format!("  end the task:      ninja deny {name}"),
         ],
         ApprovalKind::Question => vec![format!("  ninja approve {name} --answer 'TEXT'")],
-    });
-    text
+    }
 }
 
 /// Returns what a person would want to type next.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ninja_sdk::{
     Content, Ninja,
-    api::{Budget, PlanSpec, SubmitTask, Task, TaskStatus},
+    api::{Budget, PlanSpec, StepKind, SubmitTask, Task, TaskStatus},
 };
 use serde_json::{Map, Value};
 
@@ -63,9 +63,16 @@ impl Run {
         self.yes
     }
 
-    /// Returns whether it is settled who answers: the person said so, or the task was submitted before.
-    pub fn names_its_model(&self) -> bool {
-        self.model.is_some() || self.resume.is_some()
+    /// Returns whether some model is needed and the person named none: a plan without agents needs none.
+    pub async fn needs_any_model(&self) -> bool {
+        let is_open = self.model.is_none() && self.resume.is_none();
+        match &self.plan {
+            // A plan that cannot be read is told of when it is submitted.
+            Some(path) if is_open => {
+                read_plan(path).await.is_ok_and(|plan| plan.steps.iter().any(|step| step.kind == StepKind::Agent))
+            }
+            _ => is_open,
+        }
     }
 
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {

@@ -78,7 +78,7 @@ fn show(output: &Output, task: &Task) {
     }
     for approval in &task.approvals {
         output.say("");
-        for line in report::question(task, approval) {
+        for line in report::question(approval).into_iter().chain(report::answers(task, approval)) {
             output.say(&line);
         }
     }

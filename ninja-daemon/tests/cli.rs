@@ -1,0 +1,184 @@
+//! The binary as scripts use it: exit codes, JSON on stdout and nothing else there, one task through several commands.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A home with nothing in it.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn ninja(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ninja"));
+        command.args(args).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        command.env("HOME", self.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.ninja(args).output().unwrap()
+    }
+
+    /// Writes a plan that asks before its second step, and returns its path.
+    fn plan(&self) -> String {
+        let plan = json!({ "steps": [
+            { "id": "write", "kind": "tool", "tool": "write_file", "args": { "path": "out/a.txt", "content": "hello" } },
+            { "id": "ask", "kind": "approval", "prompt": "Shall I\u{1b}[2J go on?", "after": ["write"] },
+            { "id": "again", "kind": "tool", "tool": "write_file", "args": { "path": "b.txt", "content": "bye" }, "after": ["ask"] },
+        ] });
+        let path = self.path().join("plan.json");
+        std::fs::write(&path, plan.to_string()).unwrap();
+        path.display().to_string()
+    }
+}
+
+fn exit(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Returns the one line of JSON that stands alone on stdout.
+fn only_json(output: &Output) -> Value {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_waiting_task_is_answered_resumed_and_fetched_without_a_daemon() {
+    let home = Home::new();
+    let waiting = home.run(&["run", "--plan", &home.plan(), "--json"]);
+    assert_eq!(exit(&waiting), 3, "{}", stderr(&waiting));
+    let task = only_json(&waiting);
+    let id = task["id"].as_str().unwrap();
+    assert_eq!((&task["status"], &task["progress"]), (&json!("waiting"), &json!(33)));
+    let said = stderr(&waiting);
+    assert!(said.contains(&format!("ninja approve {id}")) && !said.contains('\u{1b}'), "{said}");
+
+    let list = only_json(&home.run(&["tasks", "--json", "--status", "waiting"]));
+    assert_eq!(list["items"][0]["id"], id);
+    let short = &id[id.len() - 8..];
+    let approved = home.run(&["approve", short, "--json"]);
+    assert_eq!(exit(&approved), 0, "{}", stderr(&approved));
+    assert_eq!(only_json(&approved)["status"], "succeeded");
+
+    let fetched = home.run(&["artifacts", "get", short, "--all", "--output", "here", "--json"]);
+    assert_eq!(only_json(&fetched), json!(["here/b.txt", "here/out/a.txt"]));
+    assert_eq!(std::fs::read_to_string(home.path().join("here/out/a.txt")).unwrap(), "hello");
+    let shown = only_json(&home.run(&["show", short, "--json"]));
+    assert_eq!((&shown["status"], &shown["progress"]), (&json!("succeeded"), &json!(100)));
+    assert_eq!(exit(&home.run(&["approve", short])), 1, "nothing is asked any more");
+    assert_eq!(exit(&home.run(&["cancel", short])), 1, "it has ended");
+}
+
+#[test]
+fn what_a_script_cannot_have_is_told_by_the_exit_code() {
+    let home = Home::new();
+    for (code, args) in [
+        (2, &["run"][..]),
+        (2, &["run", "--plan", "missing.json"]),
+        (2, &["run", "--param", "x", "goal"]),
+        (2, &["show", "x"]),
+        (2, &["tasks", "--status", "done"]),
+        (2, &["serve", "--listen", "0.0.0.0:0"]),
+        (1, &["show", "task_00000000000070008000000000000000"]),
+        (1, &["run", "--file", "missing.csv", "goal"]),
+        (4, &["watch", "task_00000000000070008000000000000000"]),
+        (0, &["tasks"]),
+        (0, &["--version"]),
+    ] {
+        let output = home.run(args);
+        assert_eq!(exit(&output), code, "{args:?}: {}", stderr(&output));
+    }
+    let gone = home.ninja(&["tasks", "--json"]).env("NINJA_URL", "http://127.0.0.1:9").output().unwrap();
+    assert_eq!(exit(&gone), 4);
+    assert!(only_json(&gone)["error"]["detail"].is_string());
+}
+
+/// A daemon of its own process, ended with SIGTERM.
+struct Daemon {
+    process: Child,
+    url: String,
+}
+
+impl Daemon {
+    fn start(home: &Home) -> Self {
+        let mut command = home.ninja(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self { url: line.trim().strip_prefix("listening on ").unwrap().to_owned(), process }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    fn stop(mut self) -> i32 {
+        self.signal("-TERM");
+        self.process.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+#[test]
+fn a_daemon_is_found_by_socket_or_url_and_stops_in_order() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home);
+    let waiting = home.run(&["run", "--plan", &home.plan(), "--json"]);
+    assert_eq!(exit(&waiting), 3, "{}", stderr(&waiting));
+    let id = only_json(&waiting)["id"].as_str().unwrap().to_owned();
+    let by_url = |key: Option<&str>| {
+        let mut command = home.ninja(&["show", &id, "--json"]);
+        command.env("NINJA_URL", &daemon.url);
+        key.map(|key| command.env("NINJA_API_KEY", key));
+        command.output().unwrap()
+    };
+    assert_eq!(only_json(&by_url(None))["status"], "waiting", "the owner's key is found by itself");
+    assert_eq!(exit(&by_url(Some("nj_wrong"))), 4);
+
+    let second = home.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(exit(&second), 4, "one engine a directory: {}", stderr(&second));
+    assert_eq!(exit(&home.run(&["deny", &id])), 0);
+    let mut watching = home.ninja(&["watch", &id, "--json"]);
+    assert_eq!(exit(&watching.output().unwrap()), 1, "what a person denied has failed");
+    assert_eq!(daemon.stop(), 0);
+    assert!(!home.path().join(".local/share/ninja/ninja.sock").exists());
+}
+
+#[test]
+fn a_reader_that_leaves_stops_nothing() {
+    let home = Home::new();
+    let mut command = home.ninja(&["run", "--plan", &home.plan(), "--yes"]);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(process.stdout.take());
+    let mut said = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
