@@ -304,8 +304,7 @@ impl Orchestrator {
         }
         let failures = state.failures.entry(task).or_default();
         *failures += 1;
-        if *failures > ACTOR_FAILURES_MAX {
-            // It could not even write its own end.
+        if *failures >= ACTOR_FAILURES_MAX {
             state.active.remove(&task);
             state.failures.remove(&task);
             self.set_aside(task, &failure).await;

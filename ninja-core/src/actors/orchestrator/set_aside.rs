@@ -1,4 +1,4 @@
-//! Ending a task whose actor cannot even begin: the one append that is not the task actor's, made when there is none.
+//! Ending a task whose actor fails again and again: the one append that is not the task actor's, made when there is none.
 
 use super::Orchestrator;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
         record::{Entry, Record},
         store::{Append, Commit, HeadUpdate, StoreError},
     },
-    machine::TaskHead,
+    machine::{ACTOR_FAILURES_MAX, TaskHead},
 };
 
 impl Orchestrator {
@@ -24,7 +24,8 @@ impl Orchestrator {
         let Some(bytes) = store.read_head(task)? else { return Ok(()) };
         let mut head: TaskHead = serde_json::from_slice(&bytes).map_err(damaged)?;
         let at = self.services.clock.now();
-        let error = ApiError::new(ErrorCode::Poisoned, format!("the task's actor could not start: {failure}"));
+        let detail = format!("the task took its actor down {ACTOR_FAILURES_MAX} times; it last said: {failure}");
+        let error = ApiError::new(ErrorCode::Poisoned, detail);
         let usage = head.summary.usage;
         let record =
             Record::TaskEnded { status: TaskStatus::Failed, error: Some(error.clone()), cancel_receipt: None, usage };
