@@ -1,7 +1,7 @@
 //! What surrounds every request and answer: its id, the check of the host it was sent to, the security headers, and the
 //! problem body of a refusal.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::{
     extract::{Request, State},
@@ -27,7 +27,7 @@ pub(crate) enum Peer {
     /// The owner of the data directory, through its Unix socket.
     LocalOwner,
     /// Somebody, over TCP.
-    Tcp(SocketAddr),
+    Network,
 }
 
 /// The id of a request, in its answer and in the log.
@@ -72,11 +72,11 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
 /// that listens on loopback only is never rightly called by another name.
 fn check_host(app: &App, request: &Request) -> Result<(), Refusal> {
     match request.extensions().get::<Peer>() {
-        Some(Peer::Tcp(_)) if app.loopback_only => match host(request.headers()) {
+        Some(Peer::Network) if app.loopback_only => match host(request.headers()) {
             Some(host) if is_loopback(host.host()) => Ok(()),
             _ => Err(Refusal::invalid("this daemon is called localhost, 127.0.0.1 or [::1]; correct the header Host")),
         },
-        Some(Peer::Tcp(_) | Peer::LocalOwner) | None => Ok(()),
+        Some(Peer::Network | Peer::LocalOwner) | None => Ok(()),
     }
 }
 

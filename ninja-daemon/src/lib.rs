@@ -1,16 +1,22 @@
 //! The daemon: the engine behind HTTP and WebSocket, and the commands of the one binary, `ninja`.
 //!
-//! [`serve`] is the server, `routes` the table of its paths, [`command`] the command line. Whatever is decided about a
-//! task is decided by the engine; here requests are read, callers identified and answers written.
+//! [`serve`] is the server, `routes` the table of its paths, [`CommandLine`] the command line. Whatever is decided about
+//! a task is decided by the engine; here requests are read, callers identified and answers written.
 
 mod app;
 mod auth;
+mod command;
+mod connect;
 mod edge;
 mod error;
 mod extract;
 mod listen;
 mod routes;
 mod serve;
+mod surroundings;
 
+pub use command::CommandLine;
+pub use connect::Finder;
 pub use listen::{ListenError, socket_file};
 pub use serve::{ServeOptions, Server, serve};
+pub use surroundings::Surroundings;

@@ -15,16 +15,25 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! With `embedded` the second line becomes `Ninja::embedded(EngineOptions::new("data")).await?`; the rest stays.
+
+#[cfg(not(any(feature = "client", feature = "embedded")))]
+compile_error!("ninja-sdk needs a transport: enable the feature `client` or `embedded`");
 
 #[cfg(feature = "client")]
 mod client;
 mod content;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod error;
 mod list;
 mod ninja;
 mod stream;
 
 pub use ninja_core::api;
+#[cfg(feature = "embedded")]
+pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientBuilder};

@@ -2,7 +2,14 @@
 
 use ninja_core::api::{ApprovalId, Decision, File, Health, Page, SubmitTask, Task, TaskId, TaskSummary};
 
-use crate::{Client, Content, Download, EventStream, ListTasks, SdkError};
+#[cfg(feature = "embedded")]
+use ninja_core::{Engine, EngineOptions};
+
+#[cfg(feature = "client")]
+use crate::Client;
+#[cfg(feature = "embedded")]
+use crate::embedded::Embedded;
+use crate::{Content, Download, EventStream, ListTasks, SdkError};
 
 /// Ninja, over HTTP or in this process: the same verbs, the same types. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -12,9 +19,34 @@ pub struct Ninja {
 
 #[derive(Debug, Clone)]
 enum Transport {
+    #[cfg(feature = "client")]
     Remote(Client),
+    #[cfg(feature = "embedded")]
+    Embedded(Embedded),
 }
 
+#[cfg(feature = "embedded")]
+impl Ninja {
+    /// Starts an engine in this process and speaks to it as its local owner.
+    ///
+    /// # Errors
+    ///
+    /// [`SdkError::Api`] where the data directory is held by another engine or cannot be used.
+    pub async fn embedded(options: EngineOptions) -> Result<Self, SdkError> {
+        let engine = Engine::start(options).await.map_err(|error| error.to_api())?;
+        Ok(engine.into())
+    }
+}
+
+#[cfg(feature = "embedded")]
+impl From<Engine> for Ninja {
+    /// Speaks to an engine that runs already, as its local owner.
+    fn from(engine: Engine) -> Self {
+        Self { transport: Transport::Embedded(Embedded::new(engine)) }
+    }
+}
+
+#[cfg(feature = "client")]
 impl From<Client> for Ninja {
     fn from(client: Client) -> Self {
         Self { transport: Transport::Remote(client) }
@@ -30,7 +62,10 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn submit_task(&self, request: &SubmitTask) -> Result<Task, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.submit_task(request).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.submit_task(request).await,
         }
     }
 
@@ -41,7 +76,10 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn list_tasks(&self, query: &ListTasks) -> Result<Page<TaskSummary>, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.list_tasks(query).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.list_tasks(query).await,
         }
     }
 
@@ -52,7 +90,10 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn task(&self, id: TaskId) -> Result<Task, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.task(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.task(id).await,
         }
     }
 
@@ -63,7 +104,10 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn cancel_task(&self, id: TaskId) -> Result<Task, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.cancel_task(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.cancel_task(id).await,
         }
     }
 
@@ -74,7 +118,10 @@ impl Ninja {
     /// As every verb, see above; a conflict when it was answered before.
     pub async fn decide_approval(&self, task: TaskId, id: ApprovalId, decision: &Decision) -> Result<Task, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.decide_approval(task, id, decision).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.decide_approval(task, id, decision).await,
         }
     }
 
@@ -85,7 +132,10 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn upload_file(&self, name: &str, content: Content) -> Result<File, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.upload_file(name, content).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.upload_file(name, content).await,
         }
     }
 
@@ -96,7 +146,10 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn artifact(&self, task: TaskId, path: &str) -> Result<Download, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.artifact(task, path).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.artifact(task, path).await,
         }
     }
 
@@ -107,18 +160,24 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.events(task, after).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.events(task, after).await,
         }
     }
 
-    /// Follows what happens to all of the caller's tasks, after the entry `after` or from now.
+    /// Follows what happens to all of the caller's tasks, after the entry `after` or from its start.
     ///
     /// # Errors
     ///
     /// As every verb, see above.
     pub async fn feed(&self, after: Option<u64>) -> Result<EventStream, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.feed(after).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.feed(after).await,
         }
     }
 
@@ -129,7 +188,20 @@ impl Ninja {
     /// As every verb, see above.
     pub async fn health(&self) -> Result<Health, SdkError> {
         match &self.transport {
+            #[cfg(feature = "client")]
             Transport::Remote(client) => client.health().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.health().await,
+        }
+    }
+
+    /// Ends the connection. An engine in this process parks its tasks and releases its data directory; a daemon goes on.
+    pub async fn close(self) {
+        match self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(_) => {}
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.stop().await,
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::SdkError;
 
 /// A daemon on the same machine answers at once; one across an ocean within a few round trips.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The daemon closes idle connections after 10 s; closing them earlier here keeps a request from meeting that.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No pause within an answer may be longer: a verb takes at most the two seconds of a cancellation.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than a daemon takes to drain (30 s) and start again.
@@ -79,6 +81,7 @@ impl ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .redirect(redirect::Policy::none())
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .default_headers(headers(self.key.as_deref())?);

@@ -40,8 +40,8 @@ pub(super) enum Topic {
 pub(super) struct Follow {
     http: Arc<Http>,
     topic: Topic,
-    /// The last number delivered; none while a feed has not begun.
-    last: Option<u64>,
+    /// The last number delivered.
+    last: u64,
     socket: Option<Socket>,
     backoff: Duration,
     /// Since when nothing came.
@@ -60,7 +60,7 @@ enum Verdict {
 
 impl Follow {
     /// Connects and subscribes, then follows.
-    pub(super) async fn start(http: Arc<Http>, topic: Topic, last: Option<u64>) -> Result<EventStream, SdkError> {
+    pub(super) async fn start(http: Arc<Http>, topic: Topic, last: u64) -> Result<EventStream, SdkError> {
         let mut follow =
             Self { http, topic, last, socket: None, backoff: BACKOFF_FIRST, away_since: None, ended: false };
         follow.socket = Some(connect(&follow.http, topic, last).await?);
@@ -147,19 +147,19 @@ impl Follow {
     }
 
     fn count(&mut self, seq: u64) -> Verdict {
-        match self.last {
-            Some(last) if seq <= last => Verdict::Skip,
-            Some(last) if seq > last + 1 => Verdict::Gap,
-            _ => {
-                self.last = Some(seq);
-                Verdict::Deliver
-            }
+        if seq <= self.last {
+            return Verdict::Skip;
         }
+        if seq > self.last + 1 {
+            return Verdict::Gap;
+        }
+        self.last = seq;
+        Verdict::Deliver
     }
 }
 
 /// Makes a WebSocket through the same pool, socket and key as every other request, and subscribes on it.
-async fn connect(http: &Http, topic: Topic, last: Option<u64>) -> Result<Socket, SdkError> {
+async fn connect(http: &Http, topic: Topic, last: u64) -> Result<Socket, SdkError> {
     let key = generate_key();
     let request = http.client.get(http.url(["ws"])?);
     let request = request
@@ -178,8 +178,8 @@ async fn connect(http: &Http, topic: Topic, last: Option<u64>) -> Result<Socket,
     let config = WebSocketConfig::default().read_buffer_size(16 * 1024).write_buffer_size(4 * 1024);
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await;
     let subscribe = match topic {
-        Topic::Task(task) => Subscribe::Task { task, after: last.map(Cursor::Task) },
-        Topic::Feed => Subscribe::Feed { after: last.map(Cursor::Feed) },
+        Topic::Task(task) => Subscribe::Task { task, after: Some(Cursor::Task(last)) },
+        Topic::Feed => Subscribe::Feed { after: Some(Cursor::Feed(last)) },
     };
     let text = serde_json::to_string(&subscribe).map_err(|error| http.protocol(error.to_string()))?;
     socket.send(Message::text(text)).await.map_err(|error| http.unreachable(error))?;

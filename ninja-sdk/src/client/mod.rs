@@ -129,17 +129,16 @@ impl Client {
     ///
     /// As [`Client::submit_task`].
     pub async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {
-        let first = after.unwrap_or(0);
-        Follow::start(self.http.clone(), Topic::Task(task), Some(first)).await
+        Follow::start(self.http.clone(), Topic::Task(task), after.unwrap_or(0)).await
     }
 
-    /// Follows what happens to all of the caller's tasks, after the entry `after` or from now.
+    /// Follows what happens to all of the caller's tasks, after the entry `after` or from its start.
     ///
     /// # Errors
     ///
     /// As [`Client::submit_task`].
     pub async fn feed(&self, after: Option<u64>) -> Result<EventStream, SdkError> {
-        Follow::start(self.http.clone(), Topic::Feed, after).await
+        Follow::start(self.http.clone(), Topic::Feed, after.unwrap_or(0)).await
     }
 
     /// Asks how the daemon is.

@@ -143,12 +143,7 @@ pub(crate) fn reaction(code: ErrorCode) -> (Exit, Option<&'static str>) {
         ErrorCode::TooManyRequests => {
             (Exit::Failed, Some("try again when some of the tasks have ended: `ninja tasks`"))
         }
-        ErrorCode::NoProvider => (
-            Exit::Failed,
-            Some(
-                "set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or DEEPSEEK_API_KEY, start Ollama, or run `ninja model install`",
-            ),
-        ),
+        ErrorCode::NoProvider => (Exit::Failed, Some("set OPENAI_API_KEY, start Ollama, or run `ninja model install`")),
         ErrorCode::ProviderUnauthorized => (Exit::Failed, Some("check the provider's API key in the environment")),
         ErrorCode::NoSandbox => {
             (Exit::Failed, Some("install bubblewrap or start Docker; `ninja doctor` says what is missing"))

@@ -19,6 +19,7 @@ mod watch;
 pub(crate) use failure::reaction;
 pub use failure::{Exit, Failure};
 pub use output::{Output, Terminal};
+pub use run::Run;
 
 use crate::Connector;
 

@@ -83,6 +83,33 @@ impl Output {
         }
     }
 
+    /// Writes one line of JSON if JSON was asked for.
+    pub fn json_if_wanted(&self, value: &impl Serialize) {
+        if self.json {
+            self.json(value);
+        }
+    }
+
+    /// Returns what stands at the ends of the streams.
+    pub fn terminal(&self) -> Terminal {
+        self.terminal
+    }
+
+    /// Paints a word of the result as good news.
+    pub fn good(&self, text: &str) -> String {
+        self.paint().good(text)
+    }
+
+    /// Paints a word of the result as something to look at.
+    pub fn notice(&self, text: &str) -> String {
+        self.paint().notice(text)
+    }
+
+    /// Paints a word of the result as bad news.
+    pub fn bad(&self, text: &str) -> String {
+        self.paint().bad(text)
+    }
+
     /// Returns the colours of the result.
     pub(crate) fn paint(&self) -> Paint {
         Paint { on: self.terminal.stdout && self.terminal.colour }

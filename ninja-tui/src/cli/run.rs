@@ -63,6 +63,11 @@ impl Run {
         self.yes
     }
 
+    /// Returns whether it is settled who answers: the person said so, or the task was submitted before.
+    pub fn names_its_model(&self) -> bool {
+        self.model.is_some() || self.resume.is_some()
+    }
+
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
         let interrupt = Interrupt::listen()?;
         let request = self.request().await?;

@@ -1,0 +1,103 @@
+//! The transport without a wire: an engine in this process, asked as its local owner.
+
+use futures::StreamExt;
+use ninja_core::{
+    Engine,
+    api::{
+        ApiError, ApprovalId, Decision, ErrorCode, File, Health, Page, Principal, StreamFrame, SubmitTask, Task,
+        TaskId, TaskSummary,
+    },
+    journal::feed::{Follow, Frame},
+};
+use tokio_util::io::ReaderStream;
+
+use crate::{Content, Download, EventStream, ListTasks, SdkError};
+
+/// An engine and who asks it. The verbs are those of [`Ninja`](crate::Ninja).
+#[derive(Clone)]
+pub(crate) struct Embedded {
+    engine: Engine,
+    owner: Principal,
+}
+
+impl Embedded {
+    pub(crate) fn new(engine: Engine) -> Self {
+        let owner = engine.local_owner();
+        Self { engine, owner }
+    }
+
+    pub(crate) async fn submit_task(&self, request: &SubmitTask) -> Result<Task, SdkError> {
+        Ok(self.engine.submit_task(&self.owner, request.clone()).await?)
+    }
+
+    pub(crate) async fn list_tasks(&self, query: &ListTasks) -> Result<Page<TaskSummary>, SdkError> {
+        let ListTasks { status, cursor, limit } = query.clone();
+        let query = ninja_core::ListTasks { status, cursor, limit: limit.unwrap_or_default() };
+        Ok(self.engine.list_tasks(&self.owner, query).await?)
+    }
+
+    pub(crate) async fn task(&self, id: TaskId) -> Result<Task, SdkError> {
+        Ok(self.engine.task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn cancel_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        Ok(self.engine.cancel_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn decide_approval(
+        &self,
+        task: TaskId,
+        id: ApprovalId,
+        decision: &Decision,
+    ) -> Result<Task, SdkError> {
+        Ok(self.engine.decide_approval(&self.owner, task, id, decision.clone()).await?)
+    }
+
+    pub(crate) async fn upload_file(&self, name: &str, content: Content) -> Result<File, SdkError> {
+        Ok(self.engine.upload_file(&self.owner, name, content.stream).await?)
+    }
+
+    pub(crate) async fn artifact(&self, task: TaskId, path: &str) -> Result<Download, SdkError> {
+        let (artifact, file) = self.engine.artifact(&self.owner, task, path).await?;
+        let stream = ReaderStream::new(tokio::fs::File::from_std(file)).boxed();
+        Ok(Download { bytes: artifact.bytes, sha256: artifact.sha256, stream })
+    }
+
+    pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {
+        Ok(stream(self.engine.task_events(&self.owner, task, after).await?))
+    }
+
+    pub(crate) async fn feed(&self, after: Option<u64>) -> Result<EventStream, SdkError> {
+        Ok(stream(self.engine.feed(&self.owner, after).await?))
+    }
+
+    pub(crate) async fn health(&self) -> Result<Health, SdkError> {
+        Ok(self.engine.health().await)
+    }
+
+    pub(crate) async fn stop(&self) {
+        self.engine.stop().await;
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// The engine serialises a frame once for all its readers; here it is read back.
+fn stream(follow: Follow) -> EventStream {
+    EventStream::new(futures::stream::unfold(Some(follow), |follow| async move {
+        let mut follow = follow?;
+        match follow.next().await {
+            Ok(None) => None,
+            Ok(Some(frame)) => Some((read(&frame), Some(follow))),
+            Err(error) => Some((Err(ApiError::new(error.code(), error.to_string()).into()), None)),
+        }
+    }))
+}
+
+fn read(frame: &Frame) -> Result<StreamFrame, SdkError> {
+    serde_json::from_str(&frame.json).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
+}
