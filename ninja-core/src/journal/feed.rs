@@ -113,11 +113,59 @@ enum Source {
     User(UserId),
 }
 
+/// A reader's end of a source's frames. The last one to leave takes the sender with it: an ended task publishes nothing
+/// more, so nobody else would.
+struct Tail {
+    hub: FeedHub,
+    source: Source,
+    frames: Option<broadcast::Receiver<Frame>>,
+}
+
+impl Tail {
+    fn new(hub: &FeedHub, source: Source) -> Self {
+        let frames = match source {
+            Source::Task(task) => subscribe(&hub.0.tasks, task),
+            Source::User(user) => subscribe(&hub.0.users, user),
+        };
+        Self { hub: hub.clone(), source, frames: Some(frames) }
+    }
+
+    async fn recv(&mut self) -> Result<Frame, broadcast::error::RecvError> {
+        match &mut self.frames {
+            Some(frames) => frames.recv().await,
+            None => Err(broadcast::error::RecvError::Closed),
+        }
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let frames = self.frames.take();
+        match self.source {
+            Source::Task(task) => leave(&self.hub.0.tasks, &task, frames),
+            Source::User(user) => leave(&self.hub.0.users, &user, frames),
+        }
+    }
+}
+
+/// Drops a receiver under the lock that receivers are made under, so that exactly one of those who leave is the last.
+fn leave<K: std::hash::Hash + Eq>(
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    key: &K,
+    frames: Option<broadcast::Receiver<Frame>>,
+) {
+    let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(frames);
+    if senders.get(key).is_some_and(|sender| sender.receiver_count() == 0) {
+        senders.remove(key);
+    }
+}
+
 /// A reader's place in a task's events or a user's feed. Every numbered frame comes exactly once, in order.
 pub struct Follow {
     source: Source,
     store: Arc<dyn Store>,
-    tail: broadcast::Receiver<Frame>,
+    tail: Tail,
     seen: u64,
     page: VecDeque<Frame>,
     behind: bool,
@@ -127,15 +175,16 @@ pub struct Follow {
 impl Follow {
     /// Follows a task's events after number `seen`.
     pub fn task(hub: &FeedHub, store: Arc<dyn Store>, task: TaskId, seen: u64) -> Self {
-        Self::new(Source::Task(task), subscribe(&hub.0.tasks, task), store, seen)
+        Self::new(hub, Source::Task(task), store, seen)
     }
 
     /// Follows a user's feed after number `seen`.
     pub fn user(hub: &FeedHub, store: Arc<dyn Store>, user: UserId, seen: u64) -> Self {
-        Self::new(Source::User(user), subscribe(&hub.0.users, user), store, seen)
+        Self::new(hub, Source::User(user), store, seen)
     }
 
-    fn new(source: Source, tail: broadcast::Receiver<Frame>, store: Arc<dyn Store>, seen: u64) -> Self {
+    fn new(hub: &FeedHub, source: Source, store: Arc<dyn Store>, seen: u64) -> Self {
+        let tail = Tail::new(hub, source);
         Self { source, store, tail, seen, page: VecDeque::new(), behind: true, ended: false }
     }
 
