@@ -20,7 +20,7 @@ use crate::{
         record::{ActorKind, Entry, Outcome, Record},
         store::{Append, Commit, HeadUpdate},
     },
-    machine::{Effect, Input, Refusal, Surroundings, TaskState, decide, feed_of, pending},
+    machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
 };
 
 mod jobs;
@@ -354,8 +354,11 @@ impl TaskActor {
         Ok(())
     }
 
+    /// Ends the agents of steps that are over. One whose calls are still being stopped stays: only it reports them, and
+    /// without a report the task would wait for them for ever.
     fn dismiss_agents(&self, state: &mut TaskActorState, task: &TaskState) {
-        let done = |step: &StepId| task.step(step).is_none_or(|step| step.status.is_terminal());
+        let over = |step: &StepState| step.status.is_terminal() && step.in_flight().next().is_none();
+        let done = |step: &StepId| task.step(step).is_none_or(over);
         for (_, agent) in state.agents.extract_if(|step, _| done(step)) {
             state.agent_steps.remove(&agent.get_id());
             agent.stop(None);
