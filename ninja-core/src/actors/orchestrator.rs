@@ -164,7 +164,8 @@ impl OrchestratorState {
     }
 
     fn unpark(&mut self, task: TaskId) {
-        let Some(active) = self.active.get_mut(&task) else { return };
+        // One that failed meanwhile cannot take messages; they are kept for the next.
+        let Some(active) = self.active.get_mut(&task).filter(|active| !active.restarting) else { return };
         for message in active.parking.take().into_iter().flatten() {
             active.actor.send_message(message).ok();
         }
