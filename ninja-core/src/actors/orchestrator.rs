@@ -29,7 +29,7 @@ const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// What the orchestrator is told.
 pub(crate) enum OrchestratorMsg {
-    /// Find unfinished tasks and take up those that are not waiting.
+    /// Find unfinished tasks and take up those that are not waiting. The root sends it to each new orchestrator.
     Sweep,
     /// A task was committed.
     StartTask {
@@ -106,12 +106,7 @@ impl Actor for Orchestrator {
     type State = OrchestratorState;
     type Arguments = ();
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<OrchestratorMsg>,
-        (): (),
-    ) -> Result<OrchestratorState, ActorProcessingErr> {
-        myself.send_message(OrchestratorMsg::Sweep)?;
+    async fn pre_start(&self, _: ActorRef<OrchestratorMsg>, (): ()) -> Result<OrchestratorState, ActorProcessingErr> {
         Ok(OrchestratorState::default())
     }
 
