@@ -14,7 +14,7 @@ use super::{
     services::Services,
 };
 use crate::{
-    api::{ApprovalId, Decision, StepId, Task, TaskId, UserId},
+    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Usage, UserId},
     journal::{
         feed::{encode_feed, number},
         record::{ActorKind, Entry, Outcome, Record},
@@ -345,9 +345,10 @@ impl TaskActor {
                 running.stopped_at.get_or_insert_with(Instant::now);
                 running.cancel.cancel();
             }
-            // Owed but not begun: the task began to stop in the same breath.
+            // Owed but not begun: the task began to stop in the same breath. Nothing ran, so nothing is charged.
             None => {
-                let outcome = Box::new(Outcome::Stopped { processes: 0, after_ms: 0 });
+                let error = ApiError::new(ErrorCode::Cancelled, "the task stopped before this call began");
+                let outcome = Box::new(Outcome::Failed { error, usage: Usage::default() });
                 myself.send_message(TaskMsg::CallEnded { step, call, outcome, blobs: Vec::new() })?;
             }
         }
