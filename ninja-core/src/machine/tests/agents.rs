@@ -20,8 +20,9 @@ fn assert_sendable(messages: &[Message]) {
     let mut open: Vec<&str> = Vec::new();
     for message in messages {
         match message {
-            Message::Assistant { tool_calls, .. } => {
+            Message::Assistant { text, tool_calls } => {
                 assert!(open.is_empty(), "unanswered: {open:?}");
+                assert!(!text.trim().is_empty() || !tool_calls.is_empty(), "without content");
                 open = tool_calls.iter().map(|call| call.id.as_str()).collect();
             }
             Message::Tool { call_id, .. } => open.retain(|id| id != call_id),
@@ -115,6 +116,17 @@ fn an_answer_with_too_many_calls_is_refused_whole() {
     world.end("a", 0, calls(&vec![("look", json!({})); 65]));
     assert_eq!(pending(&world.state), [Effect::CallModel { step: id("a"), call: 1 }]);
     assert_sendable(&prompt(&world, 1));
+}
+
+#[test]
+fn an_empty_answer_is_told_twice_then_fails_the_step() {
+    let mut world = one_agent();
+    for call in 0..2 {
+        world.end("a", call, says(" \n"));
+        assert_sendable(&prompt(&world, call + 1));
+    }
+    world.end("a", 2, says(""));
+    assert_eq!(world.error_code().as_deref(), Some("schema_mismatch"));
 }
 
 #[test]
