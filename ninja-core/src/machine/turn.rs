@@ -150,6 +150,9 @@ fn judge(state: &TaskState, step: &StepState, answer: &Answer) -> Result<Value, 
     };
     let value = serde_json::from_str(strip_fence(text))
         .map_err(|error| format!("Your answer is not JSON ({error}). Answer with one JSON value and nothing else."))?;
+    if values::is_too_deep(&value) {
+        return Err("Your answer is nested too deeply. Answer again, flatter.".to_owned());
+    }
     let validator =
         jsonschema::validator_for(&schema).map_err(|error| format!("The schema cannot be used: {error}"))?;
     let checked = validator.validate(&value).map_err(|error| {
@@ -284,6 +287,9 @@ fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectC
 /// Returns the class of a tool if its arguments fit its schema, else what is wrong, in words that a model can act on.
 pub(super) fn check_args(state: &TaskState, tool: &str, args: &Value) -> Result<EffectClass, String> {
     let pinned = state.pins.tools.get(tool).ok_or_else(|| format!("there is no tool `{tool}`"))?;
+    if values::is_too_deep(args) {
+        return Err(format!("the arguments of `{tool}` are nested too deeply"));
+    }
     let validator = jsonschema::validator_for(&pinned.definition.schema)
         .map_err(|error| format!("the schema of `{tool}` cannot be used: {error}"))?;
     let faults: Vec<String> = validator.iter_errors(args).take(FAULTS_MAX).map(|fault| describe(&fault)).collect();

@@ -118,6 +118,35 @@ fn an_answer_with_too_many_calls_is_refused_whole() {
     assert_sendable(&prompt(&world, 1));
 }
 
+/// Deeper than a record can be read back, not deeper than what a model or a script prints can be read.
+fn deep() -> Value {
+    (0..125).fold(json!(1), |inner, _| json!({ "x": inner }))
+}
+
+#[test]
+fn what_is_nested_too_deeply_never_reaches_the_log() {
+    let mut world = one_agent();
+    world.end("a", 0, calls(&[("look", deep())]));
+    assert_sendable(&prompt(&world, 2));
+    world.end("a", 2, calls(&[("look", json!({}))]));
+    world.end("a", 3, returns(deep()));
+    assert_sendable(&prompt(&world, 4));
+    let action = Action::Agent {
+        agent: "worker".to_owned(),
+        prompt: "choose".to_owned(),
+        schema: Some(SchemaSpec::Inline(json!({}))),
+        max_output_tokens: None,
+    };
+    let mut world = World::new(vec![step("a", &[], action)]);
+    world.report(Input::Begin);
+    world.end("a", 0, says(&deep().to_string()));
+    assert_eq!(pending(&world.state), [Effect::CallModel { step: id("a"), call: 1 }], "told, not taken");
+    let mut world = World::new(vec![step("b", &[], tool("look", json!({})))]);
+    world.report(Input::Begin);
+    world.end("b", 0, returns(json!({ "json": deep() })));
+    assert_eq!(world.error_code().as_deref(), Some("tool_failed"));
+}
+
 #[test]
 fn an_empty_answer_is_told_twice_then_fails_the_step() {
     let mut world = one_agent();
