@@ -225,6 +225,7 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
     if state.submitted.model.is_none() {
         return Err(ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted"));
     }
+    check_schema(state, step)?;
     let limit = state.pins.agents.get(agent).map_or(0, |agent| agent.limits.turns) as usize;
     if turns(step).len() >= limit {
         let detail = format!("agent {agent} has used its {limit} turns without a final answer");
@@ -250,6 +251,14 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
         }
         _ => Ok(Intent::Model { context, reserved_tokens, feedback }),
     }
+}
+
+/// Refuses a step whose answer could not be judged: no answer of the model's would mend that.
+fn check_schema(state: &TaskState, step: &StepState) -> Result<(), ApiError> {
+    let Action::Agent { schema: Some(spec), .. } = &step.planned.action else { return Ok(()) };
+    let unusable = |why: String| ApiError::new(ErrorCode::SchemaMismatch, format!("the answer's schema: {why}"));
+    let schema = schema_of(state, spec).ok_or_else(|| unusable("nothing stands where it should".to_owned()))?;
+    jsonschema::validator_for(&schema).map(drop).map_err(|error| unusable(error.to_string()))
 }
 
 fn call_tools(draft: &mut Draft<'_>, id: &StepId, calls: &[ToolCall]) {

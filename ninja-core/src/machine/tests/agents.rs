@@ -118,6 +118,18 @@ fn an_answer_with_too_many_calls_is_refused_whole() {
     assert_sendable(&prompt(&world, 1));
 }
 
+#[test]
+fn a_schema_that_is_none_fails_the_step_before_the_model_is_asked() {
+    for schema in [SchemaSpec::From("steps.none.output".to_owned()), SchemaSpec::Inline(json!({ "type": 7 }))] {
+        let (agent, prompt) = ("worker".to_owned(), "choose".to_owned());
+        let action = Action::Agent { agent, prompt, schema: Some(schema), max_output_tokens: None };
+        let mut world = World::new(vec![step("a", &[], action)]);
+        world.report(Input::Begin);
+        assert_eq!(world.error_code().as_deref(), Some("schema_mismatch"));
+        assert_eq!(world.view().usage.model_calls, 0);
+    }
+}
+
 /// Deeper than a record can be read back, not deeper than what a model or a script prints can be read.
 fn deep() -> Value {
     (0..125).fold(json!(1), |inner, _| json!({ "x": inner }))
