@@ -111,8 +111,11 @@ impl SandboxHandle {
     }
 
     /// Runs a process through the actor that lives now. Where that one fails, it returns only when the next one lives: a
-    /// call that is made again at once would meet the same dying actor.
+    /// call that is made again at once would meet the same dying actor. Dropped, it stops the process, which runs in a
+    /// task of the actor's and would not notice otherwise.
     async fn ask(&self, spec: ProcessSpec, cancel: CancellationToken) -> Result<ProcessOutput, SandboxError> {
+        let cancel = cancel.child_token();
+        let _stop = cancel.clone().drop_guard();
         let mut actors = self.actor.subscribe();
         let (sender, receiver) = oneshot();
         let mut message = SandboxMsg::Run { spec: Box::new(spec), cancel, reply: sender.into() };

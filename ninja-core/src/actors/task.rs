@@ -14,20 +14,20 @@ use super::{
     services::Services,
 };
 use crate::{
-    api::{ApprovalId, Decision, StepId, Task, TaskId, UserId},
+    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Usage, UserId},
     journal::{
         feed::{encode_feed, number},
         record::{ActorKind, Entry, Outcome, Record},
         store::{Append, Commit, HeadUpdate},
     },
-    machine::{Effect, Input, Refusal, Surroundings, TaskState, decide, feed_of, pending},
+    machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
 };
 
 mod jobs;
 
 /// What a task actor is told.
 pub(crate) enum TaskMsg {
-    /// Read the log and go on from there. Always the first message.
+    /// Read the log and go on from there. The first message, unless that is [`TaskMsg::Cancel`].
     Begin {
         /// What happened to the actor before this one, if one failed.
         failure: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) enum TaskMsg {
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
-    /// A person cancels.
+    /// A person cancels. As the first message it takes the task up in order to end it: no call is made.
     Cancel {
         /// Who.
         by: UserId,
@@ -160,13 +160,17 @@ impl TaskActorState {
 }
 
 impl TaskActor {
+    fn load(&self) -> Result<TaskState, ActorProcessingErr> {
+        Ok(self.services.tasks.load(self.id)?.ok_or_else(|| format!("{} has no log", self.id))?)
+    }
+
     async fn begin(
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
         failure: Option<String>,
     ) -> Result<(), ActorProcessingErr> {
-        let task = self.services.tasks.load(self.id)?.ok_or_else(|| format!("{} has no log", self.id))?;
+        let task = self.load()?;
         let input = match failure {
             Some(reason) => Input::LoseActor { actor: ActorKind::Task, step: None, call: None, reason },
             None if task.started() => Input::Recover,
@@ -228,14 +232,23 @@ impl TaskActor {
         by: UserId,
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     ) -> Result<(), ActorProcessingErr> {
+        let is_first = state.task.is_none();
+        if is_first {
+            state.task = Some(self.load()?);
+        }
         match self.decide(state, Input::Cancel { by }) {
             Err(refusal) => {
                 reply.send(Err(refusal)).ok();
-                Ok(())
+                // An actor that was started for this message alone must still find out that it has nothing to do.
+                self.act(myself, state).await
             }
             Ok(records) => {
                 state.cancel_waiters.push(reply);
                 self.commit(state, records, Vec::new()).await?;
+                if is_first {
+                    // What was in flight when the task was last worked on is lost, not to be stopped.
+                    return self.report(myself, state, Input::Recover, Vec::new()).await;
+                }
                 self.act(myself, state).await
             }
         }
@@ -345,17 +358,21 @@ impl TaskActor {
                 running.stopped_at.get_or_insert_with(Instant::now);
                 running.cancel.cancel();
             }
-            // Owed but not begun: the task began to stop in the same breath.
+            // Owed but not begun: the task began to stop in the same breath. Nothing ran, so nothing is charged.
             None => {
-                let outcome = Box::new(Outcome::Stopped { processes: 0, after_ms: 0 });
+                let error = ApiError::new(ErrorCode::Cancelled, "the task stopped before this call began");
+                let outcome = Box::new(Outcome::Failed { error, usage: Usage::default() });
                 myself.send_message(TaskMsg::CallEnded { step, call, outcome, blobs: Vec::new() })?;
             }
         }
         Ok(())
     }
 
+    /// Ends the agents of steps that are over. One whose calls are still being stopped stays: only it reports them, and
+    /// without a report the task would wait for them for ever.
     fn dismiss_agents(&self, state: &mut TaskActorState, task: &TaskState) {
-        let done = |step: &StepId| task.step(step).is_none_or(|step| step.status.is_terminal());
+        let over = |step: &StepState| step.status.is_terminal() && step.in_flight().next().is_none();
+        let done = |step: &StepId| task.step(step).is_none_or(over);
         for (_, agent) in state.agents.extract_if(|step, _| done(step)) {
             state.agent_steps.remove(&agent.get_id());
             agent.stop(None);

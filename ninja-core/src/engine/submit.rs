@@ -12,7 +12,7 @@ use crate::{
         record::{Action, Entry, InputFile, PinnedModel, PinnedTool, Pins, PlannedStep, Record, TaskSubmitted},
         store::{Append, Commit},
     },
-    machine::{TaskState, feed_of},
+    machine::{TaskState, feed_of, is_too_deep},
     planner::{self, Template},
 };
 
@@ -163,6 +163,9 @@ fn check_shape(request: &SubmitTask) -> Result<(), ApiError> {
     }
     if request.template.is_none() && !request.params.is_empty() {
         return Err(invalid("`params` belong to a `template`"));
+    }
+    if request.params.values().any(is_too_deep) {
+        return Err(invalid("`params` are nested too deeply"));
     }
     if request.files.len() > FILES_MAX {
         return Err(invalid(format!("a task takes at most {FILES_MAX} files")));

@@ -1,9 +1,9 @@
 //! What to record, given the state and something that happened: the only place where choices are made.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{advance, recover, state::TaskState, turn, wait};
+use super::{advance, recover, state::TaskState, turn, values, wait};
 use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
@@ -113,6 +113,7 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
 pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome: Outcome) {
     let Some(call) = draft.state.call(id, number).filter(|call| call.is_in_flight()) else { return };
     let is_model = matches!(call.intent, Intent::Model { .. });
+    let outcome = recordable(outcome);
     draft.push(Record::CallEnded { step: id.clone(), call: number, outcome: outcome.clone() });
     if draft.state.is_stopping() {
         return;
@@ -131,6 +132,23 @@ pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome:
         | Outcome::Stopped { .. }
         | Outcome::Lost { .. } => turn::continue_turn(draft, id),
     }
+}
+
+/// Takes out what is nested too deeply for a log: a tool's output then says so, a model's arguments then do not fit.
+fn recordable(mut outcome: Outcome) -> Outcome {
+    match &mut outcome {
+        Outcome::Returned { ok, output, .. } if values::is_too_deep(output) => {
+            *ok = false;
+            *output = json!({ "error": "the tool's output is nested too deeply" });
+        }
+        Outcome::Answered(answer) => {
+            for call in answer.tool_calls.iter_mut().filter(|call| values::is_too_deep(&call.args)) {
+                call.args = Value::Null;
+            }
+        }
+        Outcome::Returned { .. } | Outcome::Failed { .. } | Outcome::Lost { .. } | Outcome::Stopped { .. } => {}
+    }
+    outcome
 }
 
 /// Returns a tool step's output: what a script printed as JSON where it did, else what the tool returned.

@@ -7,6 +7,22 @@ use serde_json::{Value, json};
 
 use super::state::TaskState;
 
+/// Levels of nesting that a value may have. JSON is read back to 128 levels and a record adds its own, so what is nested
+/// deeper would make a log that nobody can read.
+const DEPTH_MAX: usize = 64;
+
+/// Returns whether a value is nested too deeply to be recorded.
+pub fn is_too_deep(value: &Value) -> bool {
+    fn fits(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(items) => levels > 0 && items.iter().all(|item| fits(item, levels - 1)),
+            Value::Object(map) => levels > 0 && map.values().all(|item| fits(item, levels - 1)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    !fits(value, DEPTH_MAX)
+}
+
 /// Returns what stands at a dotted path, if anything does.
 pub(super) fn look_up(state: &TaskState, path: &str) -> Option<Value> {
     let mut parts = path.trim().split('.');

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{PlanSpec, StepId, StepKind, StepSpec},
+    api::{PlanSpec, SchemaSpec, StepId, StepKind, StepSpec},
     journal::record::{Action, Pins, PlannedStep},
-    machine::{PlanError, PlanLimits, order_steps},
+    machine::{PlanError, PlanLimits, is_too_deep, order_steps},
 };
 
 /// Turns an explicit plan into steps, predecessors first.
@@ -58,6 +58,11 @@ fn plan_action(spec: &StepSpec, pins: &Pins, default_agent: &str) -> Result<Acti
             let agent = spec.agent.clone().unwrap_or_else(|| default_agent.to_owned());
             known("agent", &agent, pins.agents.keys())?;
             let prompt = spec.prompt.clone().unwrap_or_else(|| "{{goal}}".to_owned());
+            if let Some(SchemaSpec::Inline(schema)) = &spec.schema
+                && is_too_deep(schema)
+            {
+                return Err("`schema` is nested too deeply".to_owned());
+            }
             let (schema, max_output_tokens) = (spec.schema.clone(), spec.max_output_tokens);
             Ok(Action::Agent { agent, prompt, schema, max_output_tokens })
         }
@@ -66,6 +71,7 @@ fn plan_action(spec: &StepSpec, pins: &Pins, default_agent: &str) -> Result<Acti
             known("tool", &tool, pins.tools.keys())?;
             let args = spec.args.clone().unwrap_or_else(|| Value::Object(Map::new()));
             match args.is_object() {
+                true if is_too_deep(&args) => Err("`args` are nested too deeply".to_owned()),
                 true => Ok(Action::Tool { tool, args }),
                 false => Err("`args` is an object".to_owned()),
             }

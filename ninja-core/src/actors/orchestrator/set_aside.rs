@@ -2,8 +2,9 @@
 
 use super::Orchestrator;
 use crate::{
-    api::{ApiError, ErrorCode, TaskId, TaskStatus},
+    api::{ApiError, ErrorCode, FeedBody, TaskId, TaskStatus},
     journal::{
+        feed::{encode_feed, number},
         record::{Entry, Record},
         store::{Append, Commit, HeadUpdate, StoreError},
     },
@@ -42,8 +43,12 @@ impl Orchestrator {
             bytes: serde_json::to_vec(&head).map_err(damaged)?.into(),
         };
         let append = Append { task, first_seq, records: vec![entry.encode().into()], head: update };
-        store.commit(Commit { append: Some(append), ..Commit::default() }).await?;
+        let owner = head.owner;
+        let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
+        let feed = vec![(owner, encode_feed(at, &told).into())];
+        let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
         self.services.hub.publish_task(task, first_seq, &[entry]);
+        self.services.hub.publish_user(owner, number(committed.feed_seqs, at, vec![told]));
         Ok(())
     }
 }
