@@ -214,12 +214,15 @@ impl Engine {
         decision: Decision,
     ) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
+        let asker = *by;
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             let (decision, by) = (decision.clone(), by.user);
             let message = |reply| crate::actors::TaskMsg::DecideApproval { approval, decision, by, reply };
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
+                // An earlier send was taken and only its reply was lost: the question is answered.
+                Some(Err(Refusal::NotOpen(_) | Refusal::Ended)) if sent > 0 => return self.task(&asker, id).await,
                 Some(Err(refusal)) => return Err(refused(&refusal)),
                 None => self.check_writable()?,
             }

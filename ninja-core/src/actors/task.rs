@@ -1,6 +1,10 @@
 //! The task actor: the only appender to its task's log. It asks the machine, commits, then acts.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -18,12 +22,15 @@ use crate::{
     journal::{
         feed::{encode_feed, number},
         record::{ActorKind, Entry, Outcome, Record},
-        store::{Append, Commit, HeadUpdate},
+        store::{Append, Commit, HeadUpdate, StoreError},
     },
     machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
 };
 
 mod jobs;
+
+/// The wait before a log that could not be read is read again.
+const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
 
 /// What a task actor is told.
 pub(crate) enum TaskMsg {
@@ -51,6 +58,8 @@ pub(crate) enum TaskMsg {
         call: u32,
         /// Why.
         reason: String,
+        /// Whether this call is what ended it.
+        blamed: bool,
     },
     /// A person answers a question.
     DecideApproval {
@@ -122,9 +131,13 @@ impl Actor for TaskActor {
             TaskMsg::CallEnded { step, call, outcome, blobs } => {
                 self.end_call(&myself, state, step, call, *outcome, blobs).await
             }
-            TaskMsg::CallInterrupted { step, call, reason } => {
-                self.lose_sandbox(&myself, state, step, call, reason).await
+            TaskMsg::CallInterrupted { step, call, reason, blamed } => {
+                state.in_flight.remove(&(step.clone(), call));
+                let input = Input::InterruptCall { step, call, reason, blamed };
+                self.report(&myself, state, input, Vec::new()).await
             }
+            // The log could not be read yet: the reply is dropped, and the caller asks again.
+            TaskMsg::DecideApproval { .. } if state.task.is_none() => Ok(()),
             TaskMsg::DecideApproval { approval, decision, by, reply } => {
                 let input = Input::DecideApproval { approval, decision, by };
                 let result = self.take(&myself, state, input, Vec::new()).await?;
@@ -170,9 +183,18 @@ impl TaskActor {
         state: &mut TaskActorState,
         failure: Option<String>,
     ) -> Result<(), ActorProcessingErr> {
-        let task = self.load()?;
+        let task = match self.services.tasks.load(self.id) {
+            Ok(task) => task.ok_or_else(|| format!("{} has no log", self.id))?,
+            // Such as no descriptors left: not the task's doing, so it is not held against it.
+            Err(error @ StoreError::Io { .. }) => {
+                tracing::warn!(task = %self.id, %error, "failed to read a task; trying again");
+                myself.send_after(READ_AGAIN_WAIT, move || TaskMsg::Begin { failure });
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let input = match failure {
-            Some(reason) => Input::LoseActor { actor: ActorKind::Task, step: None, call: None, reason },
+            Some(reason) => Input::LoseActor { actor: ActorKind::Task, step: None, reason },
             None if task.started() => Input::Recover,
             None => Input::Begin,
         };
@@ -198,19 +220,6 @@ impl TaskActor {
         self.report(myself, state, Input::EndCall { step, call, outcome }, blobs).await
     }
 
-    async fn lose_sandbox(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        step: StepId,
-        call: u32,
-        reason: String,
-    ) -> Result<(), ActorProcessingErr> {
-        state.in_flight.remove(&(step.clone(), call));
-        let input = Input::LoseActor { actor: ActorKind::Sandbox, step: Some(step), call: Some(call), reason };
-        self.report(myself, state, input, Vec::new()).await
-    }
-
     async fn lose_agent(
         &self,
         myself: &ActorRef<TaskMsg>,
@@ -221,7 +230,7 @@ impl TaskActor {
         let Some(step) = state.agent_steps.remove(&agent) else { return Ok(()) };
         state.agents.remove(&step);
         state.in_flight.retain(|(of, _), _| *of != step);
-        let input = Input::LoseActor { actor: ActorKind::Agent, step: Some(step), call: None, reason };
+        let input = Input::LoseActor { actor: ActorKind::Agent, step: Some(step), reason };
         self.report(myself, state, input, Vec::new()).await
     }
 

@@ -38,6 +38,10 @@ impl Engine {
         let _permit = self.0.submissions.try_acquire().map_err(|_| {
             ApiError::new(ErrorCode::TooManyRequests, "too many submissions are being accepted; try again in a second")
         })?;
+        if self.0.tree.gave_up() {
+            let detail = "an actor of the engine failed too often and nothing is worked on; restart the engine";
+            return Err(ApiError::new(ErrorCode::Internal, detail));
+        }
         let checked = self.check(by, request)?;
         let state = self.accept(checked).await?;
         self.0.tree.start_task(state.id);

@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::broadcast;
@@ -22,6 +23,9 @@ use crate::{
 /// Frames a reader may fall behind before it is sent back to the disk. Small: each costs memory for every slow reader,
 /// and the disk has them all.
 const TAIL_FRAMES: usize = 256;
+/// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
+/// leaves a record that nobody is told of.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 
@@ -207,7 +211,11 @@ impl Follow {
                 self.read_page()?;
                 continue;
             }
-            match self.tail.recv().await {
+            let Ok(received) = tokio::time::timeout(SILENCE_MAX, self.tail.recv()).await else {
+                self.behind = true;
+                continue;
+            };
+            match received {
                 Ok(Frame { seq: Some(seq), .. }) if seq <= self.seen => {}
                 Ok(frame @ Frame { seq: Some(seq), .. }) if seq == self.seen + 1 => self.page.push_back(frame),
                 Ok(Frame { seq: Some(_), .. }) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,

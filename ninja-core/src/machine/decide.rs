@@ -31,10 +31,19 @@ pub enum Input {
         actor: ActorKind,
         /// The step it worked for, if for one.
         step: Option<StepId>,
-        /// The call it worked on, if only that one is lost.
-        call: Option<u32>,
         /// What it said.
         reason: String,
+    },
+    /// A call's outcome is not known: what ran it ended under it.
+    InterruptCall {
+        /// Its step.
+        step: StepId,
+        /// Its number.
+        call: u32,
+        /// Why.
+        reason: String,
+        /// Whether this call is what ended it; one that ran beside counts for nothing.
+        blamed: bool,
     },
     /// A person answered.
     DecideApproval {
@@ -101,7 +110,10 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
         Input::Begin => {}
         Input::Recover => recover::recover(&mut draft),
         Input::EndCall { step, call, outcome } => end_call(&mut draft, &step, call, outcome),
-        Input::LoseActor { actor, step, call, reason } => recover::lose_actor(&mut draft, actor, step, call, reason),
+        Input::LoseActor { actor, step, reason } => recover::lose_actor(&mut draft, actor, step, reason),
+        Input::InterruptCall { step, call, reason, blamed } => {
+            recover::interrupt_call(&mut draft, &step, call, reason, blamed);
+        }
         Input::DecideApproval { approval, decision, by } => wait::decide_approval(&mut draft, approval, decision, by)?,
         Input::Cancel { by } if state.cancel_requested_at.is_none() => draft.push(Record::CancelRequested { by }),
         Input::Cancel { .. } => {}

@@ -1,7 +1,10 @@
 //! Explicit plans, and the one-step plan of a bare goal.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
+use super::references;
 use crate::{
     api::{PlanSpec, SchemaSpec, StepId, StepKind, StepSpec},
     journal::record::{Action, Pins, PlannedStep},
@@ -16,7 +19,9 @@ use crate::{
 pub fn plan_explicit(plan: &PlanSpec, pins: &Pins, default_agent: &str) -> Result<Vec<PlannedStep>, PlanError> {
     let named = (1..).zip(&plan.steps).map(|(position, spec)| (step_id(spec, position), spec));
     let planned = named.map(|(id, spec)| plan_step(id, spec, pins, default_agent)).collect::<Result<_, _>>()?;
-    order_steps(planned, PlanLimits::default())
+    let ordered = order_steps(planned, PlanLimits::default())?;
+    references::check(&ordered)?;
+    Ok(ordered)
 }
 
 /// Makes the plan of a bare goal: the default agent does it in one step.
@@ -45,7 +50,7 @@ fn plan_step(id: StepId, spec: &StepSpec, pins: &Pins, default_agent: &str) -> R
     Ok(PlannedStep {
         id,
         title: spec.title.clone(),
-        after: spec.after.clone(),
+        after: spec.after.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(),
         when: spec.when.clone(),
         optional: spec.optional,
         action,
