@@ -85,7 +85,7 @@ fn advice(component: &ComponentHealth) -> Option<&'static str> {
         (_, "sandbox") => {
             Some("install bubblewrap (Debian: apt-get install bubblewrap); until then code steps are refused")
         }
-        (_, "providers") => Some("set OPENAI_API_KEY, start Ollama, or run `ninja model install`"),
+        (_, "providers") => Some("`ninja model install` fetches a small one that needs no key"),
         (_, "local_model") => Some("run `ninja model install` again"),
         (_, "store") => Some("free some space and start the daemon again"),
         _ => Some("start the daemon again; its log says more"),

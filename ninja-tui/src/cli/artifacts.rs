@@ -112,6 +112,11 @@ impl Get {
             }
             Some(output) => output.clone(),
         };
+        if !task.artifacts.iter().any(|artifact| artifact.path == path) {
+            let name = short(task.id);
+            let what = format!("task {name} has made no file {path:?}");
+            return Err(Failure::new(Exit::Failed, what, format!("`ninja artifacts {name}` lists its files")));
+        }
         ninja.artifact(task.id, path).await?.save(&target).await?;
         Ok(target)
     }

@@ -2,8 +2,13 @@
 
 use ninja_sdk::api::{Approval, ApprovalId, ApprovalKind, Decision, Task};
 
-use super::{Exit, Failure, Output, name, report};
-use crate::{Connector, Need, format::short};
+use super::{
+    Exit, Failure, Output,
+    attend::{Attend, Attended},
+    interrupt::Interrupt,
+    name, report,
+};
+use crate::{Connector, Need, Resume, Session, format::short};
 
 /// The arguments of `ninja approve`.
 #[derive(Debug, clap::Args)]
@@ -74,28 +79,62 @@ async fn decide(
     approval: Option<ApprovalId>,
     decision: impl FnOnce(&Task, &Approval) -> Result<Decision, Failure>,
 ) -> Result<Exit, Failure> {
-    let session = connector.connect(Need::Store).await?;
-    let task = async {
+    let interrupt = Interrupt::listen()?;
+    let session = worker_of(connector, task).await?;
+    let answered = async {
         let ninja = session.ninja();
         let task = ninja.task(name::resolve(ninja, task).await?).await?;
         let open = choose(&task, approval)?;
         let decision = decision(&task, open)?;
         Ok::<_, Failure>(ninja.decide_approval(task.id, open.id, &decision).await?)
     };
-    let task = task.await;
-    let (is_in_process, _) = (session.is_in_process(), session.close().await);
-    let task = task?;
-    if output.json {
-        output.json(&task);
-        return Ok(Exit::Done);
+    let exit = match answered.await {
+        Ok(task) if session.is_in_process() && !task.status.is_terminal() => {
+            output.note("answered; no daemon is running, so this terminal goes on with the task");
+            stay(&session, output, interrupt, &task).await
+        }
+        Ok(task) => {
+            tell(output, &task);
+            Ok(Exit::Done)
+        }
+        Err(failure) => Err(failure),
+    };
+    session.close().await;
+    exit
+}
+
+/// Connects to whoever goes on with the task after the answer: an answer may set off a call that must not be cut short.
+async fn worker_of(connector: &dyn Connector, task: &str) -> Result<Session, Failure> {
+    let session = connector.connect(Need::Store).await?;
+    if !session.is_in_process() {
+        return Ok(session);
     }
-    let name = short(task.id);
+    let id = name::resolve(session.ninja(), task).await;
+    session.close().await;
+    connector.connect(Need::Work { resume: Resume::Task(id?) }).await
+}
+
+async fn stay(session: &Session, output: &Output, interrupt: Interrupt, task: &Task) -> Result<Exit, Failure> {
+    let mut attend = Attend { ninja: session.ninja(), output, interrupt, yes: false };
+    match attend.until_it_ends(task).await? {
+        Attended::StandsStill(task) => {
+            report::outcome(output, &task);
+            output.json_if_wanted(&task);
+            Ok(report::exit(&task))
+        }
+        Attended::Left => {
+            output.note(&format!("the task is parked; go on with it: ninja run --resume {}", task.id));
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+fn tell(output: &Output, task: &Task) {
+    output.json_if_wanted(task);
     output.say(&format!("answered; the task is {}", task.status.as_str()));
-    match is_in_process && !task.status.is_terminal() {
-        true => output.note(&format!("no daemon is running; go on with: ninja run --resume {}", task.id)),
-        false => output.note(&format!("follow it: ninja watch {name}")),
+    if !output.json {
+        output.note(&format!("follow it: ninja watch {}", short(task.id)));
     }
-    Ok(Exit::Done)
 }
 
 /// Returns the open question that is meant.

@@ -140,6 +140,7 @@ pub(crate) fn reaction(code: ErrorCode) -> (Exit, Option<&'static str>) {
             Some("use the daemon that is running, or give another data directory with NINJA_DATA_DIR"),
         ),
         ErrorCode::NotFound => (Exit::Failed, Some("`ninja tasks` lists your tasks")),
+        ErrorCode::Conflict => (Exit::Failed, Some("`ninja show TASK` tells how it stands")),
         ErrorCode::TooManyRequests => {
             (Exit::Failed, Some("try again when some of the tasks have ended: `ninja tasks`"))
         }

@@ -30,11 +30,18 @@ impl Show {
             Ok::<_, Failure>(session.ninja().task(id).await?)
         };
         let task = task.await;
+        let is_in_process = session.is_in_process();
         session.close().await;
         let task = task?;
         match output.json {
             true => output.json(&task),
             false => show(output, &task),
+        }
+        if is_in_process && !task.status.is_terminal() && task.approvals.is_empty() {
+            output.note(&format!(
+                "no daemon is running, so nobody works on it; go on with: ninja run --resume {}",
+                task.id
+            ));
         }
         Ok(Exit::Done)
     }
@@ -43,7 +50,9 @@ impl Show {
 fn show(output: &Output, task: &Task) {
     let (paint, now) = (output.paint(), Timestamp::now());
     output.say(&format!("{} {} {} %", paint.bold(&task.id.to_string()), task.status.as_str(), task.progress));
-    output.say(&format!("  {}", lines(&task.goal).replace('\n', "\n  ")));
+    if !task.goal.is_empty() {
+        output.say(&format!("  {}", lines(&task.goal).replace('\n', "\n  ")));
+    }
     if let Some(template) = &task.template {
         output.say(&format!("  template {}", one_line(template)));
     }

@@ -19,6 +19,7 @@ pub(super) fn words(event: &EventBody) -> String {
     match event {
         EventBody::TaskSubmitted { goal, template, .. } => match template {
             Some(template) => format!("accepted: template {}: {}", one_line(template), detail(goal)),
+            None if goal.is_empty() => "accepted: an explicit plan".into(),
             None => format!("accepted: {}", detail(goal)),
         },
         EventBody::PlanMade { steps } => format!("plan: {}", cut(&join(steps), DETAIL_CHARACTERS)),
@@ -57,26 +58,27 @@ pub(super) fn words(event: &EventBody) -> String {
 /// Returns what the event of a call says.
 fn call_words(event: &EventBody) -> String {
     match event {
-        EventBody::ModelCallStarted { step, call, .. } => format!("{step}: call {call}: asks the model"),
-        EventBody::ModelCallEnded { step, call, tools, usage, .. } => {
+        EventBody::ModelCallStarted { step, .. } => format!("{step}: asks the model"),
+        EventBody::ModelCallEnded { step, tools, usage, .. } => {
             let tokens = format!("{} tokens in, {} out", number(usage.input_tokens), number(usage.output_tokens));
             match tools.is_empty() {
-                true => format!("{step}: call {call}: the model answered ({tokens})"),
-                false => format!("{step}: call {call}: the model asks for {} ({tokens})", detail(&tools.join(", "))),
+                true => format!("{step}: the model answered ({tokens})"),
+                false => format!("{step}: the model asks for {} ({tokens})", detail(&tools.join(", "))),
             }
         }
-        EventBody::ToolCallStarted { step, call, tool, args } => {
-            format!("{step}: call {call}: {} {}", one_line(tool), args_words(args))
+        EventBody::ToolCallStarted { step, tool, args, .. } => {
+            format!("{step}: {} {}", one_line(tool), args_words(args))
         }
-        EventBody::ToolCallEnded { step, call, ok, output, changed } => {
-            let outcome = if *ok { "done".to_owned() } else { format!("failed: {}", args_words(output)) };
+        EventBody::ToolCallEnded { step, ok, output, changed, .. } => {
+            let outcome =
+                if *ok { "the call is done".to_owned() } else { format!("the call failed: {}", args_words(output)) };
             match changed.is_empty() {
-                true => format!("{step}: call {call}: {outcome}"),
-                false => format!("{step}: call {call}: {outcome}; wrote {}", detail(&changed.join(", "))),
+                true => format!("{step}: {outcome}"),
+                false => format!("{step}: {outcome}; wrote {}", detail(&changed.join(", "))),
             }
         }
-        EventBody::CallEnded { step, call, error, .. } => {
-            format!("{step}: call {call}: no result: {}", detail(&error.to_string()))
+        EventBody::CallEnded { step, error, .. } => {
+            format!("{step}: the call ended without a result: {}", detail(&error.to_string()))
         }
         _ => String::new(),
     }
