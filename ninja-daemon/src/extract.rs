@@ -78,7 +78,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
         let read = Query::<T>::try_from_uri(&parts.uri);
-        read.map(|Query(params)| Self(params)).map_err(|rejection| Refusal::invalid(rejection.body_text()))
+        read.map(|Query(params)| Self(params)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let detail = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Refusal::invalid(format!("the query cannot be read: {detail}"))
+        })
     }
 }
 

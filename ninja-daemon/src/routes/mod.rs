@@ -93,3 +93,16 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!(said = said.unwrap_or("something that is no text"), "handler panicked");
     Refusal::new(ErrorCode::Internal, "a defect in Ninja; the log has more under the request's id").into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_about_the_daemon_itself_asks_who_calls() {
+        for Route { path, rule, .. } in table() {
+            let is_open = matches!(path, "/" | "/health" | "/ready");
+            assert_eq!(rule == Rule::Public, is_open, "{path}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The daemon's faces over real sockets: bodies, streams, and how it stops.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+
+mod http;
+mod streams;
+mod support;
