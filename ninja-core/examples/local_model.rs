@@ -1,7 +1,8 @@
 //! Measures the local model: `cargo run -p ninja-core --features local-model --example local_model -- MODELS_DIR [PROMPT]`.
 //!
 //! Installs the default model into the directory if it is not there, and says so first. Prints time to load, tokens
-//! read and written per second, and memory.
+//! read and written per second, memory, and processor time a token, which means something even where the cores are shared
+//! (with `CANDLE_NUM_THREADS=1 RAYON_NUM_THREADS=1`: candle's threads otherwise burn time waiting for each other).
 
 use std::io::Write;
 use std::sync::Arc;
@@ -55,16 +56,28 @@ async fn main() -> Result<(), Failure> {
 /// Reads a prompt of some length, then writes under the difference between one token and many.
 async fn measure(model: &LocalModel, repeats: usize) -> Result<(), Failure> {
     let prompt = format!("{}\nList as many English words as you can, one a line.", FILLER.repeat(repeats));
+    let start = processor_seconds();
     let (short, reading) = silent(model, &prompt, 1).await?;
+    let middle = processor_seconds();
     let (long, both) = silent(model, &prompt, 65).await?;
-    let written = long.usage.output_tokens - short.usage.output_tokens;
+    let (read, written) = (short.usage.input_tokens, long.usage.output_tokens - short.usage.output_tokens);
+    let writing_seconds = processor_seconds() - middle - (middle - start);
     println!(
-        "read {} tokens: {:.0} tokens/s; wrote {written} after them: {:.0} tokens/s",
-        short.usage.input_tokens,
-        short.usage.input_tokens as f64 / reading.as_secs_f64(),
+        "read {read} tokens: {:.0} tokens/s, {:.1} ms of processor each; wrote {written} after them: {:.0} tokens/s, {:.1} ms each",
+        read as f64 / reading.as_secs_f64(),
+        (middle - start) * 1e3 / read as f64,
         written as f64 / both.saturating_sub(reading).as_secs_f64(),
+        writing_seconds * 1e3 / written as f64,
     );
     Ok(())
+}
+
+/// Returns the processor time of this process, to a hundredth of a second.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name may hold spaces; user and system time are the 12th and 13th field after its closing bracket.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 async fn silent(model: &LocalModel, prompt: &str, tokens: u32) -> Result<(Answer, Duration), Failure> {

@@ -42,8 +42,11 @@ pub use start::StartError;
 const CANCEL_WAIT: Duration = Duration::from_millis(2_500);
 /// How long a person's answer may take to be journaled.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
-/// How often a message that an actor's failure swallowed is sent again.
-const SENDS_MAX: u32 = 3;
+/// How often a message is sent that an actor's failure may swallow.
+const SENDS_MAX: u32 = 4;
+/// The wait before it is sent again, times the sends so far: an actor is started again within tens of milliseconds, and a
+/// message sent at once would meet the same dead one.
+const RESEND_WAIT: Duration = Duration::from_millis(50);
 /// Tasks on one page of a list.
 const LIST_MAX: u32 = 200;
 
@@ -175,16 +178,27 @@ impl Engine {
     pub async fn cancel_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
         let user = by.user;
-        for _ in 0..SENDS_MAX {
+        for sent in 0..SENDS_MAX {
+            tokio::time::sleep(RESEND_WAIT * sent).await;
             let answer =
                 self.0.tree.ask_task(id, CANCEL_WAIT, |reply| crate::actors::TaskMsg::Cancel { by: user, reply }).await;
             match answer {
                 Some(Ok(task)) => return Ok(*task),
+                // Where an earlier send was taken and only its answer lost, the task ended as was asked.
+                Some(Err(Refusal::Ended)) if sent > 0 => break,
                 Some(Err(refusal)) => return Err(refused(&refusal)),
                 None => self.check_writable()?,
             }
         }
-        self.task(by, id).await
+        let task = self.task(by, id).await?;
+        match task.status {
+            TaskStatus::Succeeded | TaskStatus::Failed => Err(refused(&Refusal::Ended)),
+            TaskStatus::Cancelled
+            | TaskStatus::Queued
+            | TaskStatus::Planning
+            | TaskStatus::Running
+            | TaskStatus::Waiting => Ok(task),
+        }
     }
 
     /// Answers a question that a task waits for.
@@ -200,11 +214,15 @@ impl Engine {
         decision: Decision,
     ) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
-        for _ in 0..SENDS_MAX {
+        let asker = *by;
+        for sent in 0..SENDS_MAX {
+            tokio::time::sleep(RESEND_WAIT * sent).await;
             let (decision, by) = (decision.clone(), by.user);
             let message = |reply| crate::actors::TaskMsg::DecideApproval { approval, decision, by, reply };
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
+                // An earlier send was taken and only its reply was lost: the question is answered.
+                Some(Err(Refusal::NotOpen(_) | Refusal::Ended)) if sent > 0 => return self.task(&asker, id).await,
                 Some(Err(refusal)) => return Err(refused(&refusal)),
                 None => self.check_writable()?,
             }

@@ -64,8 +64,12 @@ pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
         None => return response,
     };
     let Refusal(error) = &refusal;
-    if status.is_server_error() {
-        tracing::error!(%status, code = %error.code, detail = %error.detail, request = %request.0, "request failed");
+    match error.code {
+        // Somebody must act; whatever else was refused, the caller is told and can.
+        ErrorCode::Internal | ErrorCode::Corrupt | ErrorCode::ReadOnly | ErrorCode::DiskFull => {
+            tracing::error!(%status, code = %error.code, detail = %error.detail, request = %request.0, "request failed");
+        }
+        _ => tracing::debug!(%status, code = %error.code, request = %request.0, "request refused"),
     }
     let problem = Problem {
         kind: format!("urn:ninja:problem:{}", error.code),

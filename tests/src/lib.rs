@@ -7,3 +7,8 @@ mod plans;
 pub use engines::{ScriptedEngine, scripted_providers, until};
 pub use ledger::{Ledger, LedgerTool};
 pub use plans::{agent_step, approval_step, plan, tool_step};
+
+/// The README's Rust compiles against the product.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

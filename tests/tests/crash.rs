@@ -3,6 +3,8 @@
 //! Every acknowledged task ends; no completed step runs twice; no `unsafe` effect happens twice, an ambiguous one waits for
 //! a person, whom the test plays; event sequences have no gap and no repeat. The seed is printed; `NINJA_TEST_SEED` repeats it.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},

@@ -43,10 +43,11 @@ fn one_command(command: &'static str) -> Scripted {
     })
 }
 
-fn processes_with(marker: &str) -> usize {
+/// Counts the processes on this machine that sleep for exactly this long.
+fn sleepers(seconds: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let command = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-    processes.map(command).filter(|line| line.contains(marker)).count()
+    processes.map(command).filter(|line| *line == format!("sleep\0{seconds}\0")).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,14 +95,14 @@ async fn an_agent_works_with_tools_and_its_workspace() {
 async fn cancelling_a_command_leaves_nothing_alive() {
     let host = ScriptedEngine::start(Scripted::answering("")).await;
     let owner = host.engine.local_owner();
-    let marker = format!("1000.{}", std::process::id());
-    let command = format!("setsid sleep {marker} & trap '' TERM; sleep {marker}; sleep {marker}");
+    let seconds = format!("1000.{}", std::process::id());
+    let command = format!("setsid sleep {seconds} & trap '' TERM; sleep {seconds}; sleep {seconds}");
     let task =
         host.engine.submit_task(&owner, plan(vec![tool_step("s", &[], "shell", &shell(&command))])).await.unwrap();
-    until("two sleeps run", || processes_with(&marker) >= 2).await;
+    until("two sleeps run", || sleepers(&seconds) >= 2).await;
     let task = host.engine.cancel_task(&owner, task.id).await.unwrap();
     assert_eq!(task.status, TaskStatus::Cancelled);
-    assert_eq!(processes_with(&marker), 0, "nothing is alive when the cancellation is answered");
+    assert_eq!(sleepers(&seconds), 0, "nothing is alive when the cancellation is answered");
     let receipt = task.cancel_receipt.unwrap();
     assert_eq!((receipt.stopped.len(), receipt.stopped[0].what.as_str()), (1, "shell"));
     assert!(receipt.stopped[0].processes > 0, "{receipt:?}");

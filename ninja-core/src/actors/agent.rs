@@ -80,9 +80,12 @@ impl AgentActor {
     fn report(&self, state: &AgentState, call: impl Future<Output = CallReport> + Send + 'static) {
         let (task, alive) = (self.task.clone(), state.alive.clone());
         tokio::spawn(async move {
+            // In this order: once the actor has failed, its calls are taken for lost and may run again under the same number,
+            // so a report that comes then would be taken for the next attempt's.
             tokio::select! {
-                report = call => { task.send_message(report.into()).ok(); }
+                biased;
                 () = alive.cancelled() => {}
+                report = call => { task.send_message(report.into()).ok(); }
             }
         });
     }

@@ -58,8 +58,13 @@ pub(super) struct CallReport {
 pub(super) enum CallEnd {
     /// With an outcome, and small files that travel with its record.
     Outcome(Outcome, Vec<Bytes>),
-    /// Its sandbox actor ended under it.
-    Interrupted(String),
+    /// What ran it ended under it, or its outcome is not known for another reason.
+    Interrupted {
+        /// Why.
+        reason: String,
+        /// Whether this call is what ended it.
+        blamed: bool,
+    },
 }
 
 impl From<CallReport> for TaskMsg {
@@ -67,7 +72,7 @@ impl From<CallReport> for TaskMsg {
         let CallReport { step, call, end } = report;
         match end {
             CallEnd::Outcome(outcome, blobs) => Self::CallEnded { step, call, outcome: Box::new(outcome), blobs },
-            CallEnd::Interrupted(reason) => Self::CallInterrupted { step, call, reason },
+            CallEnd::Interrupted { reason, blamed } => Self::CallInterrupted { step, call, reason, blamed },
         }
     }
 }
@@ -139,11 +144,23 @@ fn rename_calls(call: u32, tool_calls: &mut [ToolCall]) {
     }
 }
 
+impl ToolJob {
+    /// Ends a call in the middle of its effect. One that must not be repeated blindly is left open, so that a person is asked.
+    fn broke_off(&self, code: ErrorCode, why: String) -> CallEnd {
+        match self.class {
+            EffectClass::Unsafe | EffectClass::Probe => CallEnd::Interrupted { reason: why, blamed: false },
+            EffectClass::Pure | EffectClass::Charged | EffectClass::Workspace | EffectClass::Idempotent => {
+                CallEnd::Outcome(failed(code, why), Vec::new())
+            }
+        }
+    }
+}
+
 /// Calls a tool in the step's workspace.
 pub(super) async fn run_tool(services: &Services, sandbox: &SandboxHandle, job: ToolJob) -> CallReport {
     let work = try_tool(services, sandbox, &job);
     let overdue = || CallEnd::Outcome(stopped(0), Vec::new());
-    let panicked = || CallEnd::Outcome(failed(ErrorCode::Internal, "the tool panicked"), Vec::new());
+    let panicked = || job.broke_off(ErrorCode::Internal, "the tool panicked".to_owned());
     let end = guarded(&job.cancel, work, overdue, panicked).await;
     CallReport { step: job.step, call: job.call, end }
 }
@@ -178,12 +195,14 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
     let output = match tool.run(run).await {
         Ok(output) => output,
         Err(ToolError::Cancelled { killed }) => return end(stopped(killed)),
-        Err(ToolError::Interrupted) => return CallEnd::Interrupted("the sandbox actor ended".to_owned()),
+        Err(ToolError::Interrupted { blamed }) => {
+            return CallEnd::Interrupted { reason: "the sandbox actor ended".to_owned(), blamed };
+        }
         Err(ToolError::NoSandbox(why)) => return end(failed(ErrorCode::NoSandbox, why)),
         Err(ToolError::InvalidArgs(why)) => {
             return end(Outcome::Returned { ok: false, output: Value::String(why), delta: ManifestDelta::default() });
         }
-        Err(ToolError::Internal(why)) => return end(failed(ErrorCode::ToolFailed, why)),
+        Err(ToolError::Internal(why)) => return job.broke_off(ErrorCode::ToolFailed, why),
     };
     if job.class == EffectClass::Pure {
         return end(Outcome::Returned { ok: output.ok, output: output.output, delta: ManifestDelta::default() });
@@ -192,6 +211,11 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
         Ok(scan) => {
             let outcome = Outcome::Returned { ok: output.ok, output: output.output, delta: scan.delta };
             CallEnd::Outcome(outcome, scan.blobs)
+        }
+        // What it did in the world it has done, whatever became of its folder.
+        Err(error) if matches!(job.class, EffectClass::Unsafe | EffectClass::Probe | EffectClass::Idempotent) => {
+            tracing::warn!(task = %job.task, step = %job.step, %error, "failed to keep a workspace after an effect");
+            end(Outcome::Returned { ok: output.ok, output: output.output, delta: ManifestDelta::default() })
         }
         Err(error) => end(failed(ErrorCode::LimitReached, format!("the workspace: {error}"))),
     }

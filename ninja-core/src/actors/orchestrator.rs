@@ -29,7 +29,7 @@ const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// What the orchestrator is told.
 pub(crate) enum OrchestratorMsg {
-    /// Find unfinished tasks and take up those that are not waiting.
+    /// Find unfinished tasks and take up those that are not waiting. The root sends it to each new orchestrator.
     Sweep,
     /// A task was committed.
     StartTask {
@@ -106,12 +106,7 @@ impl Actor for Orchestrator {
     type State = OrchestratorState;
     type Arguments = ();
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<OrchestratorMsg>,
-        (): (),
-    ) -> Result<OrchestratorState, ActorProcessingErr> {
-        myself.send_message(OrchestratorMsg::Sweep)?;
+    async fn pre_start(&self, _: ActorRef<OrchestratorMsg>, (): ()) -> Result<OrchestratorState, ActorProcessingErr> {
         Ok(OrchestratorState::default())
     }
 
@@ -164,7 +159,8 @@ impl OrchestratorState {
     }
 
     fn unpark(&mut self, task: TaskId) {
-        let Some(active) = self.active.get_mut(&task) else { return };
+        // One that failed meanwhile cannot take messages; they are kept for the next.
+        let Some(active) = self.active.get_mut(&task).filter(|active| !active.restarting) else { return };
         for message in active.parking.take().into_iter().flatten() {
             active.actor.send_message(message).ok();
         }
@@ -204,7 +200,7 @@ impl Orchestrator {
             return Ok(());
         }
         if state.active.len() < self.services.tasks_at_work_max {
-            return self.start(myself, state, task, None);
+            return self.start(myself, state, task, TaskMsg::Begin { failure: None });
         }
         state.queued.insert(task);
         state.queue.push_back(task);
@@ -216,7 +212,7 @@ impl Orchestrator {
         myself: &ActorRef<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
-        failure: Option<String>,
+        first: TaskMsg,
     ) -> Result<(), ActorProcessingErr> {
         let actor = TaskActor {
             id: task,
@@ -225,7 +221,7 @@ impl Orchestrator {
             orchestrator: myself.clone(),
         };
         let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, (), myself.get_cell())?;
-        actor.send_message(TaskMsg::Begin { failure })?;
+        actor.send_message(first)?;
         state.by_actor.insert(actor.get_id(), task);
         let kept = state.active.remove(&task).and_then(|active| active.parking).into_iter().flatten();
         for message in kept {
@@ -245,7 +241,11 @@ impl Orchestrator {
         if !state.active.contains_key(&task) {
             // A person's word does not queue behind work: a queued task must be cancelled at once.
             state.dequeue(task);
-            self.start(myself, state, task, None)?;
+            // Nor does a cancellation come second: beginning first would make the very calls that it is to prevent.
+            if let TaskMsg::Cancel { .. } = message {
+                return self.start(myself, state, task, message);
+            }
+            self.start(myself, state, task, TaskMsg::Begin { failure: None })?;
         }
         let Some(active) = state.active.get_mut(&task) else { return Ok(()) };
         match &mut active.parking {
@@ -282,7 +282,7 @@ impl Orchestrator {
         {
             // A task that was delivered to meanwhile has left the set but not the queue.
             if state.queued.remove(&task) {
-                self.start(myself, state, task, None)?;
+                self.start(myself, state, task, TaskMsg::Begin { failure: None })?;
             }
         }
         Ok(())
@@ -304,8 +304,7 @@ impl Orchestrator {
         }
         let failures = state.failures.entry(task).or_default();
         *failures += 1;
-        if *failures > ACTOR_FAILURES_MAX {
-            // It could not even write its own end.
+        if *failures >= ACTOR_FAILURES_MAX {
             state.active.remove(&task);
             state.failures.remove(&task);
             self.set_aside(task, &failure).await;
@@ -328,7 +327,9 @@ impl Orchestrator {
         failure: String,
     ) -> Result<(), ActorProcessingErr> {
         match state.active.get(&task) {
-            Some(active) if active.restarting => self.start(myself, state, task, Some(failure)),
+            Some(active) if active.restarting => {
+                self.start(myself, state, task, TaskMsg::Begin { failure: Some(failure) })
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -220,7 +220,10 @@ impl Root {
                 let orchestrator = Orchestrator { services, sandbox, taken: self.shared.taken.clone() };
                 let (actor, _) = Actor::spawn_linked(None, orchestrator, (), myself.get_cell()).await?;
                 state.orchestrator.0 = Some(actor.get_id());
-                *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+                *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
+                // Only now: whoever still told the old one of a task committed it before this sweep reads the heads. If
+                // this one is gone already, its failure is in the mailbox and the next one sweeps.
+                actor.send_message(OrchestratorMsg::Sweep).ok();
             }
         }
         Ok(())

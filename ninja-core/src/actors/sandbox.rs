@@ -83,8 +83,8 @@ impl SandboxActor {
             };
             tokio::select! {
                 result = work => { reply.send(result).ok(); }
-                // Dropping the work kills its processes; dropping the reply tells the caller that it was interrupted.
-                () = alive.cancelled() => {}
+                // Dropping the work kills its processes. It ran beside what ended the actor and is not to blame.
+                () = alive.cancelled() => { reply.send(Err(SandboxError::Interrupted { blamed: false })).ok(); }
             }
         });
     }
@@ -111,8 +111,11 @@ impl SandboxHandle {
     }
 
     /// Runs a process through the actor that lives now. Where that one fails, it returns only when the next one lives: a
-    /// call that is made again at once would meet the same dying actor.
+    /// call that is made again at once would meet the same dying actor. Dropped, it stops the process, which runs in a
+    /// task of the actor's and would not notice otherwise.
     async fn ask(&self, spec: ProcessSpec, cancel: CancellationToken) -> Result<ProcessOutput, SandboxError> {
+        let cancel = cancel.child_token();
+        let _stop = cancel.clone().drop_guard();
         let mut actors = self.actor.subscribe();
         let (sender, receiver) = oneshot();
         let mut message = SandboxMsg::Run { spec: Box::new(spec), cancel, reply: sender.into() };
@@ -121,24 +124,23 @@ impl SandboxHandle {
             message = match actor.map(|actor| actor.send_message(message)) {
                 Some(Ok(())) => break,
                 Some(Err(MessagingErr::SendErr(unsent))) => unsent,
-                Some(Err(_)) | None => return Err(SandboxError::Interrupted),
+                Some(Err(_)) | None => return Err(SandboxError::Interrupted { blamed: false }),
             };
             next_actor(&mut actors).await?;
         }
-        match receiver.await {
-            Ok(result) => result,
-            Err(_) => {
-                next_actor(&mut actors).await?;
-                Err(SandboxError::Interrupted)
-            }
+        // The actor drops a reply unsent only if it fails while it takes this very message.
+        let result = receiver.await.unwrap_or(Err(SandboxError::Interrupted { blamed: true }));
+        if let Err(SandboxError::Interrupted { .. }) = result {
+            next_actor(&mut actors).await?;
         }
+        result
     }
 }
 
 async fn next_actor(actors: &mut watch::Receiver<Option<ActorRef<SandboxMsg>>>) -> Result<(), SandboxError> {
     match tokio::time::timeout(RESTART_WAIT, actors.changed()).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(SandboxError::Interrupted),
+        Ok(Err(_)) | Err(_) => Err(SandboxError::Interrupted { blamed: false }),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The task actor: the only appender to its task's log. It asks the machine, commits, then acts.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -14,20 +18,23 @@ use super::{
     services::Services,
 };
 use crate::{
-    api::{ApprovalId, Decision, StepId, Task, TaskId, UserId},
+    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Usage, UserId},
     journal::{
         feed::{encode_feed, number},
         record::{ActorKind, Entry, Outcome, Record},
-        store::{Append, Commit, HeadUpdate},
+        store::{Append, Commit, HeadUpdate, StoreError},
     },
-    machine::{Effect, Input, Refusal, Surroundings, TaskState, decide, feed_of, pending},
+    machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
 };
 
 mod jobs;
 
+/// The wait before a log that could not be read is read again.
+const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
+
 /// What a task actor is told.
 pub(crate) enum TaskMsg {
-    /// Read the log and go on from there. Always the first message.
+    /// Read the log and go on from there. The first message, unless that is [`TaskMsg::Cancel`].
     Begin {
         /// What happened to the actor before this one, if one failed.
         failure: Option<String>,
@@ -51,6 +58,8 @@ pub(crate) enum TaskMsg {
         call: u32,
         /// Why.
         reason: String,
+        /// Whether this call is what ended it.
+        blamed: bool,
     },
     /// A person answers a question.
     DecideApproval {
@@ -63,7 +72,7 @@ pub(crate) enum TaskMsg {
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
-    /// A person cancels.
+    /// A person cancels. As the first message it takes the task up in order to end it: no call is made.
     Cancel {
         /// Who.
         by: UserId,
@@ -122,9 +131,13 @@ impl Actor for TaskActor {
             TaskMsg::CallEnded { step, call, outcome, blobs } => {
                 self.end_call(&myself, state, step, call, *outcome, blobs).await
             }
-            TaskMsg::CallInterrupted { step, call, reason } => {
-                self.lose_sandbox(&myself, state, step, call, reason).await
+            TaskMsg::CallInterrupted { step, call, reason, blamed } => {
+                state.in_flight.remove(&(step.clone(), call));
+                let input = Input::InterruptCall { step, call, reason, blamed };
+                self.report(&myself, state, input, Vec::new()).await
             }
+            // The log could not be read yet: the reply is dropped, and the caller asks again.
+            TaskMsg::DecideApproval { .. } if state.task.is_none() => Ok(()),
             TaskMsg::DecideApproval { approval, decision, by, reply } => {
                 let input = Input::DecideApproval { approval, decision, by };
                 let result = self.take(&myself, state, input, Vec::new()).await?;
@@ -160,15 +173,28 @@ impl TaskActorState {
 }
 
 impl TaskActor {
+    fn load(&self) -> Result<TaskState, ActorProcessingErr> {
+        Ok(self.services.tasks.load(self.id)?.ok_or_else(|| format!("{} has no log", self.id))?)
+    }
+
     async fn begin(
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
         failure: Option<String>,
     ) -> Result<(), ActorProcessingErr> {
-        let task = self.services.tasks.load(self.id)?.ok_or_else(|| format!("{} has no log", self.id))?;
+        let task = match self.services.tasks.load(self.id) {
+            Ok(task) => task.ok_or_else(|| format!("{} has no log", self.id))?,
+            // Such as no descriptors left: not the task's doing, so it is not held against it.
+            Err(error @ StoreError::Io { .. }) => {
+                tracing::warn!(task = %self.id, %error, "failed to read a task; trying again");
+                myself.send_after(READ_AGAIN_WAIT, move || TaskMsg::Begin { failure });
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let input = match failure {
-            Some(reason) => Input::LoseActor { actor: ActorKind::Task, step: None, call: None, reason },
+            Some(reason) => Input::LoseActor { actor: ActorKind::Task, step: None, reason },
             None if task.started() => Input::Recover,
             None => Input::Begin,
         };
@@ -194,19 +220,6 @@ impl TaskActor {
         self.report(myself, state, Input::EndCall { step, call, outcome }, blobs).await
     }
 
-    async fn lose_sandbox(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        step: StepId,
-        call: u32,
-        reason: String,
-    ) -> Result<(), ActorProcessingErr> {
-        state.in_flight.remove(&(step.clone(), call));
-        let input = Input::LoseActor { actor: ActorKind::Sandbox, step: Some(step), call: Some(call), reason };
-        self.report(myself, state, input, Vec::new()).await
-    }
-
     async fn lose_agent(
         &self,
         myself: &ActorRef<TaskMsg>,
@@ -217,7 +230,7 @@ impl TaskActor {
         let Some(step) = state.agent_steps.remove(&agent) else { return Ok(()) };
         state.agents.remove(&step);
         state.in_flight.retain(|(of, _), _| *of != step);
-        let input = Input::LoseActor { actor: ActorKind::Agent, step: Some(step), call: None, reason };
+        let input = Input::LoseActor { actor: ActorKind::Agent, step: Some(step), reason };
         self.report(myself, state, input, Vec::new()).await
     }
 
@@ -228,14 +241,23 @@ impl TaskActor {
         by: UserId,
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     ) -> Result<(), ActorProcessingErr> {
+        let is_first = state.task.is_none();
+        if is_first {
+            state.task = Some(self.load()?);
+        }
         match self.decide(state, Input::Cancel { by }) {
             Err(refusal) => {
                 reply.send(Err(refusal)).ok();
-                Ok(())
+                // An actor that was started for this message alone must still find out that it has nothing to do.
+                self.act(myself, state).await
             }
             Ok(records) => {
                 state.cancel_waiters.push(reply);
                 self.commit(state, records, Vec::new()).await?;
+                if is_first {
+                    // What was in flight when the task was last worked on is lost, not to be stopped.
+                    return self.report(myself, state, Input::Recover, Vec::new()).await;
+                }
                 self.act(myself, state).await
             }
         }
@@ -345,17 +367,21 @@ impl TaskActor {
                 running.stopped_at.get_or_insert_with(Instant::now);
                 running.cancel.cancel();
             }
-            // Owed but not begun: the task began to stop in the same breath.
+            // Owed but not begun: the task began to stop in the same breath. Nothing ran, so nothing is charged.
             None => {
-                let outcome = Box::new(Outcome::Stopped { processes: 0, after_ms: 0 });
+                let error = ApiError::new(ErrorCode::Cancelled, "the task stopped before this call began");
+                let outcome = Box::new(Outcome::Failed { error, usage: Usage::default() });
                 myself.send_message(TaskMsg::CallEnded { step, call, outcome, blobs: Vec::new() })?;
             }
         }
         Ok(())
     }
 
+    /// Ends the agents of steps that are over. One whose calls are still being stopped stays: only it reports them, and
+    /// without a report the task would wait for them for ever.
     fn dismiss_agents(&self, state: &mut TaskActorState, task: &TaskState) {
-        let done = |step: &StepId| task.step(step).is_none_or(|step| step.status.is_terminal());
+        let over = |step: &StepState| step.status.is_terminal() && step.in_flight().next().is_none();
+        let done = |step: &StepId| task.step(step).is_none_or(over);
         for (_, agent) in state.agents.extract_if(|step, _| done(step)) {
             state.agent_steps.remove(&agent.get_id());
             agent.stop(None);

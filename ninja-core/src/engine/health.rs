@@ -46,12 +46,13 @@ impl Engine {
 
     async fn actors_health(&self) -> ComponentHealth {
         match self.0.tree.status().await {
+            // The other child may be the one that is gone, so this comes before how the orchestrator is.
+            _ if self.0.tree.gave_up() => {
+                component("actors", ComponentState::Down, "an actor failed too often; restart the engine")
+            }
             Some(status) => {
                 let detail = format!("{} tasks at work, {} queued", status.active, status.queued);
                 component("actors", ComponentState::Ok, detail)
-            }
-            None if self.0.tree.gave_up() => {
-                component("actors", ComponentState::Down, "an actor failed too often; restart the engine")
             }
             None => component("actors", ComponentState::Degraded, "the orchestrator is being restarted"),
         }

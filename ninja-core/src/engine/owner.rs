@@ -47,9 +47,21 @@ pub(super) async fn ensure(store: &Arc<dyn Store>, clock: &dyn Clock, data_dir: 
         (at, encode(serde_json::json!(LocalOwner { user }))),
         (DocKey::new(DocKind::ApiKey, key.id()), encode(serde_json::json!(stored))),
     ];
-    store.commit(Commit { puts, ..Commit::default() }).await?;
+    // Whoever removed the file wants the key in it to be worth nothing.
+    let deletes = keys_of(store, user)?;
+    store.commit(Commit { puts, deletes, ..Commit::default() }).await?;
     write_key(&path, &key).map_err(|error| StartError::other("write the owner's key", error))?;
     Ok(user)
+}
+
+fn keys_of(store: &Arc<dyn Store>, user: UserId) -> Result<Vec<DocKey>, StoreError> {
+    let keys = store.list_docs(DocKind::ApiKey)?.into_iter().map(|(id, bytes)| {
+        let stored: StoredApiKey =
+            serde_json::from_slice(&bytes).map_err(|error| StoreError::Corrupt(format!("API key {id}: {error}")))?;
+        Ok((id, stored.user))
+    });
+    let keys: Vec<(String, UserId)> = keys.collect::<Result<_, StoreError>>()?;
+    Ok(keys.into_iter().filter(|(_, of)| *of == user).map(|(id, _)| DocKey::new(DocKind::ApiKey, id)).collect())
 }
 
 /// Writes the file whole or not at all, readable by its user alone from its first byte.

@@ -1,6 +1,10 @@
 //! Starting an engine.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 use tokio::sync::Semaphore;
 
@@ -22,6 +26,9 @@ use crate::{
     tools::ToolSet,
     workspace::Workspaces,
 };
+
+/// The part of the work folder that holds what scripts read about their tasks.
+const REQUESTS_DIR: &str = "requests";
 
 /// Why an engine did not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +105,7 @@ impl Engine {
             sandbox_limits: options.config.sandbox,
             sandboxes_max: options.config.limits.sandboxes,
             tasks_at_work_max: options.config.limits.tasks_at_work,
-            layout_dir: work_dir.join("requests"),
+            layout_dir: work_dir.join(REQUESTS_DIR),
             failpoints: options.failpoints,
             store,
         });
@@ -159,9 +166,10 @@ async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     Ok(Arc::new(store))
 }
 
-/// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone.
+/// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone. Code of a task may have
+/// taken away the right to look into its folders, so workspaces are emptied by those who know how.
 async fn open_workspaces(work_dir: &Path, store: &Arc<dyn Store>) -> Result<Workspaces, StartError> {
-    match tokio::fs::remove_dir_all(work_dir).await {
+    match tokio::fs::remove_dir_all(work_dir.join(REQUESTS_DIR)).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(StartError::other("empty the work folder", error));
         }
@@ -169,5 +177,7 @@ async fn open_workspaces(work_dir: &Path, store: &Arc<dyn Store>) -> Result<Work
     }
     let files = work_dir.join("files");
     tokio::fs::create_dir_all(&files).await.map_err(|error| StartError::other("make the work folder", error))?;
-    Ok(Workspaces::new(files, Arc::clone(store)))
+    let workspaces = Workspaces::new(files, Arc::clone(store));
+    workspaces.reap(HashSet::new()).await.map_err(|error| StartError::other("empty the work folder", error))?;
+    Ok(workspaces)
 }

@@ -12,7 +12,7 @@ use crate::{
         record::{Action, Entry, InputFile, PinnedModel, PinnedTool, Pins, PlannedStep, Record, TaskSubmitted},
         store::{Append, Commit},
     },
-    machine::{TaskState, feed_of},
+    machine::{TaskState, feed_of, is_too_deep},
     planner::{self, Template},
 };
 
@@ -38,6 +38,10 @@ impl Engine {
         let _permit = self.0.submissions.try_acquire().map_err(|_| {
             ApiError::new(ErrorCode::TooManyRequests, "too many submissions are being accepted; try again in a second")
         })?;
+        if self.0.tree.gave_up() {
+            let detail = "an actor of the engine failed too often and nothing is worked on; restart the engine";
+            return Err(ApiError::new(ErrorCode::Internal, detail));
+        }
         let checked = self.check(by, request)?;
         let state = self.accept(checked).await?;
         self.0.tree.start_task(state.id);
@@ -163,6 +167,9 @@ fn check_shape(request: &SubmitTask) -> Result<(), ApiError> {
     }
     if request.template.is_none() && !request.params.is_empty() {
         return Err(invalid("`params` belong to a `template`"));
+    }
+    if request.params.values().any(is_too_deep) {
+        return Err(invalid("`params` are nested too deeply"));
     }
     if request.files.len() > FILES_MAX {
         return Err(invalid(format!("a task takes at most {FILES_MAX} files")));

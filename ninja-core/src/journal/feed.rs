@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::broadcast;
@@ -22,6 +23,9 @@ use crate::{
 /// Frames a reader may fall behind before it is sent back to the disk. Small: each costs memory for every slow reader,
 /// and the disk has them all.
 const TAIL_FRAMES: usize = 256;
+/// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
+/// leaves a record that nobody is told of.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 
@@ -113,11 +117,59 @@ enum Source {
     User(UserId),
 }
 
+/// A reader's end of a source's frames. The last one to leave takes the sender with it: an ended task publishes nothing
+/// more, so nobody else would.
+struct Tail {
+    hub: FeedHub,
+    source: Source,
+    frames: Option<broadcast::Receiver<Frame>>,
+}
+
+impl Tail {
+    fn new(hub: &FeedHub, source: Source) -> Self {
+        let frames = match source {
+            Source::Task(task) => subscribe(&hub.0.tasks, task),
+            Source::User(user) => subscribe(&hub.0.users, user),
+        };
+        Self { hub: hub.clone(), source, frames: Some(frames) }
+    }
+
+    async fn recv(&mut self) -> Result<Frame, broadcast::error::RecvError> {
+        match &mut self.frames {
+            Some(frames) => frames.recv().await,
+            None => Err(broadcast::error::RecvError::Closed),
+        }
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let frames = self.frames.take();
+        match self.source {
+            Source::Task(task) => leave(&self.hub.0.tasks, &task, frames),
+            Source::User(user) => leave(&self.hub.0.users, &user, frames),
+        }
+    }
+}
+
+/// Drops a receiver under the lock that receivers are made under, so that exactly one of those who leave is the last.
+fn leave<K: std::hash::Hash + Eq>(
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    key: &K,
+    frames: Option<broadcast::Receiver<Frame>>,
+) {
+    let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(frames);
+    if senders.get(key).is_some_and(|sender| sender.receiver_count() == 0) {
+        senders.remove(key);
+    }
+}
+
 /// A reader's place in a task's events or a user's feed. Every numbered frame comes exactly once, in order.
 pub struct Follow {
     source: Source,
     store: Arc<dyn Store>,
-    tail: broadcast::Receiver<Frame>,
+    tail: Tail,
     seen: u64,
     page: VecDeque<Frame>,
     behind: bool,
@@ -127,15 +179,16 @@ pub struct Follow {
 impl Follow {
     /// Follows a task's events after number `seen`.
     pub fn task(hub: &FeedHub, store: Arc<dyn Store>, task: TaskId, seen: u64) -> Self {
-        Self::new(Source::Task(task), subscribe(&hub.0.tasks, task), store, seen)
+        Self::new(hub, Source::Task(task), store, seen)
     }
 
     /// Follows a user's feed after number `seen`.
     pub fn user(hub: &FeedHub, store: Arc<dyn Store>, user: UserId, seen: u64) -> Self {
-        Self::new(Source::User(user), subscribe(&hub.0.users, user), store, seen)
+        Self::new(hub, Source::User(user), store, seen)
     }
 
-    fn new(source: Source, tail: broadcast::Receiver<Frame>, store: Arc<dyn Store>, seen: u64) -> Self {
+    fn new(hub: &FeedHub, source: Source, store: Arc<dyn Store>, seen: u64) -> Self {
+        let tail = Tail::new(hub, source);
         Self { source, store, tail, seen, page: VecDeque::new(), behind: true, ended: false }
     }
 
@@ -158,7 +211,11 @@ impl Follow {
                 self.read_page()?;
                 continue;
             }
-            match self.tail.recv().await {
+            let Ok(received) = tokio::time::timeout(SILENCE_MAX, self.tail.recv()).await else {
+                self.behind = true;
+                continue;
+            };
+            match received {
                 Ok(Frame { seq: Some(seq), .. }) if seq <= self.seen => {}
                 Ok(frame @ Frame { seq: Some(seq), .. }) if seq == self.seen + 1 => self.page.push_back(frame),
                 Ok(Frame { seq: Some(_), .. }) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
@@ -178,13 +235,17 @@ impl Follow {
         Ok(())
     }
 
+    /// Reads from the record that was seen last: where that one ended the task, its end frame is still owed to a reader
+    /// who broke off between the two, or lagged.
     fn read_task(&self, task: TaskId) -> Result<Vec<Frame>, StoreError> {
         let mut frames = Vec::new();
-        for (seq, bytes) in self.store.read_log(task, self.seen + 1, PAGE_RECORDS)? {
+        for (seq, bytes) in self.store.read_log(task, self.seen.max(1), PAGE_RECORDS + 1)? {
             let entry = Entry::decode(&bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
             let event = project(task, seq, &entry);
             let ended = matches!(event.event, EventBody::TaskEnded { .. });
-            frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
+            if seq > self.seen {
+                frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
+            }
             if ended {
                 frames.push(Frame::new(None, &StreamFrame::End { task }, true));
             }
@@ -214,4 +275,68 @@ pub fn number(seqs: Vec<u64>, at: Timestamp, told: Vec<FeedBody>) -> Vec<FeedEnt
 fn decode_feed(seq: u64, bytes: &[u8]) -> Result<FeedEntry, StoreError> {
     let (at, body) = serde_json::from_slice(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     Ok(FeedEntry { seq, at, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        api::{TaskStatus, Usage},
+        journal::{
+            memory::MemoryStore,
+            record::Record,
+            store::{Append, Commit, HeadUpdate},
+        },
+    };
+
+    /// A task of `records` records, the last of which ends it.
+    async fn ended_task(folder: &std::path::Path, records: usize) -> (Arc<dyn Store>, TaskId) {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::open(folder).unwrap());
+        let (task, owner) = (TaskId::from_uuid(uuid::Uuid::nil()), UserId::from_uuid(uuid::Uuid::nil()));
+        let entry = |record| Bytes::from(Entry { at: Timestamp::from_second(1).unwrap(), record }.encode());
+        let mut log = vec![entry(Record::TaskRecovered { lost_calls: 0 }); records - 1];
+        let (status, usage) = (TaskStatus::Succeeded, Usage::default());
+        log.push(entry(Record::TaskEnded { status, error: None, cancel_receipt: None, usage }));
+        let head = HeadUpdate { owner, unfinished: false, bytes: Bytes::new() };
+        let append = Append { task, first_seq: 1, records: log, head };
+        store.commit(Commit { append: Some(append), ..Commit::default() }).await.unwrap();
+        (store, task)
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_an_ended_task_gets_what_is_left_and_the_end_from_wherever_it_broke_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let last = PAGE_RECORDS * 2;
+        let (store, task) = ended_task(folder.path(), last).await;
+        let (last, hub) = (last as u64, FeedHub::default());
+        for seen in [0, 1, last / 2 - 1, last / 2, last / 2 + 1, last - 1, last] {
+            let mut follow = Follow::task(&hub, Arc::clone(&store), task, seen);
+            let mut seqs = Vec::new();
+            let all = async {
+                while let Some(frame) = follow.next().await.unwrap() {
+                    seqs.push((frame.seq, frame.last));
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), all).await.expect("it ends");
+            let wanted = (seen + 1..=last).map(|seq| (Some(seq), false)).chain([(None, true)]);
+            assert_eq!(seqs, wanted.collect::<Vec<_>>(), "after {seen}");
+        }
+        assert!(hub.0.tasks.lock().unwrap().is_empty(), "nobody reads any more");
+    }
+
+    #[tokio::test]
+    async fn the_sender_stays_until_its_last_reader_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, task) = ended_task(folder.path(), 1).await;
+        let hub = FeedHub::default();
+        let [one, two] = [(); 2].map(|()| Follow::task(&hub, Arc::clone(&store), task, 0));
+        drop(one);
+        assert_eq!(hub.0.tasks.lock().unwrap().len(), 1);
+        drop(two);
+        assert!(hub.0.tasks.lock().unwrap().is_empty());
+    }
 }

@@ -136,8 +136,12 @@ fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoic
     }
     let Some(answer) = turn.answer else { return };
     let answered: Vec<_> = turn.results.iter().filter(|(_, result)| result.outcome.is_some()).collect();
-    let tool_calls = answer.tool_calls.iter().filter(|call| answered.iter().any(|(id, _)| *id == call.id));
-    messages.push(Message::Assistant { text: answer.text.clone(), tool_calls: tool_calls.cloned().collect() });
+    let wanted = answer.tool_calls.iter().filter(|call| answered.iter().any(|(id, _)| *id == call.id));
+    let tool_calls: Vec<_> = wanted.cloned().collect();
+    // Providers refuse a message without content; what was wrong with this answer is told in the next turn.
+    if !(answer.text.trim().is_empty() && tool_calls.is_empty()) {
+        messages.push(Message::Assistant { text: answer.text.clone(), tool_calls });
+    }
     for (id, call) in answered {
         let text = match &call.outcome {
             Some(Outcome::Returned { output, .. }) => cut(&values::as_text(output), choice.result_bytes_max),

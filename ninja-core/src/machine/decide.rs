@@ -1,9 +1,9 @@
 //! What to record, given the state and something that happened: the only place where choices are made.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{advance, recover, state::TaskState, turn, wait};
+use super::{advance, recover, state::TaskState, turn, values, wait};
 use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
@@ -31,10 +31,19 @@ pub enum Input {
         actor: ActorKind,
         /// The step it worked for, if for one.
         step: Option<StepId>,
-        /// The call it worked on, if only that one is lost.
-        call: Option<u32>,
         /// What it said.
         reason: String,
+    },
+    /// A call's outcome is not known: what ran it ended under it.
+    InterruptCall {
+        /// Its step.
+        step: StepId,
+        /// Its number.
+        call: u32,
+        /// Why.
+        reason: String,
+        /// Whether this call is what ended it; one that ran beside counts for nothing.
+        blamed: bool,
     },
     /// A person answered.
     DecideApproval {
@@ -101,7 +110,10 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
         Input::Begin => {}
         Input::Recover => recover::recover(&mut draft),
         Input::EndCall { step, call, outcome } => end_call(&mut draft, &step, call, outcome),
-        Input::LoseActor { actor, step, call, reason } => recover::lose_actor(&mut draft, actor, step, call, reason),
+        Input::LoseActor { actor, step, reason } => recover::lose_actor(&mut draft, actor, step, reason),
+        Input::InterruptCall { step, call, reason, blamed } => {
+            recover::interrupt_call(&mut draft, &step, call, reason, blamed);
+        }
         Input::DecideApproval { approval, decision, by } => wait::decide_approval(&mut draft, approval, decision, by)?,
         Input::Cancel { by } if state.cancel_requested_at.is_none() => draft.push(Record::CancelRequested { by }),
         Input::Cancel { .. } => {}
@@ -113,6 +125,7 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
 pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome: Outcome) {
     let Some(call) = draft.state.call(id, number).filter(|call| call.is_in_flight()) else { return };
     let is_model = matches!(call.intent, Intent::Model { .. });
+    let outcome = recordable(outcome);
     draft.push(Record::CallEnded { step: id.clone(), call: number, outcome: outcome.clone() });
     if draft.state.is_stopping() {
         return;
@@ -131,6 +144,23 @@ pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome:
         | Outcome::Stopped { .. }
         | Outcome::Lost { .. } => turn::continue_turn(draft, id),
     }
+}
+
+/// Takes out what is nested too deeply for a log: a tool's output then says so, a model's arguments then do not fit.
+fn recordable(mut outcome: Outcome) -> Outcome {
+    match &mut outcome {
+        Outcome::Returned { ok, output, .. } if values::is_too_deep(output) => {
+            *ok = false;
+            *output = json!({ "error": "the tool's output is nested too deeply" });
+        }
+        Outcome::Answered(answer) => {
+            for call in answer.tool_calls.iter_mut().filter(|call| values::is_too_deep(&call.args)) {
+                call.args = Value::Null;
+            }
+        }
+        Outcome::Returned { .. } | Outcome::Failed { .. } | Outcome::Lost { .. } | Outcome::Stopped { .. } => {}
+    }
+    outcome
 }
 
 /// Returns a tool step's output: what a script printed as JSON where it did, else what the tool returned.

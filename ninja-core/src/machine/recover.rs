@@ -19,26 +19,43 @@ pub(super) fn recover(draft: &mut Draft<'_>) {
 }
 
 /// Takes note of an actor that failed; what it had in flight is lost. The third failure poisons the task.
-pub(super) fn lose_actor(
+pub(super) fn lose_actor(draft: &mut Draft<'_>, actor: ActorKind, step: Option<StepId>, reason: String) {
+    let lost = in_flight(draft, |id, _| step.as_ref().is_none_or(|step| step == id));
+    if note_failure(draft, actor, step, reason, &lost) {
+        lose_calls(draft, &lost);
+    }
+}
+
+/// Takes note of a call whose outcome is not known. Only one that is to blame counts as a failure of the task's.
+pub(super) fn interrupt_call(draft: &mut Draft<'_>, step: &StepId, call: u32, reason: String, blamed: bool) {
+    let lost = in_flight(draft, |id, number| id == step && number == call);
+    if lost.is_empty() {
+        return;
+    }
+    if !blamed || note_failure(draft, ActorKind::Sandbox, Some(step.clone()), reason, &lost) {
+        lose_calls(draft, &lost);
+    }
+}
+
+/// Records a failure and returns whether the task goes on.
+fn note_failure(
     draft: &mut Draft<'_>,
     actor: ActorKind,
     step: Option<StepId>,
-    call: Option<u32>,
     reason: String,
-) {
-    let concerned =
-        |id: &StepId, number| step.as_ref().is_none_or(|step| step == id) && call.is_none_or(|call| call == number);
-    let lost = in_flight(draft, concerned);
+    lost: &[(StepId, u32)],
+) -> bool {
     let failures = draft.state.actor_failures + 1;
-    draft.push(Record::ActorFailed { actor, step: step.clone(), reason: reason.clone(), failures });
+    let detail = format!("the task took its {} actor down {failures} times; it last said: {reason}", actor.as_str());
+    draft.push(Record::ActorFailed { actor, step: step.clone(), reason, failures });
     if failures < ACTOR_FAILURES_MAX {
-        return lose_calls(draft, &lost);
+        return true;
     }
-    for (id, number) in &lost {
+    for (id, number) in lost {
         settle_lost(draft, id, *number);
     }
-    let detail = format!("the task took its {} actor down {failures} times; it last said: {reason}", actor.as_str());
     advance::fail_task(draft, step.as_ref(), ApiError::new(ErrorCode::Poisoned, detail));
+    false
 }
 
 fn in_flight(draft: &Draft<'_>, concerned: impl Fn(&StepId, u32) -> bool) -> Vec<(StepId, u32)> {

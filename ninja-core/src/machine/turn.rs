@@ -150,6 +150,9 @@ fn judge(state: &TaskState, step: &StepState, answer: &Answer) -> Result<Value, 
     };
     let value = serde_json::from_str(strip_fence(text))
         .map_err(|error| format!("Your answer is not JSON ({error}). Answer with one JSON value and nothing else."))?;
+    if values::is_too_deep(&value) {
+        return Err("Your answer is nested too deeply. Answer again, flatter.".to_owned());
+    }
     let validator =
         jsonschema::validator_for(&schema).map_err(|error| format!("The schema cannot be used: {error}"))?;
     let checked = validator.validate(&value).map_err(|error| {
@@ -222,6 +225,7 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
     if state.submitted.model.is_none() {
         return Err(ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted"));
     }
+    check_schema(state, step)?;
     let limit = state.pins.agents.get(agent).map_or(0, |agent| agent.limits.turns) as usize;
     if turns(step).len() >= limit {
         let detail = format!("agent {agent} has used its {limit} turns without a final answer");
@@ -247,6 +251,14 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
         }
         _ => Ok(Intent::Model { context, reserved_tokens, feedback }),
     }
+}
+
+/// Refuses a step whose answer could not be judged: no answer of the model's would mend that.
+fn check_schema(state: &TaskState, step: &StepState) -> Result<(), ApiError> {
+    let Action::Agent { schema: Some(spec), .. } = &step.planned.action else { return Ok(()) };
+    let unusable = |why: String| ApiError::new(ErrorCode::SchemaMismatch, format!("the answer's schema: {why}"));
+    let schema = schema_of(state, spec).ok_or_else(|| unusable("nothing stands where it should".to_owned()))?;
+    jsonschema::validator_for(&schema).map(drop).map_err(|error| unusable(error.to_string()))
 }
 
 fn call_tools(draft: &mut Draft<'_>, id: &StepId, calls: &[ToolCall]) {
@@ -284,6 +296,9 @@ fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectC
 /// Returns the class of a tool if its arguments fit its schema, else what is wrong, in words that a model can act on.
 pub(super) fn check_args(state: &TaskState, tool: &str, args: &Value) -> Result<EffectClass, String> {
     let pinned = state.pins.tools.get(tool).ok_or_else(|| format!("there is no tool `{tool}`"))?;
+    if values::is_too_deep(args) {
+        return Err(format!("the arguments of `{tool}` are nested too deeply"));
+    }
     let validator = jsonschema::validator_for(&pinned.definition.schema)
         .map_err(|error| format!("the schema of `{tool}` cannot be used: {error}"))?;
     let faults: Vec<String> = validator.iter_errors(args).take(FAULTS_MAX).map(|fault| describe(&fault)).collect();

@@ -1,11 +1,28 @@
 //! Filling in prompts, arguments and conditions from what the task knows.
 //!
 //! A path is dotted: `goal`, `params.NAME`, `inputs.0.name`, `steps.ID.output.KEY`, `steps.ID.status`. `{{ path }}` in a
-//! text is replaced by what stands there: a string as it is, nothing for null or missing, compact JSON otherwise.
+//! text is replaced by what stands there: a string as it is, nothing for null or missing, compact JSON otherwise. Braces
+//! around anything else are left as they are.
 
 use serde_json::{Value, json};
 
 use super::state::TaskState;
+
+/// Levels of nesting that a value may have. JSON is read back to 128 levels and a record adds its own, so what is nested
+/// deeper would make a log that nobody can read.
+const DEPTH_MAX: usize = 64;
+
+/// Returns whether a value is nested too deeply to be recorded.
+pub fn is_too_deep(value: &Value) -> bool {
+    fn fits(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(items) => levels > 0 && items.iter().all(|item| fits(item, levels - 1)),
+            Value::Object(map) => levels > 0 && map.values().all(|item| fits(item, levels - 1)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    !fits(value, DEPTH_MAX)
+}
 
 /// Returns what stands at a dotted path, if anything does.
 pub(super) fn look_up(state: &TaskState, path: &str) -> Option<Value> {
@@ -82,7 +99,10 @@ pub(super) fn fill_text(state: &TaskState, text: &str) -> String {
     while let Some((before, from)) = rest.split_once("{{") {
         let Some((path, after)) = from.split_once("}}") else { break };
         filled.push_str(before);
-        filled.push_str(&as_text(&look_up(state, path).unwrap_or_default()));
+        match is_path(path) {
+            true => filled.push_str(&as_text(&look_up(state, path).unwrap_or_default())),
+            false => filled.extend(["{{", path, "}}"]),
+        }
         rest = after;
     }
     filled.push_str(rest);
@@ -105,7 +125,12 @@ pub(super) fn fill_value(state: &TaskState, value: &Value) -> Value {
 
 fn lone_placeholder(text: &str) -> Option<&str> {
     let path = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    (!path.contains("{{") && !path.contains("}}")).then_some(path)
+    (!path.contains("{{") && !path.contains("}}") && is_path(path)).then_some(path)
+}
+
+/// Returns whether double braces hold a path of ours: other languages have double braces too.
+fn is_path(text: &str) -> bool {
+    matches!(text.trim().split('.').next(), Some("goal" | "params" | "inputs" | "steps"))
 }
 
 /// Returns a value as prompts show it.

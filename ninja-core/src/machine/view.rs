@@ -1,5 +1,7 @@
 //! The state as people and lists see it.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::state::{StepState, TaskState};
@@ -96,15 +98,16 @@ impl StepState {
 /// Returns the files that the task has made so far, over all steps in plan order. Hidden ones are the tools' own.
 pub fn artifacts(state: &TaskState) -> Vec<Artifact> {
     let mut manifest = Manifest::default();
+    let mut writers = HashMap::new();
     for step in &state.steps {
         manifest.apply(&step.delta);
+        writers.extend(step.delta.changed.keys().map(|path| (path, &step.planned.id)));
     }
-    let writer = |path| state.steps.iter().rev().find(|step| step.delta.changed.contains_key(path));
     manifest
         .iter()
         .filter(|(path, _)| !path.names().any(|name| name.starts_with('.')))
         .filter_map(|(path, file)| {
-            let step = writer(path)?.planned.id.clone();
+            let step = (*writers.get(path)?).clone();
             Some(Artifact { path: path.to_string(), step, bytes: file.bytes, sha256: file.blob })
         })
         .collect()

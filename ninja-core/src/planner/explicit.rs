@@ -1,11 +1,14 @@
 //! Explicit plans, and the one-step plan of a bare goal.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
+use super::references;
 use crate::{
-    api::{PlanSpec, StepId, StepKind, StepSpec},
+    api::{PlanSpec, SchemaSpec, StepId, StepKind, StepSpec},
     journal::record::{Action, Pins, PlannedStep},
-    machine::{PlanError, PlanLimits, order_steps},
+    machine::{PlanError, PlanLimits, is_too_deep, order_steps},
 };
 
 /// Turns an explicit plan into steps, predecessors first.
@@ -16,7 +19,9 @@ use crate::{
 pub fn plan_explicit(plan: &PlanSpec, pins: &Pins, default_agent: &str) -> Result<Vec<PlannedStep>, PlanError> {
     let named = (1..).zip(&plan.steps).map(|(position, spec)| (step_id(spec, position), spec));
     let planned = named.map(|(id, spec)| plan_step(id, spec, pins, default_agent)).collect::<Result<_, _>>()?;
-    order_steps(planned, PlanLimits::default())
+    let ordered = order_steps(planned, PlanLimits::default())?;
+    references::check(&ordered)?;
+    Ok(ordered)
 }
 
 /// Makes the plan of a bare goal: the default agent does it in one step.
@@ -45,7 +50,7 @@ fn plan_step(id: StepId, spec: &StepSpec, pins: &Pins, default_agent: &str) -> R
     Ok(PlannedStep {
         id,
         title: spec.title.clone(),
-        after: spec.after.clone(),
+        after: spec.after.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(),
         when: spec.when.clone(),
         optional: spec.optional,
         action,
@@ -58,6 +63,11 @@ fn plan_action(spec: &StepSpec, pins: &Pins, default_agent: &str) -> Result<Acti
             let agent = spec.agent.clone().unwrap_or_else(|| default_agent.to_owned());
             known("agent", &agent, pins.agents.keys())?;
             let prompt = spec.prompt.clone().unwrap_or_else(|| "{{goal}}".to_owned());
+            if let Some(SchemaSpec::Inline(schema)) = &spec.schema
+                && is_too_deep(schema)
+            {
+                return Err("`schema` is nested too deeply".to_owned());
+            }
             let (schema, max_output_tokens) = (spec.schema.clone(), spec.max_output_tokens);
             Ok(Action::Agent { agent, prompt, schema, max_output_tokens })
         }
@@ -66,6 +76,7 @@ fn plan_action(spec: &StepSpec, pins: &Pins, default_agent: &str) -> Result<Acti
             known("tool", &tool, pins.tools.keys())?;
             let args = spec.args.clone().unwrap_or_else(|| Value::Object(Map::new()));
             match args.is_object() {
+                true if is_too_deep(&args) => Err("`args` are nested too deeply".to_owned()),
                 true => Ok(Action::Tool { tool, args }),
                 false => Err("`args` is an object".to_owned()),
             }

@@ -3,6 +3,7 @@
 //! A plan is made and checked at submission, so a wrong one is refused before anything is accepted.
 
 mod explicit;
+mod references;
 mod template;
 
 pub use explicit::{plan_explicit, plan_goal};

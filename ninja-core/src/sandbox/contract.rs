@@ -100,7 +100,10 @@ pub enum SandboxError {
     Unavailable(String),
     /// What ran it ended under it; nothing of it is alive. The call may be made again where its effect class allows.
     #[error("the sandbox ended under the process")]
-    Interrupted,
+    Interrupted {
+        /// Whether this very process was being taken on when the sandbox ended, rather than running beside.
+        blamed: bool,
+    },
     /// The sandbox itself failed.
     #[error("failed to run in the sandbox: {0}")]
     Failed(String),

@@ -141,7 +141,7 @@ async fn execute(
     };
     call.sandbox.run(spec, call.cancel.clone()).await.map_err(|error| match error {
         SandboxError::Unavailable(reason) => ToolError::NoSandbox(reason),
-        SandboxError::Interrupted => ToolError::Interrupted,
+        SandboxError::Interrupted { blamed } => ToolError::Interrupted { blamed },
         SandboxError::Failed(reason) => ToolError::Internal(reason),
     })
 }

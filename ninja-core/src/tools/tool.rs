@@ -107,7 +107,10 @@ pub enum ToolError {
     },
     /// What ran it ended under it; nothing of it is alive. It may run again where its effect class allows.
     #[error("the call was interrupted")]
-    Interrupted,
+    Interrupted {
+        /// Whether this call is what ended it.
+        blamed: bool,
+    },
     /// The arguments are not what the tool takes; the text says what is wrong.
     #[error("invalid arguments: {0}")]
     InvalidArgs(String),

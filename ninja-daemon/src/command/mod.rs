@@ -85,7 +85,9 @@ fn refused(output: &Output, failure: &Failure) -> Exit {
 fn log(surroundings: &Surroundings, is_daemon: bool) {
     let usual = if is_daemon { "info" } else { "warn" };
     let wanted = surroundings.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(usual));
+    // genai logs whole error bodies of providers, which can echo a request.
+    let quiet = |filter: &str| format!("{filter},genai=off");
+    let filter = EnvFilter::try_new(quiet(wanted)).unwrap_or_else(|_| EnvFilter::new(quiet(usual)));
     let colour = surroundings.colour && std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
     // Somebody who embeds this has set up logging already, and theirs stays.

@@ -1,6 +1,6 @@
 //! A task in words, once it stands still: what came of it, what it cost, what to do next.
 
-use ninja_sdk::api::{Approval, ApprovalKind, Artifact, StepKind, Task, TaskStatus, Timestamp};
+use ninja_sdk::api::{Approval, ApprovalKind, Artifact, Task, TaskStatus, Timestamp};
 use serde_json::Value;
 
 use super::{Exit, Output, reaction};
@@ -39,13 +39,11 @@ pub(super) fn outcome(output: &Output, task: &Task) {
     output.say(&format!("  {}", format::usage(task, Timestamp::now())));
 }
 
-/// Returns the text that the last agent step ended with.
+/// Returns what the last step of the plan ended with: a text, or the `answer` of a JSON object.
 fn answer(task: &Task) -> Option<String> {
-    let last = task.steps.iter().rev().find(|step| step.kind == StepKind::Agent && !step.output.is_null())?;
-    match &last.output {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
-    }
+    let output = &task.steps.last()?.output;
+    let text = output.as_str().or_else(|| output.get("answer").and_then(Value::as_str))?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Writes an artifact on one line.

@@ -3,8 +3,9 @@
 A sentence is struck when a number in it is not a figure of the table or of
 the profile at the precision it is written in, when its number belongs to
 another row than the one it names, or when it calls a row the highest or
-lowest that is not. Numbers written as words are not checked, nor are claims
-without a number or a superlative: the report says so.
+lowest that is not. Numbers written as words are not checked. A claim without
+a figure cannot be checked: it is kept from a capable model, and struck where
+the caller says that a figure is needed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Verdict:
 class Checker:
     """Knows every figure of one result."""
 
-    def __init__(self, result: dict, profile_facts: List[float], names: List[str]) -> None:
+    def __init__(
+        self, result: dict, profile_facts: List[float], names: List[str], needs_figure: bool = False
+    ) -> None:
+        self._needs_figure = needs_figure
         self._rows = [row for row in result["rows"] if row]
         self._ranked_by = result["ranked_by"]
         self._whole_facts = [*profile_facts, *result["facts"], result["rows_total"]]
@@ -55,10 +59,13 @@ class Checker:
 
     def _fault(self, sentence: str) -> Optional[str]:
         named = self._named_rows(sentence)
-        for written in _NUMBER.finditer(self._without_verbatim(sentence)):
+        numbers = list(_NUMBER.finditer(self._without_verbatim(sentence)))
+        for written in numbers:
             fault = self._number_fault(written, named)
             if fault:
                 return fault
+        if self._needs_figure and not numbers:
+            return "it gives no figure that could be checked, and a small model wrote it"
         return self._superlative_fault(sentence, named)
 
     def _named_rows(self, sentence: str) -> Dict[str, list]:

@@ -1,7 +1,7 @@
 """Step 5: checks the model's prose and writes report.md.
 
-Output: the report's file name, how many sentences were kept and struck, and
-what could not be answered.
+Output: the answer in words, the report's file name, how many sentences were
+kept and struck, and what could not be answered.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def report(request: Request) -> dict:
     with open("report.md", "w", encoding="utf-8") as handle:
         handle.write("\n".join(lines).rstrip() + "\n")
     struck = sum(verdict.reason is not None for verdict in verdicts)
-    return {"report": "report.md", "kept": len(verdicts) - struck, "struck": struck, "limits": limits}
+    answer = _answer(profile, analysis)
+    return {"answer": answer, "report": "report.md", "kept": len(verdicts) - struck, "struck": struck, "limits": limits}
 
 
 def _load_analysis() -> dict:
@@ -58,13 +59,19 @@ def _section(title: str, lines: List[str]) -> List[str]:
 # The answer
 
 
-def _head(request: Request, profile: dict, analysis: dict) -> List[str]:
-    file = profile["file"]
-    title = request.params.get("title") or f"Analysis of {file['name']}"
+def _answer(profile: dict, analysis: dict) -> str:
+    """What code says from the table: always right, or clear about what is missing."""
     result = analysis.get("result")
     answer = " ".join(result["sentences"]) if result else "The question could not be answered from this file."
     if result and not profile["reading"]["matched_any"]:
         answer = f"{_NO_MATCH.split('. ')[0]}. The closest figure: {answer}"
+    return answer
+
+
+def _head(request: Request, profile: dict, analysis: dict) -> List[str]:
+    file = profile["file"]
+    title = request.params.get("title") or f"Analysis of {file['name']}"
+    answer = _answer(profile, analysis)
     size = f"{plural(file['rows'], 'row')}, {plural(file['columns'], 'column')}"
     return [
         f"# {plain(title)}",
@@ -105,7 +112,7 @@ def _judge(request: Request, profile: dict, analysis: dict) -> List[Verdict]:
     names = [profile["file"]["name"]] + [name for c in profile["columns"] for name in (c["name"], c["label"])]
     names += [condition["label"] for condition in profile["conditions"]]
     names += [str(c[end]) for c in used if c["kind"] == "date" for end in ("min", "max")]
-    checker = Checker(result, _profile_facts(profile, used), names)
+    checker = Checker(result, _profile_facts(profile, used), names, needs_figure=request.is_small_model())
     return checker.check(prose)
 
 

@@ -41,6 +41,10 @@ class Request:
         model = self.provider.get("model")
         return f"{provider} / {model}" if model else provider
 
+    def is_small_model(self) -> bool:
+        """Whether the one that writes is known to state falsehoods fluently."""
+        return "small local model" in (self.provider.get("label") or "")
+
     def only_input(self) -> dict:
         """The single input file of this template."""
         if len(self.inputs) != 1:

@@ -635,6 +635,13 @@ class Prose(unittest.TestCase):
             "ranked_by": 1,
         }
         self.checker = Checker(result, [344, 0.875], ["v2", "file_2020.csv"])
+        self.strict = Checker(result, [344, 0.875], ["v2", "file_2020.csv"], needs_figure=True)
+
+    def test_where_a_figure_is_needed_a_claim_without_one_is_struck(self):
+        claim, figure = self.strict.check("All regions are the same region. North averages 1,234.567.")
+        self.assertIn("no figure", claim.reason)
+        self.assertIsNone(figure.reason)
+        self.assert_kept("All regions are the same region.")
 
     def reasons(self, text):
         return [verdict.reason for verdict in self.checker.check(text)]

@@ -1,13 +1,14 @@
-//! Ending a task whose actor cannot even begin: the one append that is not the task actor's, made when there is none.
+//! Ending a task whose actor fails again and again: the one append that is not the task actor's, made when there is none.
 
 use super::Orchestrator;
 use crate::{
-    api::{ApiError, ErrorCode, TaskId, TaskStatus},
+    api::{ApiError, ErrorCode, FeedBody, TaskId, TaskStatus},
     journal::{
+        feed::{encode_feed, number},
         record::{Entry, Record},
         store::{Append, Commit, HeadUpdate, StoreError},
     },
-    machine::TaskHead,
+    machine::{ACTOR_FAILURES_MAX, TaskHead},
 };
 
 impl Orchestrator {
@@ -24,7 +25,8 @@ impl Orchestrator {
         let Some(bytes) = store.read_head(task)? else { return Ok(()) };
         let mut head: TaskHead = serde_json::from_slice(&bytes).map_err(damaged)?;
         let at = self.services.clock.now();
-        let error = ApiError::new(ErrorCode::Poisoned, format!("the task's actor could not start: {failure}"));
+        let detail = format!("the task took its actor down {ACTOR_FAILURES_MAX} times; it last said: {failure}");
+        let error = ApiError::new(ErrorCode::Poisoned, detail);
         let usage = head.summary.usage;
         let record =
             Record::TaskEnded { status: TaskStatus::Failed, error: Some(error.clone()), cancel_receipt: None, usage };
@@ -41,8 +43,12 @@ impl Orchestrator {
             bytes: serde_json::to_vec(&head).map_err(damaged)?.into(),
         };
         let append = Append { task, first_seq, records: vec![entry.encode().into()], head: update };
-        store.commit(Commit { append: Some(append), ..Commit::default() }).await?;
+        let owner = head.owner;
+        let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
+        let feed = vec![(owner, encode_feed(at, &told).into())];
+        let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
         self.services.hub.publish_task(task, first_seq, &[entry]);
+        self.services.hub.publish_user(owner, number(committed.feed_seqs, at, vec![told]));
         Ok(())
     }
 }

@@ -20,8 +20,9 @@ fn assert_sendable(messages: &[Message]) {
     let mut open: Vec<&str> = Vec::new();
     for message in messages {
         match message {
-            Message::Assistant { tool_calls, .. } => {
+            Message::Assistant { text, tool_calls } => {
                 assert!(open.is_empty(), "unanswered: {open:?}");
+                assert!(!text.trim().is_empty() || !tool_calls.is_empty(), "without content");
                 open = tool_calls.iter().map(|call| call.id.as_str()).collect();
             }
             Message::Tool { call_id, .. } => open.retain(|id| id != call_id),
@@ -115,6 +116,58 @@ fn an_answer_with_too_many_calls_is_refused_whole() {
     world.end("a", 0, calls(&vec![("look", json!({})); 65]));
     assert_eq!(pending(&world.state), [Effect::CallModel { step: id("a"), call: 1 }]);
     assert_sendable(&prompt(&world, 1));
+}
+
+#[test]
+fn a_schema_that_is_none_fails_the_step_before_the_model_is_asked() {
+    for schema in [SchemaSpec::From("steps.none.output".to_owned()), SchemaSpec::Inline(json!({ "type": 7 }))] {
+        let (agent, prompt) = ("worker".to_owned(), "choose".to_owned());
+        let action = Action::Agent { agent, prompt, schema: Some(schema), max_output_tokens: None };
+        let mut world = World::new(vec![step("a", &[], action)]);
+        world.report(Input::Begin);
+        assert_eq!(world.error_code().as_deref(), Some("schema_mismatch"));
+        assert_eq!(world.view().usage.model_calls, 0);
+    }
+}
+
+/// Deeper than a record can be read back, not deeper than what a model or a script prints can be read.
+fn deep() -> Value {
+    (0..125).fold(json!(1), |inner, _| json!({ "x": inner }))
+}
+
+#[test]
+fn what_is_nested_too_deeply_never_reaches_the_log() {
+    let mut world = one_agent();
+    world.end("a", 0, calls(&[("look", deep())]));
+    assert_sendable(&prompt(&world, 2));
+    world.end("a", 2, calls(&[("look", json!({}))]));
+    world.end("a", 3, returns(deep()));
+    assert_sendable(&prompt(&world, 4));
+    let action = Action::Agent {
+        agent: "worker".to_owned(),
+        prompt: "choose".to_owned(),
+        schema: Some(SchemaSpec::Inline(json!({}))),
+        max_output_tokens: None,
+    };
+    let mut world = World::new(vec![step("a", &[], action)]);
+    world.report(Input::Begin);
+    world.end("a", 0, says(&deep().to_string()));
+    assert_eq!(pending(&world.state), [Effect::CallModel { step: id("a"), call: 1 }], "told, not taken");
+    let mut world = World::new(vec![step("b", &[], tool("look", json!({})))]);
+    world.report(Input::Begin);
+    world.end("b", 0, returns(json!({ "json": deep() })));
+    assert_eq!(world.error_code().as_deref(), Some("tool_failed"));
+}
+
+#[test]
+fn an_empty_answer_is_told_twice_then_fails_the_step() {
+    let mut world = one_agent();
+    for call in 0..2 {
+        world.end("a", call, says(" \n"));
+        assert_sendable(&prompt(&world, call + 1));
+    }
+    world.end("a", 2, says(""));
+    assert_eq!(world.error_code().as_deref(), Some("schema_mismatch"));
 }
 
 #[test]

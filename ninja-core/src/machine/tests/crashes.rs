@@ -71,12 +71,7 @@ fn the_third_failure_of_an_actor_poisons_the_task() {
     let mut world = World::new(vec![step("a", &[], agent("go")), step("b", &[], tool("shell", json!({})))]);
     world.report(Input::Begin);
     let fail = |world: &mut World| {
-        world.report(Input::LoseActor {
-            actor: ActorKind::Agent,
-            step: Some(id("a")),
-            call: None,
-            reason: "boom".to_owned(),
-        })
+        world.report(Input::LoseActor { actor: ActorKind::Agent, step: Some(id("a")), reason: "boom".to_owned() })
     };
     fail(&mut world);
     assert_eq!(pending(&world.state).len(), 2);
@@ -85,6 +80,28 @@ fn the_third_failure_of_an_actor_poisons_the_task() {
     assert_eq!(pending(&world.state), [Effect::StopCall { step: id("b"), call: 0 }]);
     world.end("b", 0, stopped());
     assert_eq!((world.view().status, world.error_code().as_deref()), (TaskStatus::Failed, Some("poisoned")));
+}
+
+#[test]
+fn a_call_that_ran_beside_a_failure_is_not_held_against_its_task() {
+    let mut world = World::new(vec![step("a", &[], tool("shell", json!({})))]);
+    world.report(Input::Begin);
+    let interrupt = |world: &mut World, blamed| {
+        world.report(Input::InterruptCall { step: id("a"), call: 0, reason: "boom".to_owned(), blamed })
+    };
+    for _ in 0..5 {
+        assert!(interrupt(&mut world, false).is_empty());
+        assert_eq!(pending(&world.state), [Effect::CallTool { step: id("a"), call: 0 }]);
+    }
+    for _ in 0..3 {
+        interrupt(&mut world, true);
+    }
+    assert_eq!(world.error_code().as_deref(), Some("poisoned"));
+
+    let mut paid = World::new(vec![step("a", &[], tool("pay", json!({})))]);
+    paid.report(Input::Begin);
+    interrupt(&mut paid, false);
+    assert_eq!(paid.view().status, TaskStatus::Waiting, "an effect of unknown outcome is asked about");
 }
 
 #[derive(Debug, Clone)]
@@ -190,7 +207,7 @@ proptest! {
                 Fate::FailAgent => {
                     let step = world.state.steps[0].planned.id.clone();
                     let actor = ActorKind::Agent;
-                    world.report(Input::LoseActor { actor, step: Some(step), call: None, reason: "boom".to_owned() });
+                    world.report(Input::LoseActor { actor, step: Some(step), reason: "boom".to_owned() });
                 }
                 Fate::Answer(choice) => answer_first(&mut world, choice, &mut asked_again),
                 Fate::Cancel => drop(world.cancel()),

@@ -53,12 +53,12 @@ fn a_condition_that_does_not_hold_skips_the_step_and_later_ones_run() {
 
 #[test]
 fn arguments_and_prompts_are_filled_in_and_keep_their_types() {
-    let args = json!({ "n": "{{steps.a.output.n}}", "text": "n is {{steps.a.output.n}} for {{goal}}{{params.none}}" });
+    let args = json!({ "n": "{{steps.a.output.n}}", "text": "n is {{steps.a.output.n}} for {{goal}}{{params.none}} {{.Name}}" });
     let mut world = World::new(vec![step("a", &[], tool("look", json!({}))), step("b", &["a"], tool("look", args))]);
     world.report(Input::Begin);
     world.end("a", 0, returns(json!({ "n": 7 })));
     let Intent::Tool { args, .. } = &world.state.call(&id("b"), 0).unwrap().intent else { panic!("a tool call") };
-    assert_eq!(args, &json!({ "n": 7, "text": "n is 7 for the goal" }));
+    assert_eq!(args, &json!({ "n": 7, "text": "n is 7 for the goal {{.Name}}" }));
 }
 
 #[test]

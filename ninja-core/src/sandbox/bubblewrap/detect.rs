@@ -42,7 +42,7 @@ impl Bubblewrap {
         let found = Self { inner: Arc::new(inner) };
         match found.trial().await {
             Ok(()) => Ok(found),
-            Err(SandboxError::Interrupted) => Err(SandboxError::Interrupted),
+            Err(error @ SandboxError::Interrupted { .. }) => Err(error),
             Err(SandboxError::Failed(reason) | SandboxError::Unavailable(reason)) => {
                 Err(unavailable(&format!("bubblewrap does not work here ({reason}); {HOW_TO_ALLOW}")))
             }
