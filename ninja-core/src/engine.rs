@@ -34,7 +34,6 @@ mod start;
 mod submit;
 
 pub use crate::actors::ResumePolicy;
-pub use files::FILE_BYTES_MAX;
 pub use owner::key_file;
 pub use start::StartError;
 

@@ -8,7 +8,11 @@ use axum::{
 };
 use ninja_core::api::{ErrorCode, Principal};
 
-use crate::{app::App, edge::Peer, error::Refusal};
+use crate::{
+    app::App,
+    edge::{Peer, only},
+    error::Refusal,
+};
 
 /// The verified identity behind a request to a route whose rule demands one.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,6 @@ fn identify(app: &App, request: &Request) -> Result<Caller, Refusal> {
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, key) = only(headers, header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()).filter(|key| !key.is_empty())
 }

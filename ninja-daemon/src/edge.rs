@@ -88,9 +88,14 @@ fn check_host(app: &App, request: &Request) -> Result<(), Refusal> {
 
 /// Refuses a WebSocket that a web page of somewhere else opens: browsers ask nobody before they do.
 pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let origin =
-        origin.to_str().ok().and_then(|origin| origin.split_once("://")).and_then(|(_, rest)| rest.parse().ok());
+    if !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    let origin = only(headers, header::ORIGIN);
+    let origin = origin
+        .and_then(|origin| origin.to_str().ok())
+        .and_then(|origin| origin.split_once("://"))
+        .and_then(|(_, rest)| rest.parse().ok());
     let origin: Option<Authority> = origin;
     let fits =
         origin.is_some_and(|origin| is_loopback(origin.host()) || host(headers).is_some_and(|host| host == origin));
@@ -102,11 +107,13 @@ pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Returns the one host that a request names; two are a trick.
 fn host(headers: &HeaderMap) -> Option<Authority> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok()?.parse().ok(),
-        _ => None,
-    }
+    only(headers, header::HOST)?.to_str().ok()?.parse().ok()
+}
+
+/// Returns a header that may stand once. What is given twice is nobody's word: two readers would each take another.
+pub(crate) fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -139,7 +146,10 @@ mod tests {
             let headers = headers(&[host.clone(), (header::ORIGIN, origin)]);
             assert_eq!(check_origin(&headers).is_ok(), fits, "{origin}");
         }
-        assert!(check_origin(&headers(&[host])).is_ok(), "programs send no Origin");
+        assert!(check_origin(&headers(std::slice::from_ref(&host))).is_ok(), "programs send no Origin");
+        let mut twice = headers(&[host, (header::ORIGIN, "http://localhost")]);
+        twice.append(header::ORIGIN, HeaderValue::from_static("http://evil.example"));
+        assert!(check_origin(&twice).is_err(), "an Origin stands once");
     }
 
     #[test]

@@ -39,6 +39,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         if depth(&bytes) > JSON_DEPTH_MAX {
             return Err(Refusal::invalid(format!("the body nests deeper than {JSON_DEPTH_MAX} levels")));
         }
+        // serde reads an array as the fields in their order, past the check for unknown ones.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Refusal::invalid("the body is a JSON object"));
+        }
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| Refusal::invalid(format!("the body cannot be read: {error}")))
     }

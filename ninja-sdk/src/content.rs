@@ -4,7 +4,7 @@ use std::{io, path::Path, pin::Pin, task};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
-use ninja_core::api::BlobHash;
+use ninja_core::api::{BlobHash, FILE_BYTES_MAX};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
@@ -26,10 +26,15 @@ impl Content {
     /// [`SdkError::File`] when it cannot be opened or is not a regular file.
     pub async fn open(path: &Path) -> Result<Self, SdkError> {
         let error = |source| SdkError::File { detail: format!("{} cannot be read", path.display()), source };
+        let refused = |why: String| error(io::Error::new(io::ErrorKind::InvalidInput, why));
+        // Looked at before it is opened: opening a pipe waits for a writer that may never come.
+        if !tokio::fs::metadata(path).await.map_err(error)?.is_file() {
+            return Err(refused("it is not a regular file".to_owned()));
+        }
         let file = tokio::fs::File::open(path).await.map_err(error)?;
         let metadata = file.metadata().await.map_err(error)?;
-        if !metadata.is_file() {
-            return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        if metadata.len() > FILE_BYTES_MAX {
+            return Err(refused(format!("a file has at most {} MB", FILE_BYTES_MAX / (1024 * 1024))));
         }
         Ok(Self { stream: ReaderStream::new(file).boxed(), length: Some(metadata.len()) })
     }

@@ -273,6 +273,23 @@ async fn without_a_model_agents_are_refused_at_once_and_plain_tools_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_is_about_is_readable_by_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = ScriptedEngine::start_with(Scripted::answering("done"), |options| {
+        std::fs::set_permissions(&options.data_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    })
+    .await;
+    let owner = host.engine.local_owner();
+    let task = host.engine.submit_task(&owner, plan(vec![tool_step("s", &[], "shell", &shell("true"))])).await.unwrap();
+    host.finish(task.id).await;
+    for entry in std::fs::read_dir(host.directory.path()).unwrap().flatten() {
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o077;
+        let harmless = ["lock", "format"].iter().any(|name| entry.file_name() == *name);
+        assert!(mode == 0 || harmless, "{:?} has mode {mode:o} for others", entry.file_name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_uploaded_file_is_an_input_that_code_can_read_but_not_write() {
     let host = ScriptedEngine::start(Scripted::answering("")).await;
     let owner = host.engine.local_owner();

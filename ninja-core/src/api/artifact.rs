@@ -80,6 +80,9 @@ pub struct Artifact {
     pub sha256: BlobHash,
 }
 
+/// The largest file that is taken: 50 MB.
+pub const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024;
+
 /// An uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {

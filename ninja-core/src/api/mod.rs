@@ -17,7 +17,7 @@ mod task;
 
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
-pub use artifact::{Artifact, BlobHash, File};
+pub use artifact::{Artifact, BlobHash, FILE_BYTES_MAX, File};
 pub use auth::{Principal, Role};
 pub use error::{ApiError, ErrorCode};
 pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, StreamFrame, Subscribe};

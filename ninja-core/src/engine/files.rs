@@ -8,12 +8,10 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Engine, no_task, store_error};
 use crate::{
-    api::{ApiError, Artifact, ErrorCode, File, FileId, Principal, Role, TaskId, UserId},
+    api::{ApiError, Artifact, ErrorCode, FILE_BYTES_MAX, File, FileId, Principal, Role, TaskId, UserId},
     journal::store::{Commit, DocKey, DocKind},
 };
 
-/// The largest file that is taken: 50 MB.
-pub const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024;
 /// The longest name that common file systems take.
 const NAME_BYTES_MAX: usize = 255;
 

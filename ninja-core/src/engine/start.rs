@@ -176,7 +176,9 @@ async fn open_workspaces(work_dir: &Path, store: &Arc<dyn Store>) -> Result<Work
         Ok(()) | Err(_) => {}
     }
     let files = work_dir.join("files");
-    tokio::fs::create_dir_all(&files).await.map_err(|error| StartError::other("make the work folder", error))?;
+    // Nobody else's to read, whatever the data directory allows.
+    let made = tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(&files).await;
+    made.map_err(|error| StartError::other("make the work folder", error))?;
     let workspaces = Workspaces::new(files, Arc::clone(store));
     workspaces.reap(HashSet::new()).await.map_err(|error| StartError::other("empty the work folder", error))?;
     Ok(workspaces)

@@ -57,6 +57,7 @@ pub(super) fn open(
     make_directory(&log).map_err(|error| io_error("make the log's directory", error))?;
     let survey = Survey::take(&log)?;
 
+    make_directory(&tree_path).map_err(|error| io_error("make the tree's directory", error))?;
     let tree = Arc::new(Tree::open(&tree_path, options.cache_bytes)?);
     let mut applier = Applier::new(tree.handle()?);
     survey.check_against(applier.position()?)?;

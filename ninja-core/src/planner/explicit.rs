@@ -75,15 +75,27 @@ fn plan_action(spec: &StepSpec, pins: &Pins, default_agent: &str) -> Result<Acti
             let tool = spec.tool.clone().ok_or("a tool step names its `tool`")?;
             known("tool", &tool, pins.tools.keys())?;
             let args = spec.args.clone().unwrap_or_else(|| Value::Object(Map::new()));
-            match args.is_object() {
-                true if is_too_deep(&args) => Err("`args` are nested too deeply".to_owned()),
-                true => Ok(Action::Tool { tool, args }),
-                false => Err("`args` is an object".to_owned()),
-            }
+            check_args(pins, &tool, &args)?;
+            Ok(Action::Tool { tool, args })
         }
         StepKind::Approval => {
             Ok(Action::Approval { prompt: spec.prompt.clone().ok_or("an approval step has a `prompt`")? })
         }
+    }
+}
+
+/// Checks arguments that are known now; those with placeholders are checked when these are filled in.
+fn check_args(pins: &Pins, tool: &str, args: &Value) -> Result<(), String> {
+    if !args.is_object() {
+        return Err("`args` is an object".to_owned());
+    }
+    if is_too_deep(args) {
+        return Err("`args` are nested too deeply".to_owned());
+    }
+    let Some(pinned) = pins.tools.get(tool).filter(|_| !args.to_string().contains("{{")) else { return Ok(()) };
+    match jsonschema::validate(&pinned.definition.schema, args) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(format!("the arguments of `{tool}` do not fit at `{}`: {error}", error.instance_path())),
     }
 }
 

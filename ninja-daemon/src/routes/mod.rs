@@ -44,7 +44,7 @@ const TASK_BODY_MAX: usize = 1024 * 1024;
 /// An answer to a question is a few sentences.
 const ANSWER_BODY_MAX: usize = 64 * 1024;
 /// A file of 50 MB and the multipart around it. The engine counts the file itself.
-const FILE_BODY_MAX: usize = ninja_core::FILE_BYTES_MAX as usize + 1024 * 1024;
+const FILE_BODY_MAX: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
 
 /// Every path there is.
 #[rustfmt::skip]

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::{Connector, Need, Resume, Session, format::short};
 
+/// What the daemon takes as the body of a submission.
+const PLAN_BYTES_MAX: u64 = 1024 * 1024;
+
 /// The arguments of `ninja run`.
 #[derive(Debug, clap::Args)]
 pub struct Run {
@@ -209,8 +212,12 @@ async fn read_plan(path: &Path) -> Result<PlanSpec, Failure> {
             "give a JSON file such as {\"steps\": [{\"kind\": \"agent\", \"prompt\": \"…\"}]}",
         )
     };
-    let bytes =
-        tokio::fs::read(path).await.map_err(|error| usage(format!("{} cannot be read: {error}", path.display())))?;
+    let unreadable = |error: std::io::Error| usage(format!("{} cannot be read: {error}", path.display()));
+    let metadata = tokio::fs::metadata(path).await.map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > PLAN_BYTES_MAX {
+        return Err(usage(format!("{} is not a plan: a plan is a file of at most 1 MiB", path.display())));
+    }
+    let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
     serde_json::from_slice(&bytes).map_err(|error| usage(format!("{} is not a plan: {error}", path.display())))
 }
 
