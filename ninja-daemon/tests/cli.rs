@@ -1,6 +1,6 @@
 //! The binary as scripts use it: exit codes, JSON on stdout and nothing else there, one task through several commands.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{
     io::{BufRead, BufReader, Read},
