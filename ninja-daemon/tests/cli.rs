@@ -99,6 +99,8 @@ fn what_a_script_cannot_have_is_told_by_the_exit_code() {
         (2, &["show", "x"]),
         (2, &["tasks", "--status", "done"]),
         (2, &["serve", "--listen", "0.0.0.0:0"]),
+        (2, &["run", "--template", "none", "goal"]),
+        (2, &["run", "--plan", "/dev/zero"]),
         (1, &["show", "task_00000000000070008000000000000000"]),
         (1, &["run", "--file", "missing.csv", "goal"]),
         (4, &["watch", "task_00000000000070008000000000000000"]),

@@ -179,7 +179,10 @@ fn a_plan_of_five_in_a_row_and_five_side_by_side_completes_in_order() {
 fn exit_codes_are_what_scripts_rely_on() {
     let home = Home::empty();
     let fails = write_plan(&home, &json!([{ "kind": "tool", "tool": "shell", "args": { "command": "exit 3" } }]));
-    assert_eq!(home.run(&["run", "--json", "--plan", &fails]).status.code(), Some(1));
+    let failed = home.run(&["run", "--json", "--plan", &fails]);
+    assert_eq!((failed.status.code(), task(&failed).error.unwrap().detail.as_str()), (Some(1), "it exited with 3"));
+    let cycle = json!([{ "id": "a", "kind": "approval", "prompt": "?", "after": ["a"] }]);
+    assert_eq!(home.run(&["run", "--plan", &write_plan(&home, &cycle)]).status.code(), Some(2));
     assert_eq!(home.run(&["run"]).status.code(), Some(2));
     let waits = write_plan(&home, &json!([{ "kind": "approval", "prompt": "may I?" }]));
     let output = home.run(&["run", "--json", "--plan", &waits]);

@@ -174,7 +174,8 @@ fn tool_failure(output: &Value) -> ApiError {
     let last_line = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
     let line =
         said("error").map(str::to_owned).or_else(|| said("stderr").or_else(|| output.as_str()).and_then(last_line));
-    ApiError::new(ErrorCode::ToolFailed, line.unwrap_or_else(|| output.to_string()))
+    let exit = || output.get("exit").and_then(Value::as_i64).map(|exit| format!("it exited with {exit}"));
+    ApiError::new(ErrorCode::ToolFailed, line.or_else(exit).unwrap_or_else(|| output.to_string()))
 }
 
 impl Draft<'_> {

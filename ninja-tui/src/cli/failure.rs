@@ -139,6 +139,7 @@ pub(crate) fn reaction(code: ErrorCode) -> (Exit, Option<&'static str>) {
             Exit::Unavailable,
             Some("use the daemon that is running, or give another data directory with NINJA_DATA_DIR"),
         ),
+        ErrorCode::InvalidRequest | ErrorCode::InvalidPlan | ErrorCode::TooLarge => (Exit::Usage, None),
         ErrorCode::NotFound => (Exit::Failed, Some("`ninja tasks` lists your tasks")),
         ErrorCode::Conflict => (Exit::Failed, Some("`ninja show TASK` tells how it stands")),
         ErrorCode::TooManyRequests => {
@@ -146,9 +147,7 @@ pub(crate) fn reaction(code: ErrorCode) -> (Exit, Option<&'static str>) {
         }
         ErrorCode::NoProvider => (Exit::Failed, Some("set OPENAI_API_KEY, start Ollama, or run `ninja model install`")),
         ErrorCode::ProviderUnauthorized => (Exit::Failed, Some("check the provider's API key in the environment")),
-        ErrorCode::NoSandbox => {
-            (Exit::Failed, Some("install bubblewrap or start Docker; `ninja doctor` says what is missing"))
-        }
+        ErrorCode::NoSandbox => (Exit::Failed, Some("install bubblewrap; `ninja doctor` says what is missing")),
         ErrorCode::DiskFull | ErrorCode::ReadOnly => (Exit::Failed, Some("free some space and start the daemon again")),
         ErrorCode::BudgetDenied => (Exit::Failed, Some("run it again with a larger --budget-tokens")),
         ErrorCode::PromptTooLarge => (Exit::Failed, Some("give less input, or a model with a larger window: --model")),
