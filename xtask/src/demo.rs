@@ -43,7 +43,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     command.env("NINJA_DATA_DIR", &data);
     eprintln!("+ ninja run --template data-analysis --file {FILE} {QUESTION:?}");
     let status = command.status().context("failed to start ninja")?;
+    if status.success() {
+        tell_what_next(&ninja, &data);
+    }
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// `ninja` and the demo's data lie below the target directory; what comes next must find both.
+fn tell_what_next(ninja: &Path, data: &Path) {
+    let folder = ninja.parent().unwrap_or(ninja);
+    eprintln!("demo: to go on in this shell");
+    eprintln!("  export PATH={}:$PATH NINJA_DATA_DIR={}", folder.display(), data.display());
+    eprintln!("  ninja run --template data-analysis --file {FILE} \"How is flipper length related to body mass?\"");
+    eprintln!("  ninja tasks");
 }
 
 fn has_provider() -> bool {
