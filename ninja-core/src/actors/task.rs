@@ -167,6 +167,11 @@ impl Actor for TaskActor {
 }
 
 impl TaskActorState {
+    /// Returns whether a call that is owed has been started.
+    fn runs(&self, step: &StepId, call: u32) -> bool {
+        self.in_flight.contains_key(&(step.clone(), call))
+    }
+
     fn view(&self) -> Result<Box<Task>, Refusal> {
         self.task.as_ref().map(|task| Box::new(task.view())).ok_or(Refusal::Ended)
     }
@@ -343,6 +348,7 @@ impl TaskActor {
         }
         for effect in pending(&task) {
             match effect {
+                Effect::CallModel { step, call } | Effect::CallTool { step, call } if state.runs(&step, call) => {}
                 Effect::CallModel { step, call } => self.call_model(myself, state, &task, step, call).await?,
                 Effect::CallTool { step, call } => self.call_tool(myself, state, &task, step, call).await?,
                 Effect::StopCall { step, call } => self.stop_call(myself, state, step, call)?,

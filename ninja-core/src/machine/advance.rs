@@ -60,7 +60,7 @@ fn start_step(draft: &mut Draft<'_>, id: &StepId, action: &Action) {
         Action::Agent { .. } => turn::continue_turn(draft, id),
         Action::Tool { tool, args } => {
             let args = values::fill_value(&draft.state, args);
-            match turn::check_args(&draft.state, tool, &args) {
+            match turn::check_args(&draft.state.pins, tool, &args) {
                 Ok(class) => {
                     let number = draft.next_call(id);
                     draft.intend(id, Intent::Tool { tool: tool.clone(), args, class, answers: None });

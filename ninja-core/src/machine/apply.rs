@@ -114,7 +114,6 @@ impl TaskState {
             intent: intent.clone(),
             intended_at: entry.at,
             gate: Gate::Open,
-            approved: false,
             outcome: None,
         }));
         Ok(())
@@ -191,9 +190,7 @@ impl TaskState {
     fn apply_answer(&mut self, id: ApprovalId) -> Result<(), String> {
         let open = self.approvals.remove(&id).ok_or_else(|| format!("{id} is not open"))?;
         if let Some(number) = open.call {
-            let call = self.call_mut(&open.approval.step, number)?;
-            call.gate = Gate::Open;
-            call.approved = true;
+            self.call_mut(&open.approval.step, number)?.gate = Gate::Open;
         }
         self.refresh_waiting(&open.approval.step)
     }

@@ -32,6 +32,6 @@ pub use pending::{Effect, pending};
 pub use project::{feed_of, project};
 pub use recover::ACTOR_FAILURES_MAX;
 pub use state::{CallState, Gate, StepState, TaskState};
-pub use turn::schema_of_step;
+pub use turn::{check_args, schema_of_step};
 pub use values::{is_too_deep, request_document};
 pub use view::{TaskHead, artifacts};

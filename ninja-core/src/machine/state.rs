@@ -111,8 +111,6 @@ pub struct CallState {
     pub intended_at: Timestamp,
     /// Whether it may run.
     pub gate: Gate,
-    /// Whether a person approved it.
-    pub approved: bool,
     /// What came of it; `None` while it is owed.
     pub outcome: Option<Outcome>,
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, EffectClass, ErrorCode, SchemaSpec, StepId, StepStatus},
-    journal::record::{Action, Answer, Intent, ManifestDelta, Outcome, Record, ToolCall},
+    journal::record::{Action, Answer, Intent, ManifestDelta, Outcome, Pins, Record, ToolCall},
 };
 
 /// Tool calls in one answer; more are refused and the model is told.
@@ -290,12 +290,12 @@ fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectC
         let name: String = call.name.chars().take(80).collect();
         return Err(format!("there is no tool `{name}`; the tools are: {}", names.join(", ")));
     }
-    check_args(state, &call.name, &call.args)
+    check_args(&state.pins, &call.name, &call.args)
 }
 
 /// Returns the class of a tool if its arguments fit its schema, else what is wrong, in words that a model can act on.
-pub(super) fn check_args(state: &TaskState, tool: &str, args: &Value) -> Result<EffectClass, String> {
-    let pinned = state.pins.tools.get(tool).ok_or_else(|| format!("there is no tool `{tool}`"))?;
+pub fn check_args(pins: &Pins, tool: &str, args: &Value) -> Result<EffectClass, String> {
+    let pinned = pins.tools.get(tool).ok_or_else(|| format!("there is no tool `{tool}`"))?;
     if values::is_too_deep(args) {
         return Err(format!("the arguments of `{tool}` are nested too deeply"));
     }

@@ -21,7 +21,7 @@ const INPUTS_INSIDE: &str = "/workspace/inputs";
 const TEMPLATE_INSIDE: &str = "/ninja/template";
 
 impl TaskActor {
-    /// Sends a model call to the step's agent, unless it runs already.
+    /// Sends a model call to the step's agent.
     pub(super) async fn call_model(
         &self,
         myself: &ActorRef<TaskMsg>,
@@ -30,9 +30,6 @@ impl TaskActor {
         step: StepId,
         call: u32,
     ) -> Result<(), ActorProcessingErr> {
-        if state.in_flight.contains_key(&(step.clone(), call)) {
-            return Ok(());
-        }
         let Some(request) = chat_request(task, &step, call) else { return Ok(()) };
         let Some(pinned) = &task.submitted.model else { return Ok(()) };
         let cancel = state.start_call(&step, call);
@@ -53,9 +50,6 @@ impl TaskActor {
         step: StepId,
         call: u32,
     ) -> Result<(), ActorProcessingErr> {
-        if state.in_flight.contains_key(&(step.clone(), call)) {
-            return Ok(());
-        }
         let cancel = state.start_call(&step, call);
         let Some(job) = self.tool_job(task, &step, call, cancel).map(Box::new) else { return Ok(()) };
         let has_agent = task.step(&step).is_some_and(|step| matches!(step.planned.action, Action::Agent { .. }));
