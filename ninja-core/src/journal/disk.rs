@@ -1,7 +1,7 @@
 //! The store on disk: a write-ahead log, a tree and blobs in one directory that one engine holds.
 //!
 //! ```text
-//! lock  format  log/<id>.log  tree/…  blobs/ab/cdef…  incoming/  scratch/
+//! lock  format  log/<id>.log  tree/…  blobs/ab/cdef…  snapshots/ab/<task>  incoming/  scratch/
 //! ```
 //!
 //! This module opens and closes; writing is in `writer`, forgetting the log in `checkpointer`, reading in `lookup`.
@@ -27,6 +27,7 @@ use super::{
     health::Health,
     lookup,
     opening::{self, Opened},
+    snapshots::Snapshots,
     store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
     tree::Tree,
     writer::{Request, WriterMsg},
@@ -70,6 +71,7 @@ impl Default for DiskOptions {
 pub struct DiskStore {
     tree: Arc<Tree>,
     blobs: Arc<Blobs>,
+    snapshots: Snapshots,
     health: Health,
     room: Arc<Semaphore>,
     queue: Sender<WriterMsg>,
@@ -111,7 +113,8 @@ impl DiskStore {
         };
         let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
-        Ok(Self { tree, blobs, health, room: Arc::new(Semaphore::new(QUEUE_BYTES)), queue, running })
+        let (snapshots, room) = (Snapshots::of(directory), Arc::new(Semaphore::new(QUEUE_BYTES)));
+        Ok(Self { tree, blobs, snapshots, health, room, queue, running })
     }
 
     async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -180,6 +183,17 @@ impl Store for DiskStore {
 
     fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
         lookup::docs(&self.tree, &self.blobs, kind)
+    }
+
+    fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
+        self.snapshots.read(task)
+    }
+
+    fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes) {
+        // A closed directory may be somebody else's.
+        if self.health.is_good() && !self.room.is_closed() {
+            self.snapshots.keep(task, seq, &bytes);
+        }
     }
 
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {

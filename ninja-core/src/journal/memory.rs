@@ -1,6 +1,7 @@
 //! The store in memory: the same contract by the plainest means, for tests and as the model of the one on disk.
 //!
-//! Blobs are files in a given directory, because their paths are part of the contract. Nothing is synced.
+//! Blobs are files in a given directory, because their paths are part of the contract; snapshots are files beside them.
+//! Nothing is synced.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,6 +18,7 @@ use super::{
     calls::Calls,
     change::Change,
     health::Health,
+    snapshots::Snapshots,
     store::{Append, Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
 };
 use crate::api::{BlobHash, TaskId, UserId};
@@ -26,6 +28,7 @@ use crate::api::{BlobHash, TaskId, UserId};
 pub struct MemoryStore {
     state: Mutex<State>,
     blobs: Blobs,
+    snapshots: Snapshots,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +55,8 @@ impl MemoryStore {
     ///
     /// [`StoreError::Io`] if the directory cannot be made or emptied.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        Ok(Self { state: Mutex::default(), blobs: Blobs::open(directory, Calls::default())? })
+        let blobs = Blobs::open(directory, Calls::default())?;
+        Ok(Self { state: Mutex::default(), blobs, snapshots: Snapshots::of(directory) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,6 +160,16 @@ impl Store for MemoryStore {
         let state = self.state();
         let docs = state.docs.iter().filter(|(key, _)| key.kind == kind);
         Ok(docs.map(|(key, bytes)| (key.id.clone(), bytes.clone())).collect())
+    }
+
+    fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
+        self.snapshots.read(task)
+    }
+
+    fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes) {
+        if !self.state().closed {
+            self.snapshots.keep(task, seq, &bytes);
+        }
     }
 
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {

@@ -15,6 +15,7 @@ mod keys;
 mod lookup;
 mod opening;
 mod reader;
+mod snapshots;
 mod tree;
 mod value;
 mod wal;

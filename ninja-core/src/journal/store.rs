@@ -188,6 +188,17 @@ pub trait Store: Send + Sync + 'static {
     /// Lists the documents of a kind in id order.
     fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError>;
 
+    /// Returns the snapshot that was kept of a task: how many records it folds, and its bytes. `None` where there is none,
+    /// or it is torn, damaged or of another version.
+    ///
+    /// The reader must not use one that folds more records than the task has: snapshots are not synced with the log, and a
+    /// directory that was repaired or put together by hand can have kept one without its records.
+    fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)>;
+
+    /// Keeps a snapshot of a task, folded from its first `seq` records, all of them committed. It replaces the one before. It is
+    /// not durable and may be gone at any time; a store that takes no more writes keeps none.
+    fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes);
+
     /// Opens a blob for reading. `None` where there is none.
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError>;
 

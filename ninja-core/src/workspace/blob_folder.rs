@@ -74,6 +74,14 @@ impl Store for BlobFolder {
         unimplemented!()
     }
 
+    fn read_snapshot(&self, _: TaskId) -> Option<(u64, Bytes)> {
+        unimplemented!()
+    }
+
+    fn keep_snapshot(&self, _: TaskId, _: u64, _: Bytes) {
+        unimplemented!()
+    }
+
     fn open_blob(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(File::open(self.blob_path(hash)).ok())
