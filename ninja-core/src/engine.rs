@@ -29,6 +29,7 @@ use crate::{
 
 mod files;
 mod health;
+pub mod maintenance;
 mod owner;
 mod start;
 mod submit;

@@ -73,6 +73,23 @@ impl Blobs {
         }
     }
 
+    /// Hands on every blob there is when its turn comes. Other files are none of the blobs' business.
+    pub(super) fn each(
+        &self,
+        each: &mut dyn FnMut(BlobHash, File) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for shard in list(&self.root)? {
+            for path in list(&shard)? {
+                if let Some(hash) = hash_of_path(&path)
+                    && let Some(file) = self.open_file(hash)?
+                {
+                    each(hash, file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a blob whole, and checks that it is what its name says.
     pub(super) fn read(&self, hash: BlobHash, len: u64) -> Result<Bytes, StoreError> {
         let damaged = |what: &str| StoreError::Corrupt(format!("blob {hash}: {what}"));
@@ -156,6 +173,45 @@ impl Blobs {
             done => done,
         })
     }
+}
+
+/// Reads a file piece by piece.
+pub(super) struct Chunks {
+    file: File,
+    len: usize,
+}
+
+impl Chunks {
+    /// Reads pieces of `len` bytes, the last of which may be shorter.
+    pub(super) fn of(file: File, len: usize) -> Self {
+        Self { file, len }
+    }
+
+    /// Returns the next piece; an empty one at the end.
+    pub(super) fn next_chunk(&mut self) -> Result<Bytes, StoreError> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.file).take(self.len as u64).read_to_end(&mut bytes);
+        read.map_err(|error| io_error("read a blob", error))?;
+        Ok(bytes.into())
+    }
+}
+
+/// Lists a directory in the order of its names.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let read = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths: Vec<PathBuf> = match read() {
+        Ok(paths) => paths,
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Vec::new(),
+        Err(error) => return Err(io_error("list a directory", error)),
+    };
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Reads the hash out of where a blob stands.
+pub(super) fn hash_of_path(path: &Path) -> Option<BlobHash> {
+    let head = path.parent()?.file_name()?.to_str()?;
+    format!("{head}{}", path.file_name()?.to_str()?).parse().ok()
 }
 
 /// Makes a directory for its owner alone, and those above it, if it is not there.

@@ -1,5 +1,6 @@
 //! The contract suite: what every store must do, run against each, and what the one on disk must survive.
 
+mod backup;
 mod crash;
 mod damage;
 mod faults;

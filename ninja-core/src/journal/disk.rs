@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, Sender},
     },
     thread::JoinHandle,
@@ -23,8 +24,11 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     blobs::Blobs,
     calls::Calls,
+    capture::{self, CaptureRequest},
     change::Change,
+    export,
     health::Health,
+    item::Item,
     lookup,
     opening::{self, Opened},
     snapshots::Snapshots,
@@ -76,6 +80,7 @@ pub struct DiskStore {
     room: Arc<Semaphore>,
     queue: Sender<WriterMsg>,
     running: Mutex<Option<Running>>,
+    captures: AtomicU64,
 }
 
 /// The threads of an open store.
@@ -114,7 +119,7 @@ impl DiskStore {
         let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
         let (snapshots, room) = (Snapshots::of(directory), Arc::new(Semaphore::new(QUEUE_BYTES)));
-        Ok(Self { tree, blobs, snapshots, health, room, queue, running })
+        Ok(Self { tree, blobs, snapshots, health, room, queue, running, captures: AtomicU64::new(0) })
     }
 
     async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -214,6 +219,15 @@ impl Store for DiskStore {
 
     fn scratch_dir(&self) -> &Path {
         self.blobs.scratch()
+    }
+
+    fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let number = self.captures.fetch_add(1, Ordering::Relaxed);
+        let file = capture::nameless_file(self.blobs.scratch(), number)?;
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.queue.send(WriterMsg::Capture(CaptureRequest { file, reply })).map_err(|_| closed())?;
+        let captured = answer.recv().map_err(|_| closed())??;
+        export::all(&self.tree, &self.blobs, captured, each)
     }
 
     fn failure(&self) -> Option<StoreError> {

@@ -4,7 +4,7 @@
 //! Nothing is synced.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,9 +17,12 @@ use super::{
     blobs::Blobs,
     calls::Calls,
     change::Change,
+    export::blob_parts,
     health::Health,
+    item::Item,
     snapshots::Snapshots,
     store::{Append, Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    value::{SPILL_BYTES, hash_of},
 };
 use crate::api::{BlobHash, TaskId, UserId};
 
@@ -108,6 +111,21 @@ impl State {
         Ok(())
     }
 
+    fn items(&self) -> Vec<Item> {
+        let docs = self.docs.iter().map(|(key, bytes)| Item::Doc { key: key.clone(), bytes: bytes.clone() });
+        let mut items: Vec<Item> = docs.collect();
+        for (id, Task { owner, unfinished, head, records }) in &self.tasks {
+            let (task, last_seq, head) = (*id, records.len() as u64, head.clone());
+            items.push(Item::Task { task, owner: *owner, unfinished: *unfinished, last_seq, head });
+            items.extend((1..).zip(records.clone()).map(|(seq, bytes)| Item::Record { task, seq, bytes }));
+        }
+        for (user, entries) in &self.feeds {
+            let entries = (1..).zip(entries.clone());
+            items.extend(entries.map(|(seq, bytes)| Item::Feed { user: *user, seq, bytes }));
+        }
+        items
+    }
+
     fn page(&self, tasks: impl Iterator<Item = TaskId>, limit: usize) -> HeadPage {
         let heads = tasks.filter_map(|id| self.tasks.get(&id).map(|task| (id, task.head.clone())));
         let mut heads: Vec<(TaskId, Bytes)> = heads.take(limit.saturating_add(1)).collect();
@@ -188,6 +206,17 @@ impl Store for MemoryStore {
         self.blobs.scratch()
     }
 
+    fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let items = self.state().items();
+        let values = items.iter().flat_map(value_of).filter(|value| value.len() > SPILL_BYTES);
+        let values: HashSet<BlobHash> = values.map(|value| hash_of(value)).collect();
+        items.into_iter().try_for_each(&mut *each)?;
+        self.blobs.each(&mut |hash, file| match values.contains(&hash) {
+            true => Ok(()),
+            false => blob_parts(hash, file, each),
+        })
+    }
+
     fn failure(&self) -> Option<StoreError> {
         None
     }
@@ -197,6 +226,14 @@ impl Store for MemoryStore {
             self.state().closed = true;
             Ok(())
         })
+    }
+}
+
+fn value_of(item: &Item) -> Option<&Bytes> {
+    match item {
+        Item::Doc { bytes, .. } | Item::Record { bytes, .. } | Item::Feed { bytes, .. } => Some(bytes),
+        Item::Task { head, .. } => Some(head),
+        Item::BlobPart { .. } => None,
     }
 }
 

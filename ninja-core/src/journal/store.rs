@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use super::item::Item;
 use crate::api::{BlobHash, ErrorCode, TaskId, UserId};
 
 /// One atomic change: all of it is durable and visible, or none of it.
@@ -48,8 +49,9 @@ pub struct HeadUpdate {
     pub bytes: Bytes,
 }
 
-/// The kind of a document. Tags are stored: never renumbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The kind of a document. Tags and names are stored: never renumbered or renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum DocKind {
     /// Facts about the installation, such as the local owner.
@@ -210,6 +212,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns the directory in which files for [`Store::put_blob_file`] are made. Emptied at start.
     fn scratch_dir(&self) -> &std::path::Path;
+
+    /// Hands on everything the store holds, as of one moment while this runs, however much is written meanwhile. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of `each`, and [`StoreError::Corrupt`] where something is damaged or missing.
+    fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
     /// Returns why the store no longer writes, if it does not.
     fn failure(&self) -> Option<StoreError>;

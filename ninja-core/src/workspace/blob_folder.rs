@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{BlobHash, TaskId, UserId},
-    journal::store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    journal::{
+        item::Item,
+        store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    },
 };
 
 /// Blobs in a folder.
@@ -100,6 +103,10 @@ impl Store for BlobFolder {
 
     fn scratch_dir(&self) -> &Path {
         &self.scratch
+    }
+
+    fn export(&self, _: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        unimplemented!()
     }
 
     fn failure(&self) -> Option<StoreError> {
