@@ -1,10 +1,10 @@
-//! What is done to data as a whole: backups, with an engine or to a directory at rest, and restoring them.
+//! What is done to data as a whole: backups, with an engine or to a directory at rest, restoring them, and looking for damage.
 //!
 //! Called by the daemon's routes and local commands. The form of a backup is the journal's business.
 
 use std::{
     io::{self, BufRead, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::Engine;
 pub use crate::journal::{
     backup::{BackupError, Restored, verify},
+    examine::{Examined, Finding, Part, check},
     item::ItemCounts,
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     journal::{
         backup,
         disk::{DiskOptions, DiskStore},
+        examine,
         store::{Store, StoreError},
     },
     task_log::TaskLog,
@@ -81,6 +83,16 @@ pub fn backup(data_dir: &Path, at: Timestamp, out: &mut dyn Write) -> Result<Ite
 /// Fails where the directory is not empty, or the backup is not whole; the directory is then as it was.
 pub fn restore(input: &mut dyn BufRead, data_dir: &Path) -> Result<Restored, BackupError> {
     backup::restore(input, data_dir, &reads)
+}
+
+/// Keeps what is readable of a data directory at rest and sets the damaged files aside, as they are, in a folder of it that is named
+/// after the time `at`. Returns what was lost, and that folder where anything was. Blocks.
+///
+/// # Errors
+///
+/// Fails where an engine holds the directory, a newer version wrote it, or the disk cannot be read or written.
+pub fn repair(data_dir: &Path, at: Timestamp) -> Result<(Examined, Option<PathBuf>), StoreError> {
+    examine::repair(data_dir, &at.strftime("damaged-%Y%m%dT%H%M%SZ").to_string())
 }
 
 /// Returns whether a task's records fold into a task.

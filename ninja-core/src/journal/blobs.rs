@@ -37,19 +37,24 @@ pub(super) struct Blobs {
 impl Blobs {
     /// Opens the blobs of a data directory; empties what is only of use while the engine runs.
     pub(super) fn open(directory: &Path, calls: Calls) -> Result<Self, StoreError> {
-        let blobs = Self {
-            root: directory.join("blobs"),
-            incoming: directory.join("incoming"),
-            scratch: directory.join("scratch"),
-            calls,
-            made: AtomicU64::new(0),
-        };
+        let blobs = Self { calls, ..Self::look_at(directory) };
         for path in [&blobs.root, &blobs.incoming, &blobs.scratch] {
             make_directory(path).map_err(|error| io_error("make a directory", error))?;
         }
         empty(&blobs.incoming)?;
         empty(&blobs.scratch)?;
         Ok(blobs)
+    }
+
+    /// Looks at the blobs of a data directory and touches nothing.
+    pub(super) fn look_at(directory: &Path) -> Self {
+        Self {
+            root: directory.join("blobs"),
+            incoming: directory.join("incoming"),
+            scratch: directory.join("scratch"),
+            calls: Calls::default(),
+            made: AtomicU64::new(0),
+        }
     }
 
     /// Returns the directory in which files for [`Blobs::adopt`] are made.
@@ -201,7 +206,7 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let read = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut paths: Vec<PathBuf> = match read() {
         Ok(paths) => paths,
-        Err(error) if error.kind() == ErrorKind::NotADirectory => Vec::new(),
+        Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound) => Vec::new(),
         Err(error) => return Err(io_error("list a directory", error)),
     };
     paths.sort_unstable();

@@ -68,10 +68,18 @@ pub(super) fn check_format(directory: &Path, used: bool) -> Result<(), StoreErro
         Ok(FORMAT) => Ok(()),
         Ok(found) => Err(StoreError::Version { found, supported: FORMAT }),
         Err(_) if [RESTORING, REPAIRING].contains(&found) => {
-            let what = format!("{found} it was interrupted; run the same `ninja` command again");
+            let what = format!("{found} it was interrupted; run `ninja restore` or `ninja db repair` again");
             Err(StoreError::Corrupt(what))
         }
         Err(_) => Err(StoreError::Corrupt(format!("{} holds no version", path.display()))),
+    }
+}
+
+/// Returns whether a newer version wrote a directory. What is no number at all is damage.
+pub(super) fn check_not_newer(directory: &Path) -> Result<(), StoreError> {
+    match read_mark(directory)?.and_then(|mark| mark.parse().ok()) {
+        Some(found) if found != FORMAT => Err(StoreError::Version { found, supported: FORMAT }),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -84,7 +92,8 @@ pub(super) fn read_mark(directory: &Path) -> Result<Option<String>, StoreError> 
     }
 }
 
-fn write_format(directory: &Path) -> std::io::Result<()> {
+/// Marks a directory with the version that this code writes.
+pub(super) fn write_format(directory: &Path) -> std::io::Result<()> {
     write_mark(directory, &FORMAT.to_string())
 }
 

@@ -13,7 +13,7 @@ use std::{
 use super::{
     blobs::make_directory,
     calls::io_error,
-    directory::{DirectoryLock, read_mark, write_mark},
+    directory::{DirectoryLock, read_mark, write_format, write_mark},
     store::{Store, StoreError},
 };
 
@@ -119,6 +119,8 @@ impl Site {
         let failed = |error| io_error("put the format file back", error);
         match &self.format_before {
             Some(mark) => write_mark(&self.directory, mark).map_err(failed),
+            // An earlier repair was interrupted before it moved anything.
+            None if self.work == REPAIRING => write_format(&self.directory).map_err(failed),
             None => {
                 fs::remove_file(self.directory.join("format")).map_err(failed)?;
                 fs::remove_file(self.directory.join("lock")).map_err(failed)?;

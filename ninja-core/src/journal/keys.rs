@@ -58,6 +58,11 @@ pub(super) fn owner_task(owner: UserId, task: TaskId) -> Vec<u8> {
     key(Tag::Owner, &[owner.uuid().as_bytes(), &(!task.uuid().as_u128()).to_be_bytes()])
 }
 
+/// Returns what all listing keys of all owners begin with.
+pub(super) fn all_owners() -> Vec<u8> {
+    key(Tag::Owner, &[])
+}
+
 /// Returns what all listing keys of an owner begin with.
 pub(super) fn owner(owner: UserId) -> Vec<u8> {
     key(Tag::Owner, &[owner.uuid().as_bytes()])

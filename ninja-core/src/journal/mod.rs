@@ -19,6 +19,7 @@ mod keys;
 mod lookup;
 mod opening;
 mod reader;
+mod remains;
 mod snapshots;
 mod tree;
 mod value;
@@ -27,6 +28,7 @@ mod writer;
 
 pub mod backup;
 pub mod disk;
+pub mod examine;
 pub mod feed;
 pub mod item;
 pub mod memory;
