@@ -31,6 +31,7 @@ mod catalog;
 mod files;
 mod fork;
 mod health;
+pub mod maintenance;
 mod owner;
 mod start;
 mod steer;
