@@ -30,6 +30,7 @@ use crate::{
 mod files;
 mod health;
 mod owner;
+mod pins;
 mod start;
 mod submit;
 
@@ -115,6 +116,7 @@ struct Inner {
     agents: BTreeMap<String, Agent>,
     templates: BTreeMap<String, Template>,
     submissions: Semaphore,
+    pins: pins::PinSets,
 }
 
 impl Engine {

@@ -1,15 +1,17 @@
 //! `submit_task`: everything is checked before anything is accepted, and accepted before anything is done.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, store_error};
+use super::{Engine, pins::PinSet, store_error};
 use crate::{
     actors::head_update,
     api::{ApiError, BlobHash, ErrorCode, Principal, SubmitTask, Task, TaskId},
     journal::{
         feed::encode_feed,
-        record::{Action, Entry, InputFile, PinnedModel, PinnedTool, Pins, PlannedStep, Record, TaskSubmitted},
+        record::{Action, Entry, InputFile, PinnedModel, PlannedStep, Record, TaskSubmitted},
         store::{Append, Commit},
     },
     machine::{TaskState, feed_of, is_too_deep},
@@ -24,7 +26,7 @@ const FILES_MAX: usize = 100;
 /// A submission that was found good.
 struct Checked {
     submitted: TaskSubmitted,
-    pins: Pins,
+    pins: Arc<PinSet>,
     steps: Vec<PlannedStep>,
 }
 
@@ -53,11 +55,11 @@ impl Engine {
         let template = request.template.as_deref().map(|name| self.template(name)).transpose()?;
         let inputs = self.inputs(by, &request)?;
         let params = check_template_use(template, &request, inputs.len())?;
-        let pins = self.pins(template);
+        let pins = self.0.pin_set(template);
         let invalid = |error: crate::machine::PlanError| ApiError::new(ErrorCode::InvalidPlan, error.to_string());
         let default_agent = &self.0.config.default_agent;
         let steps = match request.plan.as_ref().or_else(|| template.map(|template| &template.plan)) {
-            Some(plan) => planner::plan_explicit(plan, &pins, default_agent).map_err(invalid)?,
+            Some(plan) => planner::plan_explicit(plan, &pins.pins, default_agent).map_err(invalid)?,
             None => planner::plan_goal(default_agent),
         };
         let model = self.model(request.model.as_deref(), &steps)?;
@@ -69,7 +71,7 @@ impl Engine {
             inputs,
             model,
             budget: request.budget.unwrap_or_default(),
-            pins: BlobHash::from_bytes([0; 32]),
+            pins: pins.hash,
         };
         Ok(Checked { submitted, pins, steps })
     }
@@ -91,20 +93,6 @@ impl Engine {
         Ok(inputs)
     }
 
-    /// Fixes what the task will use, so that editing agents or templates alters no task that runs.
-    fn pins(&self, template: Option<&Template>) -> Pins {
-        let tools = self.0.services.tools.iter().map(|tool| {
-            let definition = tool.definition();
-            (definition.name.clone(), PinnedTool { definition, class: tool.effect_class() })
-        });
-        let scripts = template.map(|template| &template.scripts).into_iter().flatten();
-        Pins {
-            agents: self.0.agents.clone(),
-            tools: tools.collect(),
-            template_files: scripts.map(|(path, bytes)| (path.clone(), hash(bytes))).collect(),
-        }
-    }
-
     fn model(&self, wanted: Option<&str>, steps: &[PlannedStep]) -> Result<Option<PinnedModel>, ApiError> {
         let needs_one = steps.iter().any(|step| matches!(step.action, Action::Agent { .. }));
         match self.0.services.providers.choose(wanted) {
@@ -115,20 +103,14 @@ impl Engine {
     }
 
     async fn accept(&self, checked: Checked) -> Result<TaskState, ApiError> {
-        let Checked { mut submitted, pins, steps } = checked;
+        let Checked { submitted, pins, steps } = checked;
         let services = &self.0.services;
-        let bytes = serde_json::to_vec(&pins).expect("pins have string keys only");
-        submitted.pins = hash(&bytes);
-        let mut blobs = vec![bytes.into()];
-        if let Some(template) = submitted.template.as_ref().and_then(|name| self.0.templates.get(name)) {
-            blobs.extend(template.scripts.values().cloned());
-        }
         let (id, at, owner) = (TaskId::from_uuid(services.clock.new_uuid()), services.clock.now(), submitted.owner);
-        let pins = services.tasks.remember(submitted.pins, pins);
+        services.tasks.remember(pins.hash, &pins.pins);
         let first = Entry { at, record: Record::TaskSubmitted(Box::new(submitted)) };
         let plan = Entry { at, record: Record::PlanMade { steps } };
         let broken = |error: crate::machine::FoldError| ApiError::new(ErrorCode::Internal, error.to_string());
-        let mut state = TaskState::begin(id, &first, pins).map_err(broken)?;
+        let mut state = TaskState::begin(id, &first, Arc::clone(&pins.pins)).map_err(broken)?;
         state.apply(&plan).map_err(broken)?;
         let told = feed_of(None, &state);
         let commit = Commit {
@@ -139,10 +121,11 @@ impl Engine {
                 head: head_update(&state),
             }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
-            blobs,
+            blobs: pins.blobs(),
             ..Commit::default()
         };
         let committed = services.store.commit(commit).await.map_err(store_error)?;
+        pins.note_stored();
         services.hub.publish_user(owner, crate::journal::feed::number(committed.feed_seqs, at, told));
         Ok(state)
     }
@@ -200,6 +183,6 @@ fn unused_name(name: &str, used: impl Fn(&str) -> bool) -> String {
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !used(name)).unwrap_or_else(|| name.to_owned())
 }
 
-fn hash(bytes: &[u8]) -> BlobHash {
+pub(super) fn hash(bytes: &[u8]) -> BlobHash {
     BlobHash::from_bytes(Sha256::digest(bytes).into())
 }
