@@ -17,7 +17,18 @@ pub(crate) struct Args {
 
 /// Runs the command. The bench is a program of its own, so that `xtask` itself stays quick to build.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    shell::run(shell::cargo(&["build", "--release", "--package", "ninja-daemon", "--package", "ninja-tests", "--bins"]))?;
+    shell::run(shell::cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "ninja-daemon",
+        "--package",
+        "ninja-tests",
+        "--bin",
+        "ninja",
+        "--bin",
+        "ninja-bench",
+    ]))?;
     let program = places::target()?.join("release").join("ninja-bench");
     let given: Vec<&str> = args.given.iter().map(String::as_str).collect();
     let measured = shell::succeeds(shell::command(program, &given))?;

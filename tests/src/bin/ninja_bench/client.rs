@@ -49,8 +49,12 @@ impl Connection {
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        self.sender.ready().await?;
-        Ok(self.sender.send_request(request.body(Full::new(body))?).await?)
+        let request = request.body(Full::new(body))?;
+        // A server closes a connection that nobody used for a while.
+        if self.sender.ready().await.is_err() {
+            *self = Self::open(&self.target).await?;
+        }
+        Ok(self.sender.send_request(request).await?)
     }
 
     /// Sends a request and returns the whole answer.

@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
+use hyper::Method;
 use tokio::sync::Mutex;
 
 use crate::{
     client::{self, Connection},
     process::Process,
     report::{Bar, Figure, Report, Samples},
+    stub,
     targets::{self, Targets},
 };
 
@@ -51,11 +53,11 @@ struct Figures {
 
 /// Measures both loads, or one of them.
 pub(crate) async fn measure(targets: &Targets, quick: bool, w: bool, fan: bool, report: &mut Report) -> Result<()> {
-    let stub = targets.stub().await?;
-    let ninja = targets.ninja("work", &stub).await?;
+    let model = targets.stub().await?;
+    let ninja = targets.ninja("work", &model).await?;
     let ninja_at = targets.target("work", &ninja)?;
     Connection::open(&ninja_at).await?.run_task(&targets::sequence(STEPS)).await?;
-    let floor = targets.floor(&stub).await?;
+    let floor = targets.floor(&model).await?;
     let floor_at = client::Target { address: floor.address, key: None };
     let in_flight = 256;
     let mut ninja =
@@ -88,6 +90,10 @@ pub(crate) async fn measure(targets: &Targets, quick: bool, w: bool, fan: bool, 
         }
         tell(&load, &ninja.figures, &floor.figures, report);
     }
+    let stub_at = client::Target { address: model.address, key: None };
+    let (_, opened) = Connection::open(&stub_at).await?.ask(Method::GET, stub::CONNECTIONS, Bytes::new()).await?;
+    let opened = std::str::from_utf8(&opened)?.parse()?;
+    report.add(Figure::alone("connections to the model, all rounds and both programs", "", Samples::one(opened)));
     Ok(())
 }
 
