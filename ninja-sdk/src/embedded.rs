@@ -4,14 +4,13 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        ApiError, ApprovalId, Decision, ErrorCode, File, Health, Page, Principal, StreamFrame, SubmitTask, Task,
-        TaskId, TaskSummary,
+        ApiError, ApprovalId, Decision, ErrorCode, File, Health, Page, Principal, SubmitTask, Task, TaskId, TaskSummary,
     },
     journal::feed::{Follow, Frame},
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError};
+use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError, Signal};
 
 /// An engine and who asks it. The verbs are those of [`Ninja`](crate::Ninja).
 #[derive(Clone)]
@@ -102,6 +101,7 @@ fn stream(follow: Follow) -> EventStream {
     }))
 }
 
-fn read(frame: &Frame) -> Result<StreamFrame, SdkError> {
-    serde_json::from_str(&frame.json).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
+fn read(frame: &Frame) -> Result<Signal, SdkError> {
+    let read = serde_json::from_str(&frame.json).map(Signal::Frame);
+    read.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
 }

@@ -41,4 +41,4 @@ pub use content::{Backup, Content, Download};
 pub use error::{BoxError, SdkError};
 pub use list::ListTasks;
 pub use ninja::Ninja;
-pub use stream::EventStream;
+pub use stream::{EventStream, Signal};
