@@ -33,6 +33,7 @@ def prepare(request: Request) -> dict:
             "test_files": bench.project.tests,
             "tests": len(baseline.tests),
             "failing": failing[:50],
+            "one_by_one": bench.one_by_one,
             "failures": bullet_lines(failing, baseline.detail),
             "examples": examples,
             "ask_for_test": needs_test and not examples and not request.is_small_model(),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional
 
 _SEALED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sealed.py")
-SECONDS = 30.0
+SECONDS = 20.0
 _FINE = ("passed", "skipped", "expected_failure")
 
 
@@ -50,6 +50,10 @@ class Runner:
 
     def __enter__(self) -> "Runner":
         return self
+
+    def start(self) -> None:
+        """Starts the process now, so that its start is not part of the first run's time."""
+        self.run(".", [])
 
     def __exit__(self, *_: object) -> None:
         self._stop()

@@ -79,7 +79,7 @@ class Search:
         except (SyntaxError, ValueError):
             return False
         self._bench.project.write(path, text)
-        seconds = min(10.0, max(2.0, 4 * self._bench.seconds))
+        seconds = min(10.0, max(0.7, 8 * self._bench.seconds))
         # A file that could not even be imported has no test to name.
         named = not any(test.endswith("::import") for test in self._failing)
         outcome = self._bench.run(files=self._files, only=self._failing if named else None, seconds=seconds)

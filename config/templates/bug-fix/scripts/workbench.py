@@ -21,7 +21,7 @@ from project import Project, is_test_code, lay_out
 from request import Failure, Request
 from runner import SECONDS, Outcome, Runner, shortfall, written_tests
 
-_SINGLE_SECONDS = 5.0
+_SINGLE_SECONDS = 3.0
 _SINGLE_TESTS_MAX = 60
 
 
@@ -40,6 +40,9 @@ class Workbench:
         if reproduction:
             self.add_tests(reproduction["path"], reproduction["text"])
         self.runner = Runner()
+        self.seconds = 0.0
+        # What came to no end in the first step does not have to be waited for again.
+        self.one_by_one = bool((request.output("prepare") or {}).get("one_by_one"))
 
     def __enter__(self) -> "Workbench":
         return self
@@ -79,20 +82,24 @@ class Workbench:
     def baseline(self, trace: bool = False) -> Outcome:
         """A run on the code as it was given; one by one where all at once come to no end."""
         self.restore()
-        traced = self.project.sources if trace else None
-        began = time.monotonic()
-        outcome = self.run(trace=traced)
-        self.seconds = time.monotonic() - began
-        if outcome.end == "done" or outcome.end == "tampered":
-            return outcome
+        self.runner.start()
+        if not self.one_by_one:
+            began = time.monotonic()
+            outcome = self.run(trace=self.project.sources if trace else None)
+            self.seconds = time.monotonic() - began
+            self.one_by_one = outcome.end in ("timeout", "broken")
+            if not self.one_by_one:
+                return outcome
         return self._one_by_one()
 
     def _one_by_one(self) -> Outcome:
         whole = Outcome("done")
-        self.seconds = _SINGLE_SECONDS
+        self.seconds = 0.0
         for test in self.written()[:_SINGLE_TESTS_MAX]:
             path = test.split("::", 1)[0]
+            began = time.monotonic()
             one = self.run(files=[path], only=[test], trace=self.project.sources, seconds=_SINGLE_SECONDS)
+            self.seconds += time.monotonic() - began if one.end == "done" else 0.0
             said = {"timeout": "it was not done in time", "broken": "it ended the process"}
             whole.tests[test] = one.tests.get(test, ["error", said.get(one.end, "it did not run")])
             whole.lines.update(one.lines)
@@ -119,7 +126,7 @@ class Workbench:
             if why:
                 return f"{path}: {why}"
         self.apply(changes)
-        outcome = self.run(seconds=min(SECONDS, max(5.0, 4 * self.seconds)))
+        outcome = self.run(seconds=min(SECONDS, max(3.0, 8 * self.seconds)))
         self.restore()
         return shortfall(outcome, self.written(), baseline)
 
