@@ -27,10 +27,13 @@ use crate::{
     tools::Tool,
 };
 
+mod catalog;
 mod files;
+mod fork;
 mod health;
 mod owner;
 mod start;
+mod steer;
 mod submit;
 
 pub use crate::actors::ResumePolicy;
@@ -286,7 +289,9 @@ fn damaged_head(task: TaskId, error: &serde_json::Error) -> ApiError {
 
 fn refused(refusal: &Refusal) -> ApiError {
     let code = match refusal {
-        Refusal::Ended => ErrorCode::Conflict,
+        Refusal::Ended | Refusal::NothingToRetry | Refusal::Paused | Refusal::NotPaused | Refusal::Stopping => {
+            ErrorCode::Conflict
+        }
         Refusal::NotOpen(_) => ErrorCode::NotFound,
         Refusal::WrongAnswer { .. } => ErrorCode::InvalidRequest,
     };

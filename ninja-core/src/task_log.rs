@@ -41,19 +41,45 @@ impl TaskLog {
     /// Fails where the disk cannot be read, or the log is not one that a machine of ours has written.
     pub(crate) fn load(&self, task: TaskId) -> Result<Option<TaskState>, StoreError> {
         let mut state: Option<TaskState> = None;
+        self.for_each(task, |seq, entry| {
+            match &mut state {
+                None => state = Some(self.begin(task, &entry)?),
+                Some(state) => state.apply(&entry).map_err(|error| damaged(task, seq, &error))?,
+            }
+            Ok(())
+        })?;
+        Ok(state)
+    }
+
+    /// Reads the records of a task; none where there is no such task.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the disk cannot be read, or a record is none.
+    pub(crate) fn read(&self, task: TaskId) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        self.for_each(task, |_, entry| {
+            entries.push(entry);
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    fn for_each(
+        &self,
+        task: TaskId,
+        mut take: impl FnMut(u64, Entry) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut from = 1;
         loop {
-            let from = state.as_ref().map_or(1, |state| state.last_seq + 1);
             let page = self.store.read_log(task, from, PAGE_RECORDS)?;
             let complete = page.len() < PAGE_RECORDS;
+            from += page.len() as u64;
             for (seq, bytes) in page {
-                let entry = Entry::decode(&bytes).map_err(|error| damaged(task, seq, &error))?;
-                match &mut state {
-                    None => state = Some(self.begin(task, &entry)?),
-                    Some(state) => state.apply(&entry).map_err(|error| damaged(task, seq, &error))?,
-                }
+                take(seq, Entry::decode(&bytes).map_err(|error| damaged(task, seq, &error))?)?;
             }
             if complete {
-                return Ok(state);
+                return Ok(());
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod ask;
 mod code;
+mod delegate;
 mod edit;
 mod files;
 mod glob;
@@ -20,6 +21,7 @@ mod write;
 
 pub use ask::Ask;
 pub use code::{Python, Shell, TEMPLATE};
+pub use delegate::Delegate;
 pub use edit::EditFile;
 pub use list::ListFiles;
 pub use read::ReadFile;

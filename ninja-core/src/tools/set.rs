@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ask, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WriteFile};
+use super::{Ask, Delegate, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WriteFile};
 
 /// Tools by name. Cheap to clone.
 #[derive(Clone, Default)]
@@ -20,7 +20,7 @@ impl ToolSet {
     /// Returns the tools that come with Ninja.
     pub fn builtin() -> Self {
         let files = Self::default().with(ReadFile).with(WriteFile).with(EditFile).with(ListFiles).with(SearchFiles);
-        files.with(Shell).with(Python).with(Ask)
+        files.with(Shell).with(Python).with(Ask).with(Delegate)
     }
 
     /// Adds a tool. One of the same name is replaced.

@@ -7,6 +7,7 @@ mod attend;
 mod cancel;
 mod decide;
 mod failure;
+mod given;
 mod interrupt;
 mod name;
 mod output;
