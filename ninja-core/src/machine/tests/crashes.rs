@@ -239,6 +239,9 @@ proptest! {
         }
         prop_assert!(world.state.end.is_some(), "still {:?}: {:?}", world.view().status, pending(&world.state));
         prop_assert_eq!(world.state.reserved_tokens, 0);
+        let replayed = replay(world.state.id, &world.log, pins()).unwrap();
+        prop_assert_eq!(replayed.difference, None);
+        prop_assert_eq!((replayed.given, replayed.decided), (2, world.log.len() as u64 - 2));
         prop_assert!(ledger.ended.values().all(|times| *times == 1), "a completed call ran again: {:?}", ledger.ended);
         for ((step, call), runs) in &ledger.unsafe_runs {
             let allowed = 1 + asked_again.get(step).copied().unwrap_or(0);
