@@ -45,4 +45,4 @@ pub mod workspace;
 #[cfg(feature = "engine")]
 pub use config::Config;
 #[cfg(feature = "engine")]
-pub use engine::{Engine, EngineOptions, ListTasks, ResumePolicy, StartError, key_file};
+pub use engine::{Engine, EngineOptions, ListTasks, ResumePolicy, StartError, key_file, maintenance};

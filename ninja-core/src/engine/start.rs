@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Engine, EngineOptions, Inner, owner};
+use super::{Engine, EngineOptions, Inner, owner, pins::PinSets};
 use crate::{
     actors::{ActorTree, Services},
     agents::{self, AgentError},
@@ -114,7 +114,16 @@ impl Engine {
             .await
             .map_err(|error| StartError::other("start the actors", error))?;
         let submissions = Semaphore::new(options.config.limits.submissions);
-        let inner = Inner { services, tree, owner, config: options.config, agents, templates, submissions };
+        let inner = Inner {
+            services,
+            tree,
+            owner,
+            config: options.config,
+            agents,
+            templates,
+            submissions,
+            pins: PinSets::default(),
+        };
         Ok(Self(Arc::new(inner)))
     }
 }

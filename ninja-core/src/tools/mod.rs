@@ -7,6 +7,7 @@
 mod ask;
 mod check;
 mod code;
+mod delegate;
 mod edit;
 mod files;
 mod glob;
@@ -23,6 +24,7 @@ mod write;
 pub use ask::Ask;
 pub use check::{CheckFile, CheckUrl, check_path_pattern, check_pattern, check_schema};
 pub use code::{Python, Shell, TEMPLATE};
+pub use delegate::Delegate;
 pub use edit::EditFile;
 pub use list::ListFiles;
 pub use read::ReadFile;

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Ask, CheckFile, CheckUrl, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WebFetch, WriteFile,
+    Ask, CheckFile, CheckUrl, Delegate, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WebFetch,
+    WriteFile,
 };
 use crate::egress::{Egress, EgressConfig};
 
@@ -24,7 +25,7 @@ impl ToolSet {
     pub fn builtin(egress: EgressConfig) -> Self {
         let egress = Arc::new(Egress::new(egress));
         let files = Self::default().with(ReadFile).with(WriteFile).with(EditFile).with(ListFiles).with(SearchFiles);
-        let with_code = files.with(Shell).with(Python).with(Ask);
+        let with_code = files.with(Shell).with(Python).with(Ask).with(Delegate);
         with_code.with(WebFetch::new(Arc::clone(&egress))).with(CheckFile).with(CheckUrl::new(egress))
     }
 
