@@ -1,5 +1,7 @@
 //! Time and randomness, as parameters: core never asks the system by itself.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::api::Timestamp;
@@ -11,6 +13,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Makes a UUIDv7.
     fn new_uuid(&self) -> Uuid;
+
+    /// Returns how long it is until a time; nothing where it has passed.
+    fn until(&self, time: Timestamp) -> Duration {
+        Duration::try_from(time.duration_since(self.now())).unwrap_or_default()
+    }
 }
 
 /// The system's clock and random numbers.

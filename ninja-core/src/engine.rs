@@ -27,10 +27,15 @@ use crate::{
     tools::Tool,
 };
 
+mod catalog;
 mod files;
+mod fork;
 mod health;
+pub mod maintenance;
 mod owner;
+mod pins;
 mod start;
+mod steer;
 mod submit;
 
 pub use crate::actors::ResumePolicy;
@@ -115,6 +120,7 @@ struct Inner {
     agents: BTreeMap<String, Agent>,
     templates: BTreeMap<String, Template>,
     submissions: Semaphore,
+    pins: pins::PinSets,
 }
 
 impl Engine {
@@ -286,7 +292,9 @@ fn damaged_head(task: TaskId, error: &serde_json::Error) -> ApiError {
 
 fn refused(refusal: &Refusal) -> ApiError {
     let code = match refusal {
-        Refusal::Ended => ErrorCode::Conflict,
+        Refusal::Ended | Refusal::NothingToRetry | Refusal::Paused | Refusal::NotPaused | Refusal::Stopping => {
+            ErrorCode::Conflict
+        }
         Refusal::NotOpen(_) => ErrorCode::NotFound,
         Refusal::WrongAnswer { .. } => ErrorCode::InvalidRequest,
     };

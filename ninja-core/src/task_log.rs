@@ -41,19 +41,45 @@ impl TaskLog {
     /// Fails where the disk cannot be read, or the log is not one that a machine of ours has written.
     pub(crate) fn load(&self, task: TaskId) -> Result<Option<TaskState>, StoreError> {
         let mut state: Option<TaskState> = None;
+        self.for_each(task, |seq, entry| {
+            match &mut state {
+                None => state = Some(self.begin(task, &entry)?),
+                Some(state) => state.apply(&entry).map_err(|error| damaged(task, seq, &error))?,
+            }
+            Ok(())
+        })?;
+        Ok(state)
+    }
+
+    /// Reads the records of a task; none where there is no such task.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the disk cannot be read, or a record is none.
+    pub(crate) fn read(&self, task: TaskId) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        self.for_each(task, |_, entry| {
+            entries.push(entry);
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    fn for_each(
+        &self,
+        task: TaskId,
+        mut take: impl FnMut(u64, Entry) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut from = 1;
         loop {
-            let from = state.as_ref().map_or(1, |state| state.last_seq + 1);
             let page = self.store.read_log(task, from, PAGE_RECORDS)?;
             let complete = page.len() < PAGE_RECORDS;
+            from += page.len() as u64;
             for (seq, bytes) in page {
-                let entry = Entry::decode(&bytes).map_err(|error| damaged(task, seq, &error))?;
-                match &mut state {
-                    None => state = Some(self.begin(task, &entry)?),
-                    Some(state) => state.apply(&entry).map_err(|error| damaged(task, seq, &error))?,
-                }
+                take(seq, Entry::decode(&bytes).map_err(|error| damaged(task, seq, &error))?)?;
             }
             if complete {
-                return Ok(state);
+                return Ok(());
             }
         }
     }
@@ -82,16 +108,18 @@ impl TaskLog {
             .map_err(|error| StoreError::Io { doing: "read a blob", error: Arc::new(error) })?;
         let pins = serde_json::from_slice(&bytes)
             .map_err(|error| StoreError::Corrupt(format!("blob {hash} holds no pins: {error}")))?;
-        Ok(self.remember(hash, pins))
+        let pins = Arc::new(pins);
+        self.remember(hash, &pins);
+        Ok(pins)
     }
 
     /// Keeps pins that are about to be committed.
-    pub(crate) fn remember(&self, hash: BlobHash, pins: Pins) -> Arc<Pins> {
+    pub(crate) fn remember(&self, hash: BlobHash, pins: &Arc<Pins>) {
         let mut kept = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= PINS_KEPT {
+        if kept.len() >= PINS_KEPT && !kept.contains_key(&hash) {
             kept.clear();
         }
-        Arc::clone(kept.entry(hash).or_insert_with(|| Arc::new(pins)))
+        kept.entry(hash).or_insert_with(|| Arc::clone(pins));
     }
 }
 

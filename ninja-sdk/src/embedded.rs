@@ -10,7 +10,7 @@ use ninja_core::{
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{Content, Download, EventStream, ListTasks, SdkError, Signal};
+use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError, Signal};
 
 /// An engine and who asks it. The verbs are those of [`Ninja`](crate::Ninja).
 #[derive(Clone)]
@@ -60,6 +60,10 @@ impl Embedded {
         let (artifact, file) = self.engine.artifact(&self.owner, task, path).await?;
         let stream = ReaderStream::new(tokio::fs::File::from_std(file)).boxed();
         Ok(Download { bytes: artifact.bytes, sha256: artifact.sha256, stream })
+    }
+
+    pub(crate) async fn backup(&self) -> Result<Backup, SdkError> {
+        Ok(Backup { stream: self.engine.backup(&self.owner).await? })
     }
 
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {

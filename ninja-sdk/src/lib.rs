@@ -37,7 +37,7 @@ pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientBuilder};
-pub use content::{Content, Download};
+pub use content::{Backup, Content, Download};
 pub use error::{BoxError, SdkError};
 pub use list::ListTasks;
 pub use ninja::Ninja;

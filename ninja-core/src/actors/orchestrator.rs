@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort, SupervisionEvent};
@@ -16,11 +16,14 @@ use super::{
     task::{TaskActor, TaskMsg},
 };
 use crate::{
-    api::{TaskId, TaskStatus},
+    api::{TaskId, TaskStatus, Timestamp, WaitFor},
     machine::{ACTOR_FAILURES_MAX, TaskHead},
 };
 
 mod set_aside;
+mod timers;
+
+use timers::Timers;
 
 /// Heads read at a time by the sweep.
 const SWEEP_PAGE: usize = 1_000;
@@ -54,7 +57,11 @@ pub(crate) enum OrchestratorMsg {
     TaskIdled {
         /// Which.
         task: TaskId,
+        /// When it goes on by itself, if it does.
+        wake_at: Option<Timestamp>,
     },
+    /// A time has come that parked tasks wait for.
+    WakeTasks,
     /// A task that was told to park has something to do after all.
     TaskBusied {
         /// Which.
@@ -91,6 +98,7 @@ pub(super) struct OrchestratorState {
     queue: VecDeque<TaskId>,
     queued: HashSet<TaskId>,
     failures: HashMap<TaskId, u32>,
+    timers: Timers,
 }
 
 struct Active {
@@ -122,7 +130,11 @@ impl Actor for Orchestrator {
             OrchestratorMsg::StartTask { task } => self.start_or_queue(&myself, state, task)?,
             OrchestratorMsg::RestartTask { task, failure } => self.restart(&myself, state, task, failure)?,
             OrchestratorMsg::DeliverToTask { task, message } => self.deliver(&myself, state, task, *message)?,
-            OrchestratorMsg::TaskIdled { task } => state.offer_parking(task),
+            OrchestratorMsg::TaskIdled { task, wake_at } => {
+                state.offer_parking(task);
+                self.wake_later(&myself, state, task, wake_at);
+            }
+            OrchestratorMsg::WakeTasks => self.wake_tasks(&myself, state)?,
             OrchestratorMsg::TaskBusied { task } => state.unpark(task),
             OrchestratorMsg::GetStatus { reply } => {
                 let status = OrchestratorStatus { active: state.active.len(), queued: state.queue.len() };
@@ -179,8 +191,14 @@ impl Orchestrator {
             let page = self.services.store.list_unfinished(after, SWEEP_PAGE)?;
             for (task, head) in &page.heads {
                 let head: TaskHead = serde_json::from_slice(head)?;
-                if head.summary.status != TaskStatus::Waiting && self.taken.contains(*task) {
-                    self.start_or_queue(myself, state, *task)?;
+                let waiting = head.summary.waiting.filter(|_| head.summary.status == TaskStatus::Waiting);
+                match waiting {
+                    _ if !self.taken.contains(*task) => {}
+                    Some(waiting) if waiting.wait_for == WaitFor::Timer => {
+                        self.wake_later(myself, state, *task, waiting.until);
+                    }
+                    Some(_) => {}
+                    None => self.start_or_queue(myself, state, *task)?,
                 }
             }
             after = page.next;
@@ -332,6 +350,41 @@ impl Orchestrator {
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+impl Orchestrator {
+    fn wake_later(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        task: TaskId,
+        wake_at: Option<Timestamp>,
+    ) {
+        let Some(due) = wake_at else { return };
+        let wait = self.services.clock.until(due);
+        if state.timers.set(task, due, Instant::now() + wait) {
+            myself.send_after(wait, || OrchestratorMsg::WakeTasks);
+        }
+    }
+
+    /// Goes on with tasks whose time has come. Those that did not park meanwhile see to it themselves, and a second word of
+    /// the same time changes nothing.
+    fn wake_tasks(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+    ) -> Result<(), ActorProcessingErr> {
+        for (task, due) in state.timers.take_due(Instant::now()) {
+            match state.active.contains_key(&task) || state.active.len() < self.services.tasks_at_work_max {
+                true => self.deliver(myself, state, task, TaskMsg::Wake { due })?,
+                false => self.start_or_queue(myself, state, task)?,
+            }
+        }
+        if let Some(wait) = state.timers.next_wait(Instant::now()) {
+            myself.send_after(wait, || OrchestratorMsg::WakeTasks);
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     services::Services,
 };
 use crate::{
-    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Usage, UserId},
+    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Timestamp, Usage, UserId},
     journal::{
         feed::{encode_feed, number},
         record::{ActorKind, Entry, Outcome, Record},
@@ -79,6 +79,18 @@ pub(crate) enum TaskMsg {
         /// The task once it has ended.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
+    /// A person pauses, resumes or retries.
+    Steer {
+        /// Which of these.
+        input: Box<Input>,
+        /// The task after it.
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    },
+    /// A time has come that the task waits for.
+    Wake {
+        /// Which.
+        due: Timestamp,
+    },
     /// Leave memory if nothing happened since this was offered.
     Park,
 }
@@ -100,6 +112,8 @@ pub(super) struct TaskActorState {
     agent_steps: HashMap<ActorId, StepId>,
     cancel_waiters: Vec<RpcReplyPort<Result<Box<Task>, Refusal>>>,
     idle_offered: bool,
+    /// The time for which a wake-up is on its way.
+    wake_at: Option<Timestamp>,
 }
 
 struct InFlight {
@@ -137,12 +151,17 @@ impl Actor for TaskActor {
                 self.report(&myself, state, input, Vec::new()).await
             }
             // The log could not be read yet: the reply is dropped, and the caller asks again.
-            TaskMsg::DecideApproval { .. } if state.task.is_none() => Ok(()),
+            TaskMsg::DecideApproval { .. } | TaskMsg::Steer { .. } | TaskMsg::Wake { .. } if state.task.is_none() => {
+                Ok(())
+            }
             TaskMsg::DecideApproval { approval, decision, by, reply } => {
                 let input = Input::DecideApproval { approval, decision, by };
-                let result = self.take(&myself, state, input, Vec::new()).await?;
-                reply.send(result.and_then(|()| state.view())).ok();
-                Ok(())
+                self.answer(&myself, state, input, reply).await
+            }
+            TaskMsg::Steer { input, reply } => self.answer(&myself, state, *input, reply).await,
+            TaskMsg::Wake { due } => {
+                state.wake_at = None;
+                self.report(&myself, state, Input::Wake { due }, Vec::new()).await
             }
             TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,
             TaskMsg::Park => self.park(&myself, state),
@@ -268,6 +287,19 @@ impl TaskActor {
         }
     }
 
+    /// Takes what a person asked for, and answers with the task after it.
+    async fn answer(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        input: Input,
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    ) -> Result<(), ActorProcessingErr> {
+        let result = self.take(myself, state, input, Vec::new()).await?;
+        reply.send(result.and_then(|()| state.view())).ok();
+        Ok(())
+    }
+
     /// Takes a report that no person waits for.
     async fn report(
         &self,
@@ -356,7 +388,12 @@ impl TaskActor {
         }
         if state.in_flight.is_empty() && !state.idle_offered {
             state.idle_offered = true;
-            self.orchestrator.send_message(OrchestratorMsg::TaskIdled { task: self.id })?;
+            let wake_at = task.wake_at();
+            self.orchestrator.send_message(OrchestratorMsg::TaskIdled { task: self.id, wake_at })?;
+        } else if let Some(due) = task.wake_at().filter(|due| state.wake_at != Some(*due)) {
+            state.wake_at = Some(due);
+            let wait = self.services.clock.until(due);
+            myself.send_after(wait, move || TaskMsg::Wake { due });
         }
         Ok(())
     }
@@ -398,6 +435,10 @@ impl TaskActor {
     async fn clear_up(&self, state: &mut TaskActorState, task: &TaskState) {
         for waiter in state.cancel_waiters.drain(..) {
             waiter.send(Ok(Box::new(task.view()))).ok();
+        }
+        // Only tool calls leave anything on disk; looking for it would cost more than the rest of such a task's end.
+        if !task.has_called_tools() {
+            return;
         }
         if let Err(error) = self.services.workspaces.remove(self.id).await {
             tracing::warn!(task = %self.id, %error, "failed to remove a workspace");

@@ -45,6 +45,9 @@ pub struct Agent {
     /// The tools it may call.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// The agents that it may delegate to beside those whose tools are all its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates: Vec<String>,
     /// Its limits.
     #[serde(default)]
     pub limits: AgentLimits,

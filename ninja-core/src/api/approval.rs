@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApprovalId, StepId, TaskId, Timestamp};
+use super::{ApprovalId, PlanSpec, StepId, TaskId, Timestamp};
 
 /// What is asked of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum ApprovalKind {
     Ambiguous,
     /// An agent asks. Answer `answer` with a text.
     Question,
+    /// May this plan be carried out? Answer `approve`, `deny`, or `answer` with what should be different.
+    Plan,
 }
 
 /// The exact call that an answer is about.
@@ -44,6 +46,9 @@ pub struct Approval {
     /// The call in question, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<ProposedCall>,
+    /// The plan in question, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSpec>,
     /// Since when it waits.
     pub since: Timestamp,
 }
@@ -62,9 +67,9 @@ pub enum Decision {
     DidNotHappen,
     /// End the task rather than decide.
     Abort,
-    /// The answer to a question.
+    /// The answer to a question, or what should be different in a plan.
     Answer {
-        /// The text given to the agent.
+        /// The text given to the agent or the planner.
         text: String,
     },
 }

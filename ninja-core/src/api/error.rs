@@ -45,6 +45,8 @@ pub enum ErrorCode {
     SchemaMismatch,
     /// The agent repeats itself without progress.
     Stuck,
+    /// What the task promised does not hold: a file, a command or a URL of its contract.
+    ContractFailed,
     /// A limit on turns, records, files or output was reached.
     LimitReached,
     /// The task's budget does not cover the next call.
@@ -84,6 +86,7 @@ impl ErrorCode {
             Self::ToolFailed => "tool_failed",
             Self::SchemaMismatch => "schema_mismatch",
             Self::Stuck => "stuck",
+            Self::ContractFailed => "contract_failed",
             Self::LimitReached => "limit_reached",
             Self::BudgetDenied => "budget_denied",
             Self::PromptTooLarge => "prompt_too_large",
@@ -103,7 +106,7 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::Conflict | Self::AlreadyRunning | Self::Cancelled => 409,
             Self::TooLarge | Self::PromptTooLarge => 413,
-            Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed => 422,
+            Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed | Self::ContractFailed => 422,
             Self::BudgetDenied => 402,
             Self::TooManyRequests => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,

@@ -93,6 +93,25 @@ pub enum EventBody {
         /// Its steps, predecessors first.
         steps: Vec<StepId>,
     },
+    /// Steps were added to the plan: by the planner, a `map`, an agent that delegates, or the contract.
+    StepsAdded {
+        /// The new ones.
+        steps: Vec<StepId>,
+        /// Those that will not be done: the new ones stand in their place.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaced: Vec<StepId>,
+    },
+    /// A step failed and is tried again.
+    StepRetried {
+        /// Which.
+        step: StepId,
+        /// Which attempt comes next.
+        attempt: u32,
+        /// Why the one before failed.
+        error: ApiError,
+        /// When it begins at the earliest.
+        not_before: Timestamp,
+    },
     /// A step began.
     StepStarted {
         /// Which.
@@ -109,6 +128,9 @@ pub enum EventBody {
         call: u32,
         /// Tokens set aside for it.
         reserved_tokens: u64,
+        /// What the model is told to be wrong with its answer before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        feedback: Option<String>,
     },
     /// A model answered.
     ModelCallEnded {
@@ -201,6 +223,15 @@ pub enum EventBody {
     },
     /// Somebody asked to cancel.
     CancelRequested,
+    /// Somebody paused the task: what runs ends, nothing new begins.
+    TaskPaused,
+    /// Somebody resumed the task.
+    TaskResumed,
+    /// A task that had ended is tried again.
+    TaskRetried {
+        /// The steps that are done again.
+        steps: Vec<StepId>,
+    },
     /// The task ended.
     TaskEnded {
         /// How.

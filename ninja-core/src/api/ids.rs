@@ -98,7 +98,8 @@ typed_id!(
     UserId, "user", "a user id (`user_` and 32 hex digits)"
 );
 
-/// A step's name within its task: 1 to 64 of `a-z A-Z 0-9 _ -`, chosen by whoever made the plan.
+/// A step's name within its task: 1 to 64 of `a-z A-Z 0-9 _ -`, chosen by whoever made the plan. Steps that the machine
+/// adds have a colon and a number behind the name of what they belong to, such as `each:0`; no plan can use such a name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StepId(std::sync::Arc<str>);
@@ -108,7 +109,28 @@ impl StepId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the name of the step that the machine adds as this one's `number`th.
+    #[must_use]
+    pub fn child(&self, number: usize) -> Self {
+        Self::numbered(&self.0, number)
+    }
+
+    /// Returns the name of a step that the machine adds for a purpose of its own, such as `plan:1`.
+    pub fn numbered(purpose: &str, number: usize) -> Self {
+        Self(format!("{purpose}:{number}").into())
+    }
+
+    /// Returns whether the machine made the name up.
+    pub fn is_added(&self) -> bool {
+        self.0.contains(':')
+    }
 }
+
+/// The longest name that a plan may choose.
+const STEP_ID_BYTES_MAX: usize = 64;
+/// The longest name with what the machine adds to it.
+const ADDED_STEP_ID_BYTES_MAX: usize = 128;
 
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,9 +148,12 @@ impl FromStr for StepId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let fits =
-            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        match fits {
+        let (name, added) = text.split_once(':').map_or((text, None), |(name, added)| (name, Some(added)));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        let is_name = (1..=STEP_ID_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain);
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let is_added = added.is_none_or(|added| added.split(':').all(is_number));
+        match is_name && is_added && text.len() <= ADDED_STEP_ID_BYTES_MAX {
             true => Ok(Self(text.into())),
             false => Err(IdError::new("a step id (1 to 64 letters, digits, `_` or `-`)", text)),
         }
@@ -166,8 +191,11 @@ mod tests {
 
     #[test]
     fn a_step_id_is_short_and_plain() {
-        assert!("fetch-1_A".parse::<StepId>().is_ok());
-        for bad in ["", "a b", "a/b", "é", &"x".repeat(65)] {
+        for good in ["fetch-1_A", "each:0", "work:12:3"] {
+            assert!(good.parse::<StepId>().is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "é", &"x".repeat(65), ":1", "a:", "a:b", "a::1", &format!("a{}", ":1".repeat(70))]
+        {
             assert!(bad.parse::<StepId>().is_err(), "{bad}");
         }
     }

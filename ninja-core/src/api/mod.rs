@@ -7,6 +7,7 @@ mod agent;
 mod approval;
 mod artifact;
 mod auth;
+mod contract;
 mod error;
 mod event;
 mod health;
@@ -14,19 +15,22 @@ mod ids;
 mod model;
 mod plan;
 mod task;
+mod template;
 
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
 pub use artifact::{Artifact, BlobHash, FILE_BYTES_MAX, File};
 pub use auth::{Principal, Role};
+pub use contract::{Check, Contract};
 pub use error::{ApiError, ErrorCode};
 pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, StreamFrame, Subscribe};
 pub use health::{ComponentHealth, ComponentState, Health};
 pub use ids::{ApprovalId, FileId, IdError, StepId, TaskId, UserId};
 pub use jiff::Timestamp;
 pub use model::{ModelRef, Usage};
-pub use plan::{EffectClass, PlanSpec, SchemaSpec, StepKind, StepSpec};
+pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
 pub use task::{
-    Budget, CancelReceipt, Page, Step, StepStatus, StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor,
-    Waiting,
+    Autonomy, Budget, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus, StoppedCall, SubmitTask,
+    Task, TaskStatus, TaskSummary, WaitFor, Waiting,
 };
+pub use template::{FileCount, TemplateInfo};

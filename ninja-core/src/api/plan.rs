@@ -33,6 +33,23 @@ pub enum StepKind {
     Tool,
     /// A person approves or denies.
     Approval,
+    /// One step for each item of a list.
+    Map,
+    /// The planner's model makes or mends the plan. Added by the machine, never planned.
+    Plan,
+    /// The task's contract is checked. Added by the machine, never planned.
+    Contract,
+}
+
+/// When a step that failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts in all: 2 to 10.
+    pub attempts: u32,
+    /// The wait before the second attempt, in milliseconds; it doubles with each further one, up to ten minutes.
+    #[serde(default)]
+    pub wait_ms: u64,
 }
 
 /// Where the JSON Schema of an agent step's answer comes from.
@@ -72,6 +89,16 @@ pub struct StepSpec {
     /// `agent`: the schema that the final answer must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaSpec>,
+    /// `map`: a dotted path to the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
+    /// `map`: what is done for each item: an `agent`, `tool` or `approval` step without `id`, `after` or `when`. `{{item}}` and
+    /// `{{item.FIELD}}` in it are filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Box<StepSpec>>,
+    /// When it is tried again after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// A dotted path; the step is skipped when what stands there is false, null or missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
@@ -84,6 +111,29 @@ pub struct StepSpec {
     /// The steps that must have ended before this one starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<StepId>,
+}
+
+impl StepSpec {
+    /// Makes a step of a kind with nothing else said.
+    pub fn new(kind: StepKind) -> Self {
+        Self {
+            id: None,
+            kind,
+            title: None,
+            agent: None,
+            prompt: None,
+            tool: None,
+            args: None,
+            schema: None,
+            over: None,
+            each: None,
+            retry: None,
+            when: None,
+            optional: false,
+            max_output_tokens: None,
+            after: Vec::new(),
+        }
+    }
 }
 
 /// An explicit plan: at most 1,000 steps, without cycles.

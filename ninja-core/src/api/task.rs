@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ApiError, Approval, Artifact, FileId, ModelRef, PlanSpec, StepId, StepKind, TaskId, Timestamp, Usage};
+use super::{
+    ApiError, Approval, Artifact, Contract, FileId, ModelRef, PlanSpec, StepId, StepKind, TaskId, Timestamp, Usage,
+};
 
 /// The body of `POST /tasks`. A goal, a template or a plan must be given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,18 @@ pub struct SubmitTask {
     /// An explicit plan, instead of a template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSpec>,
+    /// Who makes the plan of a bare goal.
+    #[serde(skip_serializing_if = "is_default")]
+    pub planning: Planning,
+    /// The agent that does a bare goal in one step: the name of one, or the whole text of an agent file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// How much is done without asking.
+    #[serde(skip_serializing_if = "is_default")]
+    pub autonomy: Autonomy,
+    /// What must hold at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
     /// Uploaded files, placed read-only in `inputs/` of the workspace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
@@ -29,6 +43,56 @@ pub struct SubmitTask {
     /// Hard limits on what the task may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Who makes the plan of a bare goal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planning {
+    /// The model where it is able to, else one agent does the whole goal in one step.
+    #[default]
+    Auto,
+    /// The model.
+    Model,
+    /// Nobody: one agent does the whole goal in one step.
+    None,
+}
+
+/// How much a task does without asking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Autonomy {
+    /// Everything but what cannot be undone.
+    #[default]
+    Full,
+    /// The plan is shown for approval before anything of it is done.
+    Review,
+}
+
+/// The body of `POST /tasks/{id}/fork`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ForkTask {
+    /// The step before whose start the new task leaves the old one; its end where none is given, which is of use with a
+    /// failed task and another model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<StepId>,
+    /// The model of the new task; the old one's where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// Where a task left another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkPoint {
+    /// The other task.
+    pub task: TaskId,
+    /// The last of its records that both share.
+    pub seq: u64,
 }
 
 /// Hard limits, reserved before a call and settled after it.
@@ -88,6 +152,10 @@ pub enum WaitFor {
     Approval,
     /// A person's word: an ambiguous effect or an agent's question.
     Person,
+    /// A time: the next attempt of a step that failed.
+    Timer,
+    /// Somebody who paused it to resume it.
+    Operator,
 }
 
 /// Why a task waits.
@@ -159,6 +227,12 @@ pub struct Step {
     /// The agent or tool at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// The step that it is a part of: a `map`, or an agent that delegated it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StepId>,
+    /// Which attempt it is, from 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub attempt: u32,
     /// The steps before it.
     pub after: Vec<StepId>,
     /// How it stands.
@@ -177,6 +251,15 @@ pub struct Step {
     pub error: Option<ApiError>,
     /// What it used.
     pub usage: Usage,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(attempt: &u32) -> bool {
+    *attempt == 1
 }
 
 /// One effect that a cancellation stopped.
@@ -216,6 +299,9 @@ pub struct Task {
     /// The model that answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
+    /// The task that it was forked from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkPoint>,
     /// How it stands.
     pub status: TaskStatus,
     /// 0 to 100: the share of steps that have ended.

@@ -1,30 +1,33 @@
 //! `submit_task`: everything is checked before anything is accepted, and accepted before anything is done.
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
-use super::{Engine, store_error};
+use super::{Engine, pins::PinSet, store_error};
 use crate::{
-    actors::head_update,
-    api::{ApiError, BlobHash, ErrorCode, Principal, SubmitTask, Task, TaskId},
+    actors::{Services, head_update},
+    agents,
+    api::{ApiError, Autonomy, BlobHash, ErrorCode, Planning, Principal, SubmitTask, Task, TaskId},
     journal::{
         feed::encode_feed,
-        record::{Action, Entry, InputFile, PinnedModel, PinnedTool, Pins, PlannedStep, Record, TaskSubmitted},
+        record::{Action, Entry, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
         store::{Append, Commit},
     },
-    machine::{TaskState, feed_of, is_too_deep},
-    planner::{self, Template},
+    machine::{TaskState, feed_of, plan_by_model, plan_explicit, plan_goal, review_first},
+    planner::Template,
 };
 
-/// A goal is a statement, not a document; documents are files.
-const GOAL_BYTES_MAX: usize = 64 * 1024;
-/// Files of one task.
-const FILES_MAX: usize = 100;
+mod contract;
+mod shape;
+
+/// A model with a smaller window does not plan: the plan, what became of it and another one would not fit beside each other.
+const PLANNER_WINDOW_MIN: u32 = 16_384;
 
 /// A submission that was found good.
 struct Checked {
     submitted: TaskSubmitted,
-    pins: Pins,
+    pins: Arc<PinSet>,
     steps: Vec<PlannedStep>,
 }
 
@@ -48,19 +51,31 @@ impl Engine {
         Ok(state.view())
     }
 
-    fn check(&self, by: &Principal, request: SubmitTask) -> Result<Checked, ApiError> {
-        check_shape(&request)?;
+    fn check(&self, by: &Principal, mut request: SubmitTask) -> Result<Checked, ApiError> {
+        shape::check(&request)?;
         let template = request.template.as_deref().map(|name| self.template(name)).transpose()?;
         let inputs = self.inputs(by, &request)?;
-        let params = check_template_use(template, &request, inputs.len())?;
-        let pins = self.pins(template);
-        let invalid = |error: crate::machine::PlanError| ApiError::new(ErrorCode::InvalidPlan, error.to_string());
-        let default_agent = &self.0.config.default_agent;
-        let steps = match request.plan.as_ref().or_else(|| template.map(|template| &template.plan)) {
-            Some(plan) => planner::plan_explicit(plan, &pins, default_agent).map_err(invalid)?,
-            None => planner::plan_goal(default_agent),
+        let params = shape::check_template_use(template, &request, inputs.len())?;
+        let pins = self.0.pin_set(template);
+        let (pins, agent) = match request.agent.take() {
+            Some(agent) => pin_agent(pins, &agent).map(|(pins, agent)| (pins, Some(agent)))?,
+            None => (pins, None),
         };
-        let model = self.model(request.model.as_deref(), &steps)?;
+        let contract = contract::combine(template, request.contract.take());
+        contract.as_ref().map(|contract| contract::check(contract, &pins.pins)).transpose()?;
+        let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
+        let needs_model = plan.is_none_or(shape::has_agents);
+        let model = self.model(request.model.as_deref(), needs_model)?;
+        let steps = match plan {
+            Some(plan) => plan_explicit(plan, &pins.pins)
+                .map_err(|error| ApiError::new(ErrorCode::InvalidPlan, error.to_string()))?,
+            None => vec![plan_of_goal(&request, &pins.pins, agent, model.as_ref())],
+        };
+        let makes_plan = steps.iter().all(|step| matches!(step.action, Action::Plan { .. }));
+        let steps = match request.autonomy {
+            Autonomy::Review if !makes_plan => review_first(steps),
+            Autonomy::Review | Autonomy::Full => steps,
+        };
         let submitted = TaskSubmitted {
             owner: by.user,
             goal: request.goal,
@@ -69,7 +84,10 @@ impl Engine {
             inputs,
             model,
             budget: request.budget.unwrap_or_default(),
-            pins: BlobHash::from_bytes([0; 32]),
+            autonomy: request.autonomy,
+            contract,
+            forked_from: None,
+            pins: pins.hash,
         };
         Ok(Checked { submitted, pins, steps })
     }
@@ -91,22 +109,7 @@ impl Engine {
         Ok(inputs)
     }
 
-    /// Fixes what the task will use, so that editing agents or templates alters no task that runs.
-    fn pins(&self, template: Option<&Template>) -> Pins {
-        let tools = self.0.services.tools.iter().map(|tool| {
-            let definition = tool.definition();
-            (definition.name.clone(), PinnedTool { definition, class: tool.effect_class() })
-        });
-        let scripts = template.map(|template| &template.scripts).into_iter().flatten();
-        Pins {
-            agents: self.0.agents.clone(),
-            tools: tools.collect(),
-            template_files: scripts.map(|(path, bytes)| (path.clone(), hash(bytes))).collect(),
-        }
-    }
-
-    fn model(&self, wanted: Option<&str>, steps: &[PlannedStep]) -> Result<Option<PinnedModel>, ApiError> {
-        let needs_one = steps.iter().any(|step| matches!(step.action, Action::Agent { .. }));
+    fn model(&self, wanted: Option<&str>, needs_one: bool) -> Result<Option<PinnedModel>, ApiError> {
         match self.0.services.providers.choose(wanted) {
             Ok((model, info)) => Ok(Some(PinnedModel { model, info })),
             Err(_) if !needs_one && wanted.is_none() => Ok(None),
@@ -115,80 +118,80 @@ impl Engine {
     }
 
     async fn accept(&self, checked: Checked) -> Result<TaskState, ApiError> {
-        let Checked { mut submitted, pins, steps } = checked;
+        let Checked { submitted, pins, steps } = checked;
         let services = &self.0.services;
-        let bytes = serde_json::to_vec(&pins).expect("pins have string keys only");
-        submitted.pins = hash(&bytes);
-        let mut blobs = vec![bytes.into()];
-        if let Some(template) = submitted.template.as_ref().and_then(|name| self.0.templates.get(name)) {
-            blobs.extend(template.scripts.values().cloned());
-        }
-        let (id, at, owner) = (TaskId::from_uuid(services.clock.new_uuid()), services.clock.now(), submitted.owner);
-        let pins = services.tasks.remember(submitted.pins, pins);
+        let (id, at) = (TaskId::from_uuid(services.clock.new_uuid()), services.clock.now());
+        services.tasks.remember(pins.hash, &pins.pins);
         let first = Entry { at, record: Record::TaskSubmitted(Box::new(submitted)) };
         let plan = Entry { at, record: Record::PlanMade { steps } };
         let broken = |error: crate::machine::FoldError| ApiError::new(ErrorCode::Internal, error.to_string());
-        let mut state = TaskState::begin(id, &first, pins).map_err(broken)?;
+        let mut state = TaskState::begin(id, &first, Arc::clone(&pins.pins)).map_err(broken)?;
         state.apply(&plan).map_err(broken)?;
-        let told = feed_of(None, &state);
-        let commit = Commit {
-            append: Some(Append {
-                task: id,
-                first_seq: 1,
-                records: vec![first.encode().into(), plan.encode().into()],
-                head: head_update(&state),
-            }),
-            feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
-            blobs,
-            ..Commit::default()
-        };
-        let committed = services.store.commit(commit).await.map_err(store_error)?;
-        services.hub.publish_user(owner, crate::journal::feed::number(committed.feed_seqs, at, told));
+        accept(services, &state, &[first, plan], pins.blobs()).await?;
+        pins.note_stored();
         Ok(state)
     }
 }
 
-fn invalid(detail: impl Into<String>) -> ApiError {
-    ApiError::new(ErrorCode::InvalidRequest, detail)
-}
-
-fn check_shape(request: &SubmitTask) -> Result<(), ApiError> {
-    if request.goal.len() > GOAL_BYTES_MAX {
-        return Err(ApiError::new(
-            ErrorCode::TooLarge,
-            format!("a goal has at most {GOAL_BYTES_MAX} bytes; put the rest in a file"),
-        ));
-    }
-    if request.goal.trim().is_empty() && request.template.is_none() && request.plan.is_none() {
-        return Err(invalid("say what is wanted: a `goal`, a `template` or a `plan`"));
-    }
-    if request.template.is_some() && request.plan.is_some() {
-        return Err(invalid("`template` and `plan` both make the plan; give one of them"));
-    }
-    if request.template.is_none() && !request.params.is_empty() {
-        return Err(invalid("`params` belong to a `template`"));
-    }
-    if request.params.values().any(is_too_deep) {
-        return Err(invalid("`params` are nested too deeply"));
-    }
-    if request.files.len() > FILES_MAX {
-        return Err(invalid(format!("a task takes at most {FILES_MAX} files")));
-    }
+/// Commits a new task: its first records, its head, word of it in its owner's feed.
+pub(super) async fn accept(
+    services: &Services,
+    state: &TaskState,
+    log: &[Entry],
+    blobs: Vec<bytes::Bytes>,
+) -> Result<(), ApiError> {
+    let (at, owner) = (state.created_at, state.submitted.owner);
+    let told = feed_of(None, state);
+    let commit = Commit {
+        append: Some(Append {
+            task: state.id,
+            first_seq: 1,
+            records: log.iter().map(|entry| entry.encode().into()).collect(),
+            head: head_update(state),
+        }),
+        feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
+        blobs,
+        ..Commit::default()
+    };
+    let committed = services.store.commit(commit).await.map_err(store_error)?;
+    services.hub.publish_user(owner, crate::journal::feed::number(committed.feed_seqs, at, told));
     Ok(())
 }
 
-fn check_template_use(
-    template: Option<&Template>,
-    request: &SubmitTask,
-    files: usize,
-) -> Result<Map<String, Value>, ApiError> {
-    let Some(template) = template else { return Ok(Map::new()) };
-    let (min, max) = (template.files.min, template.files.max);
-    if !(min..=max).contains(&files) {
-        let takes = if min == max { format!("{min}") } else { format!("{min} to {max}") };
-        return Err(invalid(format!("template {} takes {takes} file(s), {files} given", template.name)));
+/// Makes the first step of a bare goal: an agent that does it, or a model that plans it.
+fn plan_of_goal(request: &SubmitTask, pins: &Pins, agent: Option<String>, model: Option<&PinnedModel>) -> PlannedStep {
+    let is_able = || model.is_some_and(|model| model.info.tools && model.info.window_tokens >= PLANNER_WINDOW_MIN);
+    let plans = match request.planning {
+        Planning::Auto => agent.is_none() && is_able(),
+        Planning::Model => true,
+        Planning::None => false,
+    };
+    match plans {
+        true => plan_by_model(),
+        false => plan_goal(agent.as_deref().unwrap_or(&pins.default_agent)),
     }
-    template.check_params(&request.params).map_err(invalid)
+}
+
+/// Finds the agent that a submission names, or pins the one that it brings.
+fn pin_agent(set: Arc<PinSet>, agent: &str) -> Result<(Arc<PinSet>, String), ApiError> {
+    if !agent.starts_with("+++") {
+        let known = || set.pins.agents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return match set.pins.agents.contains_key(agent) {
+            true => Ok((set, agent.to_owned())),
+            false => Err(invalid(format!("there is no agent `{agent}`; there are: {}", known()))),
+        };
+    }
+    let agent = agents::parse("the agent file", agent).map_err(|error| invalid(error.to_string()))?;
+    if let Some(tool) = agent.tools.iter().find(|tool| !set.pins.tools.contains_key(*tool)) {
+        let known = set.pins.tools.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(invalid(format!("the agent file: there is no tool `{tool}`; the tools are: {known}")));
+    }
+    let name = agent.name.clone();
+    Ok((Arc::new(set.with_agent(agent)), name))
+}
+
+pub(super) fn invalid(detail: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, detail)
 }
 
 fn unused_name(name: &str, used: impl Fn(&str) -> bool) -> String {
@@ -200,6 +203,6 @@ fn unused_name(name: &str, used: impl Fn(&str) -> bool) -> String {
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !used(name)).unwrap_or_else(|| name.to_owned())
 }
 
-fn hash(bytes: &[u8]) -> BlobHash {
+pub(super) fn hash(bytes: &[u8]) -> BlobHash {
     BlobHash::from_bytes(Sha256::digest(bytes).into())
 }

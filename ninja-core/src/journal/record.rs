@@ -3,6 +3,8 @@
 //! Stored as one version byte and JSON. Variants and fields are added, never renamed, renumbered or given another
 //! meaning; a new field has a default, so that an old journal reads. Nothing here decides anything.
 
+mod plan;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -10,10 +12,11 @@ use serde_json::{Map, Value};
 
 pub use crate::providers::{Answer, FinishReason, Message, ModelInfo, ToolCall, ToolDefinition};
 pub use crate::workspace::{Manifest, ManifestDelta};
+pub use plan::{Action, MapStep, Parent, PlannedStep};
 
 use crate::api::{
-    Agent, ApiError, ApprovalId, ApprovalKind, BlobHash, Budget, CancelReceipt, Decision, EffectClass, FileId,
-    ModelRef, ProposedCall, SchemaSpec, StepId, StepKind, TaskStatus, Timestamp, Usage, UserId,
+    Agent, ApiError, ApprovalId, ApprovalKind, Autonomy, BlobHash, Budget, CancelReceipt, Contract, Decision,
+    EffectClass, FileId, ForkPoint, ModelRef, PlanSpec, ProposedCall, StepId, TaskStatus, Timestamp, Usage, UserId,
 };
 
 /// The version byte in front of a stored record.
@@ -38,6 +41,25 @@ pub enum Record {
     PlanMade {
         /// Its steps.
         steps: Vec<PlannedStep>,
+    },
+    /// Steps were added to the plan, predecessors first.
+    StepsAdded {
+        /// The new ones.
+        steps: Vec<PlannedStep>,
+        /// Those that will not be done any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaced: Vec<StepId>,
+    },
+    /// A step failed and is tried again from its beginning.
+    StepRetried {
+        /// Which.
+        step: StepId,
+        /// The attempt that comes next, from 2.
+        attempt: u32,
+        /// Why the one before failed.
+        error: ApiError,
+        /// When the next begins at the earliest.
+        not_before: Timestamp,
     },
     /// A step began.
     StepStarted {
@@ -87,6 +109,9 @@ pub enum Record {
         prompt: String,
         /// The call that the answer is bound to.
         proposed: Option<ProposedCall>,
+        /// The plan that the answer is bound to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<PlanSpec>,
     },
     /// A person answered.
     ApprovalDecided {
@@ -118,7 +143,24 @@ pub enum Record {
         /// Who.
         by: UserId,
     },
-    /// The task ended. Nothing follows.
+    /// Somebody paused the task.
+    TaskPaused {
+        /// Who.
+        by: UserId,
+    },
+    /// Somebody resumed it.
+    TaskResumed {
+        /// Who.
+        by: UserId,
+    },
+    /// A task that had ended is tried again.
+    TaskRetried {
+        /// Who wants it.
+        by: UserId,
+        /// The steps that are done again, from their beginning.
+        steps: Vec<StepId>,
+    },
+    /// The task ended. Nothing follows but [`Record::TaskRetried`].
     TaskEnded {
         /// How.
         status: TaskStatus,
@@ -148,6 +190,15 @@ pub struct TaskSubmitted {
     pub model: Option<PinnedModel>,
     /// Hard limits.
     pub budget: Budget,
+    /// How much is done without asking.
+    #[serde(default)]
+    pub autonomy: Autonomy,
+    /// What must hold at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// The task whose first records these are too, up to the number said there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkPoint>,
     /// The blob that holds the [`Pins`].
     pub pins: BlobHash,
 }
@@ -184,6 +235,12 @@ pub struct Pins {
     pub tools: BTreeMap<String, PinnedTool>,
     /// The template's files by path within it.
     pub template_files: BTreeMap<String, BlobHash>,
+    /// What the planner's model is told.
+    #[serde(default)]
+    pub planner_prompt: String,
+    /// The agent of steps that name none.
+    #[serde(default)]
+    pub default_agent: String,
 }
 
 /// A tool as it was at submission.
@@ -193,72 +250,6 @@ pub struct PinnedTool {
     pub definition: ToolDefinition,
     /// What a crash means for it.
     pub class: EffectClass,
-}
-
-/// A step of a plan that was found valid.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedStep {
-    /// Its name.
-    pub id: StepId,
-    /// A few words for people.
-    pub title: Option<String>,
-    /// The steps before it.
-    pub after: Vec<StepId>,
-    /// A dotted path; skipped when what stands there is false, null or missing.
-    pub when: Option<String>,
-    /// Whether the task goes on when it fails.
-    pub optional: bool,
-    /// What it does.
-    pub action: Action,
-}
-
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// An agent works in turns.
-    Agent {
-        /// Its name in the [`Pins`].
-        agent: String,
-        /// The instruction, not yet filled in.
-        prompt: String,
-        /// The schema of its final answer.
-        schema: Option<SchemaSpec>,
-        /// The most tokens one answer may have.
-        max_output_tokens: Option<u32>,
-    },
-    /// One tool call.
-    Tool {
-        /// Its name in the [`Pins`].
-        tool: String,
-        /// Its arguments, not yet filled in.
-        args: Value,
-    },
-    /// A person approves or denies.
-    Approval {
-        /// The question, not yet filled in.
-        prompt: String,
-    },
-}
-
-impl Action {
-    /// Returns the kind as the wire names it.
-    pub fn kind(&self) -> StepKind {
-        match self {
-            Self::Agent { .. } => StepKind::Agent,
-            Self::Tool { .. } => StepKind::Tool,
-            Self::Approval { .. } => StepKind::Approval,
-        }
-    }
-
-    /// Returns the agent or tool at work.
-    pub fn actor(&self) -> Option<&str> {
-        match self {
-            Self::Agent { agent, .. } => Some(agent),
-            Self::Tool { tool, .. } => Some(tool),
-            Self::Approval { .. } => None,
-        }
-    }
 }
 
 /// What a call will do, with every choice that was made for it.
@@ -296,6 +287,9 @@ pub struct ContextChoice {
     pub result_bytes_max: u32,
     /// The most tokens the answer may have.
     pub max_output_tokens: u32,
+    /// Tokens of the prompt as they were estimated, before what the model told of earlier ones was taken into account.
+    #[serde(default)]
+    pub estimated_tokens: u64,
 }
 
 /// What came of a call.

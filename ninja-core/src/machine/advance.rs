@@ -1,26 +1,52 @@
 //! Starting what is ready and ending what is done.
 
 use super::{
+    contract,
     decide::Draft,
+    nest,
     state::{StepState, TaskState},
-    turn, values, wait,
+    turn,
+    values::{self, Scope},
+    wait,
 };
 use crate::{
     api::{ApiError, CancelReceipt, ErrorCode, StepId, StepStatus, StoppedCall, TaskStatus},
-    journal::record::{Action, Intent, Outcome, Record, StepEnd},
+    journal::record::{Action, Intent, Outcome, PlannedStep, Record, StepEnd},
 };
 
 /// A task's log may not grow beyond this: it is then stopped, clearly, with room left for the records of its end.
 const RECORDS_MAX: u64 = 50_000 - 2_000;
 
-/// Starts every step that is ready, then ends the task if nothing is left to do.
+/// Starts every step that is ready, then ends the task if nothing is left to do and what it promised holds.
 pub(super) fn advance(draft: &mut Draft<'_>) {
+    if draft.state.is_paused() {
+        return;
+    }
     if draft.state.last_seq >= RECORDS_MAX && !draft.state.is_stopping() {
         let detail = format!("the task has written {RECORDS_MAX} records");
         fail_task(draft, None, ApiError::new(ErrorCode::LimitReached, detail));
     }
-    start_ready_steps(draft);
-    end_if_done(draft);
+    loop {
+        let before = draft.records.len();
+        start_ready_steps(draft);
+        end_if_done(draft);
+        // What ended at once may make others ready, and what was added may be ready itself.
+        if draft.records.len() == before {
+            return;
+        }
+    }
+}
+
+/// Goes on with a contract that was being checked.
+pub(super) fn continue_checks(draft: &mut Draft<'_>) {
+    let checking = draft
+        .state
+        .steps
+        .iter()
+        .find(|step| matches!(step.planned.action, Action::Contract) && step.status == StepStatus::Running);
+    if let Some(id) = checking.map(|step| step.planned.id.clone()) {
+        contract::continue_checks(draft, &id);
+    }
 }
 
 /// Fails the task through the given step, or any that runs, or at once where none does.
@@ -40,26 +66,34 @@ fn start_ready_steps(draft: &mut Draft<'_>) {
         if draft.state.is_stopping() || draft.state.end.is_some() {
             return;
         }
-        let Some(step) = draft.state.steps.get(index).filter(|step| is_ready(&draft.state, step)) else { continue };
+        let Some(step) = draft.state.steps.get(index).filter(|step| is_ready(draft, step)) else { continue };
         let planned = step.planned.clone();
-        match &planned.when {
-            Some(path) if !values::holds(&draft.state, path) => draft.end_step(&planned.id, StepEnd::Skipped),
-            _ => start_step(draft, &planned.id, &planned.action),
+        let holds = |path: &String| values::holds(Scope::of(&draft.state, &planned), path);
+        match planned.when.as_ref().is_none_or(holds) {
+            false => draft.end_step(&planned.id, StepEnd::Skipped),
+            true => start_step(draft, &planned),
         }
     }
 }
 
-fn is_ready(state: &TaskState, step: &StepState) -> bool {
+fn is_ready(draft: &Draft<'_>, step: &StepState) -> bool {
+    let state: &TaskState = &draft.state;
     let done = |id| state.step(id).is_some_and(|before| before.status.is_terminal());
-    step.status == StepStatus::Pending && step.planned.after.iter().all(done)
+    step.status == StepStatus::Pending
+        && step.not_before.is_none_or(|time| time <= draft.now)
+        && step.planned.after.iter().all(done)
+        && nest::may_begin(state, &step.planned)
 }
 
-fn start_step(draft: &mut Draft<'_>, id: &StepId, action: &Action) {
-    draft.push(Record::StepStarted { step: id.clone(), actor: action.actor().map(str::to_owned) });
-    match action {
-        Action::Agent { .. } => turn::continue_turn(draft, id),
+fn start_step(draft: &mut Draft<'_>, planned: &PlannedStep) {
+    let id = &planned.id;
+    draft.push(Record::StepStarted { step: id.clone(), actor: planned.action.actor().map(str::to_owned) });
+    match &planned.action {
+        Action::Agent { .. } | Action::Plan { .. } => turn::continue_turn(draft, id),
+        Action::Map { over, each } => nest::start_map(draft, id, over, each),
+        Action::Contract => contract::continue_checks(draft, id),
         Action::Tool { tool, args } => {
-            let args = values::fill_value(&draft.state, args);
+            let args = values::fill_value(Scope::of(&draft.state, planned), args);
             match turn::check_args(&draft.state.pins, tool, &args) {
                 Ok(class) => {
                     let number = draft.next_call(id);
@@ -70,7 +104,7 @@ fn start_step(draft: &mut Draft<'_>, id: &StepId, action: &Action) {
             }
         }
         Action::Approval { prompt } => {
-            let prompt = values::fill_text(&draft.state, prompt);
+            let prompt = values::fill_text(Scope::of(&draft.state, planned), prompt);
             wait::ask_for_approval(draft, id, prompt);
         }
     }
@@ -81,7 +115,7 @@ fn end_if_done(draft: &mut Draft<'_>) {
         return;
     }
     if !draft.state.is_stopping() {
-        if draft.state.steps.iter().all(|step| step.status.is_terminal()) {
+        if draft.state.steps.iter().all(|step| step.status.is_terminal()) && !contract::demand(draft) {
             end_task(draft, TaskStatus::Succeeded, None, None);
         }
         return;
@@ -90,7 +124,7 @@ fn end_if_done(draft: &mut Draft<'_>) {
     let open: Vec<StepId> =
         draft.state.steps.iter().map(AsRef::as_ref).filter(started).map(|step| step.planned.id.clone()).collect();
     for id in open {
-        draft.end_step(&id, StepEnd::Cancelled);
+        draft.push_end(&id, StepEnd::Cancelled);
     }
     match draft.state.cancel_requested_at {
         Some(_) => {

@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::state::{CallState, Gate, OpenApproval, StepState, TaskEnd, TaskState};
+use super::{
+    context,
+    state::{CallState, Gate, OpenApproval, StepState, TaskEnd, TaskState, TextSize},
+};
 use crate::{
     api::{Approval, ApprovalId, StepId, StepStatus, TaskId, Usage},
-    journal::record::{Entry, Intent, Outcome, Pins, PlannedStep, Record, StepEnd, TaskSubmitted},
+    journal::record::{Action, Entry, Intent, Outcome, Pins, PlannedStep, Record, StepEnd, TaskSubmitted},
 };
 
 /// A log that no machine of ours has written.
@@ -40,10 +43,12 @@ impl TaskState {
             pins,
             created_at: entry.at,
             last_seq: 1,
+            last_at: entry.at,
             steps: Vec::new(),
             step_index: Arc::default(),
             approvals: BTreeMap::new(),
             cancel_requested_at: None,
+            paused_at: None,
             failure: None,
             usage: Usage::default(),
             reserved_tokens: 0,
@@ -59,11 +64,11 @@ impl TaskState {
     /// Fails where the record speaks of a step, call or question that is not there; the state is then of no use.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), FoldError> {
         let seq = self.last_seq + 1;
-        if self.end.is_some() {
+        if self.end.is_some() && !matches!(entry.record, Record::TaskRetried { .. }) {
             return Err(FoldError::OutOfPlace { seq, what: "the task has ended".to_owned() });
         }
         self.apply_record(entry).map_err(|what| FoldError::OutOfPlace { seq, what })?;
-        self.last_seq = seq;
+        (self.last_seq, self.last_at) = (seq, entry.at);
         Ok(())
     }
 
@@ -71,10 +76,17 @@ impl TaskState {
         match &entry.record {
             Record::TaskSubmitted(_) => return Err("a second submission".to_owned()),
             Record::PlanMade { steps } => self.apply_plan(steps),
+            Record::StepsAdded { steps, replaced } => self.apply_added(entry, steps, replaced)?,
+            Record::StepRetried { step, attempt, error: _, not_before } => {
+                let step = self.step_mut(step)?;
+                step.begin_again(*attempt);
+                step.not_before = Some(*not_before);
+            }
             Record::StepStarted { step, actor: _ } => {
                 let step = self.step_mut(step)?;
                 step.status = StepStatus::Running;
                 step.started_at = Some(entry.at);
+                step.not_before = None;
             }
             Record::CallIntended { step, call, intent } => self.apply_intent(entry, step, *call, intent)?,
             Record::CallEnded { step, call, outcome } => self.apply_outcome(step, *call, outcome)?,
@@ -84,6 +96,9 @@ impl TaskState {
             Record::TaskRecovered { .. } => {}
             Record::ActorFailed { failures, .. } => self.actor_failures = *failures,
             Record::CancelRequested { .. } => self.cancel_requested_at = Some(entry.at),
+            Record::TaskPaused { .. } => self.paused_at = Some(entry.at),
+            Record::TaskResumed { .. } => self.paused_at = None,
+            Record::TaskRetried { steps, .. } => self.apply_retry(steps)?,
             Record::TaskEnded { status, error, cancel_receipt, usage: _ } => {
                 self.approvals.clear();
                 self.end = Some(TaskEnd {
@@ -102,10 +117,46 @@ impl TaskState {
         self.steps = steps.iter().map(|step| Arc::new(StepState::new(step.clone()))).collect();
     }
 
+    fn apply_added(&mut self, entry: &Entry, steps: &[PlannedStep], replaced: &[StepId]) -> Result<(), String> {
+        for id in replaced {
+            let step = self.step_mut(id)?;
+            step.status = StepStatus::Skipped;
+            step.ended_at = Some(entry.at);
+        }
+        // All steps of one record are parts of the same step, or of none.
+        let parent = steps.first().and_then(|step| step.parent.as_ref());
+        let base = parent.map(|parent| Arc::new(self.manifest_of(&parent.step)));
+        if let Some(parent) = parent {
+            self.step_mut(&parent.step)?.children += steps.len();
+            if let Some(call) = parent.call {
+                self.call_mut(&parent.step, call)?.gate = Gate::Delegated;
+            }
+        }
+        for planned in steps {
+            let index = self.steps.len();
+            if Arc::make_mut(&mut self.step_index).insert(planned.id.clone(), index).is_some() {
+                return Err(format!("a second step {}", planned.id));
+            }
+            self.steps.push(Arc::new(StepState { base: base.clone(), ..StepState::new(planned.clone()) }));
+        }
+        Ok(())
+    }
+
+    fn apply_retry(&mut self, steps: &[StepId]) -> Result<(), String> {
+        (self.end, self.failure, self.cancel_requested_at, self.paused_at) = (None, None, None, None);
+        self.actor_failures = 0;
+        for id in steps {
+            let step = self.step_mut(id)?;
+            step.begin_again(step.attempt + 1);
+        }
+        Ok(())
+    }
+
     fn apply_intent(&mut self, entry: &Entry, step: &StepId, call: u32, intent: &Intent) -> Result<(), String> {
         if let Intent::Model { reserved_tokens, .. } = intent {
             self.reserved_tokens += reserved_tokens;
         }
+        let is_shared = self.is_in_shared_part();
         let step = self.step_mut(step)?;
         if call != step.next_call() {
             return Err(format!("call {call} of step {} is out of order", step.planned.id));
@@ -115,6 +166,8 @@ impl TaskState {
             intended_at: entry.at,
             gate: Gate::Open,
             outcome: None,
+            is_shared,
+            size: TextSize::default(),
         }));
         Ok(())
     }
@@ -126,6 +179,8 @@ impl TaskState {
             return Err(format!("call {number} of step {step} ends twice"));
         }
         call.outcome = Some(outcome.clone());
+        call.size = context::size_of(outcome);
+        let used = if call.is_shared { Usage::default() } else { used };
         let reserved = match &call.intent {
             Intent::Model { reserved_tokens, .. } => *reserved_tokens,
             Intent::Tool { .. } => 0,
@@ -134,7 +189,10 @@ impl TaskState {
         self.usage.add(&used);
         let step = self.step_mut(step)?;
         step.usage.add(&used);
+        // What a check changes is not kept: what is then left is what was checked.
+        let keeps_changes = !matches!(step.planned.action, Action::Contract);
         if let Outcome::Returned { delta, .. } = outcome
+            && keeps_changes
             && !delta.is_empty()
         {
             Arc::make_mut(&mut step.delta).then(delta);
@@ -143,6 +201,9 @@ impl TaskState {
     }
 
     fn apply_step_end(&mut self, entry: &Entry, id: &StepId, end: &StepEnd) -> Result<(), String> {
+        if let StepEnd::Failed { error, fails_task: true } = end {
+            self.failure.get_or_insert_with(|| error.clone());
+        }
         let step = self.step_mut(id)?;
         step.ended_at = Some(entry.at);
         match end {
@@ -153,19 +214,21 @@ impl TaskState {
             StepEnd::Failed { error, fails_task } => {
                 step.status = StepStatus::Failed;
                 step.error = Some(error.clone());
-                if *fails_task {
-                    self.failure.get_or_insert_with(|| error.clone());
-                }
+                step.failed_task = *fails_task;
             }
             StepEnd::Skipped => step.status = StepStatus::Skipped,
             StepEnd::Cancelled => step.status = StepStatus::Cancelled,
         }
+        let part = step.planned.parent.as_ref().map(|parent| (parent.step.clone(), Arc::clone(&step.delta)));
         self.approvals.retain(|_, open| open.approval.step != *id);
+        if let Some((parent, delta)) = part.filter(|(_, delta)| !delta.is_empty()) {
+            Arc::make_mut(&mut self.step_mut(&parent)?.delta).then(&delta);
+        }
         Ok(())
     }
 
     fn apply_question(&mut self, entry: &Entry) -> Result<(), String> {
-        let Record::ApprovalRequested { approval, step, call, kind, prompt, proposed } = &entry.record else {
+        let Record::ApprovalRequested { approval, step, call, kind, prompt, proposed, plan } = &entry.record else {
             return Err("not a question".to_owned());
         };
         let open = OpenApproval {
@@ -176,6 +239,7 @@ impl TaskState {
                 kind: *kind,
                 prompt: prompt.clone(),
                 call: proposed.clone(),
+                plan: plan.clone(),
                 since: entry.at,
             },
             call: *call,
@@ -183,7 +247,7 @@ impl TaskState {
         if let Some(number) = call {
             self.call_mut(step, *number)?.gate = Gate::Waits(*approval);
         }
-        self.approvals.insert(*approval, Arc::new(open));
+        self.approvals.insert(*approval, open);
         self.refresh_waiting(step)
     }
 
@@ -223,10 +287,29 @@ impl StepState {
             ended_at: None,
             output: Value::Null,
             error: None,
+            attempt: 1,
+            not_before: None,
             calls: Vec::new(),
+            first_call: 0,
+            base: None,
+            children: 0,
+            first_child: 0,
+            failed_task: false,
             delta: Arc::default(),
             usage: Usage::default(),
         }
+    }
+
+    /// Goes back to its beginning, as if nothing had been done; what was used stays used.
+    fn begin_again(&mut self, attempt: u32) {
+        self.status = StepStatus::Pending;
+        self.attempt = attempt;
+        (self.started_at, self.ended_at, self.not_before) = (None, None, None);
+        (self.output, self.error) = (Value::Null, None);
+        self.first_call = self.calls.len();
+        self.first_child = self.children;
+        self.failed_task = false;
+        self.delta = Arc::default();
     }
 }
 

@@ -1,19 +1,25 @@
 //! The conversation that a model call sends, within the model's window.
 //!
 //! [`choose`] decides how the conversation is cut and is recorded; [`assemble`] builds it from the state and that
-//! choice and decides nothing, so a recovered prompt equals the live one.
+//! choice and decides nothing, so a recovered prompt equals the live one. Whatever is cut, the instructions, the goal and
+//! the calls of the newest turn stay; what an agent may do is no part of the conversation and cannot be cut from it.
+
+use std::collections::BTreeMap;
 
 use super::{
-    state::{StepState, TaskState},
+    plan,
+    state::{CallState, StepState, TaskState, TextSize},
     turn::{Turn, turns},
-    values,
+    values::{self, Piece, Scope},
 };
-use crate::journal::record::{Action, ContextChoice, Message, Outcome, ToolDefinition};
+use crate::journal::record::{Action, ContextChoice, Intent, Message, Outcome, ToolCall, ToolDefinition};
 
 /// Results longer than this are cut before the first attempt to fit: no window profits from more of one result.
 const RESULT_BYTES_MAX: u32 = 32 * 1024;
 /// Below this a result says nothing, so a prompt that still does not fit is refused.
 const RESULT_BYTES_MIN: u32 = 256;
+/// A plan of the most steps that a model may make fits.
+const PLAN_OUTPUT_TOKENS_MAX: u32 = 8_192;
 /// Tokens that chat templates add around each message, rounded up over the templates of the providers we speak to.
 const TOKENS_PER_MESSAGE: u64 = 8;
 
@@ -38,6 +44,28 @@ pub fn estimate_tokens(text: &str) -> u64 {
     tokens + letters.div_ceil(4)
 }
 
+/// Where old turns are left out, this share of the room for turns stays free in percent, so that the prompt's beginning is
+/// the same for some calls and providers can reuse it.
+const FREED_PERCENT: u64 = 40;
+
+/// Returns how large what a call came to is in a conversation.
+pub(super) fn size_of(outcome: &Outcome) -> TextSize {
+    let size = |text: &str| TextSize { bytes: text.len() as u64, tokens: estimate_tokens(text) };
+    match outcome {
+        Outcome::Answered(answer) => {
+            TextSize { bytes: answer.text.len() as u64, tokens: estimate_answer(&answer.text, &answer.tool_calls) }
+        }
+        Outcome::Returned { output, .. } => size(&values::as_text(output)),
+        Outcome::Failed { error, .. } => size(&error.detail),
+        Outcome::Lost { .. } | Outcome::Stopped { .. } => TextSize::default(),
+    }
+}
+
+fn estimate_answer(text: &str, tool_calls: &[ToolCall]) -> u64 {
+    let calls = tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.args.to_string()));
+    estimate_tokens(text) + calls.sum::<u64>()
+}
+
 /// How a prompt fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
@@ -52,26 +80,95 @@ pub(super) enum Fit {
     },
 }
 
-/// Chooses how to cut the conversation of a step: all of it if it fits, else without its oldest turns, else with
-/// its results cut shorter.
+/// Chooses how to cut the conversation of a step: as it was cut before if that fits, else without more of its oldest
+/// turns, else with its results cut shorter. Each try is smaller than the one before, so it comes to an end.
 pub(super) fn choose(state: &TaskState, step: &StepState, feedback: Option<&str>) -> Fit {
-    let window = u64::from(window_tokens(state));
     let answer = max_output_tokens(state, step);
-    let room = window.saturating_sub(u64::from(answer));
-    let turn_count = u32::try_from(turns(step).len()).expect("turns are limited");
-    let mut choice = ContextChoice { first_turn: 0, result_bytes_max: RESULT_BYTES_MAX, max_output_tokens: answer };
+    let room = u64::from(window_tokens(state)).saturating_sub(u64::from(answer));
+    let scale = Scale::of(step);
+    let turns = turns(step);
+    let last = u32::try_from(turns.len()).expect("turns are limited").saturating_sub(1);
+    let before = last_choice(step).map_or(0, |choice| choice.first_turn.min(last));
+    let mut choice = ContextChoice {
+        first_turn: before,
+        result_bytes_max: RESULT_BYTES_MAX,
+        max_output_tokens: answer,
+        estimated_tokens: 0,
+    };
     loop {
-        let tokens = prompt_tokens(state, step, &assemble(state, step, &choice, feedback));
+        choice.estimated_tokens = prompt_tokens(state, step, &assemble(state, step, &choice, feedback));
+        let tokens = scale.apply(choice.estimated_tokens);
         if tokens <= room {
             return Fit::Fits(choice, tokens);
         }
-        if choice.first_turn + 1 < turn_count {
-            choice.first_turn += (turn_count - choice.first_turn).div_ceil(4).min(turn_count - 1 - choice.first_turn);
+        if choice.first_turn < last {
+            let surplus = tokens - room + room * FREED_PERCENT / 100;
+            choice.first_turn = leave_out(&turns, &choice, surplus).min(last);
         } else if choice.result_bytes_max / 2 >= RESULT_BYTES_MIN {
             choice.result_bytes_max /= 2;
         } else {
             return Fit::TooLarge { tokens, window: room };
         }
+    }
+}
+
+/// Returns the first turn to keep so that about `surplus` tokens go.
+fn leave_out(turns: &[Turn<'_>], choice: &ContextChoice, surplus: u64) -> u32 {
+    let mut freed = 0;
+    let mut first = choice.first_turn;
+    for turn in turns.iter().skip(first as usize) {
+        if freed >= surplus && first > choice.first_turn {
+            break;
+        }
+        let results =
+            turn.results.iter().map(|(_, call)| cut_tokens(call, choice.result_bytes_max) + TOKENS_PER_MESSAGE);
+        let said = turn.answer.map_or(0, |answer| estimate_answer(&answer.text, &answer.tool_calls));
+        freed += said + TOKENS_PER_MESSAGE + results.sum::<u64>();
+        first += 1;
+    }
+    first
+}
+
+/// Returns about how many tokens a result has when it is cut.
+fn cut_tokens(call: &CallState, bytes_max: u32) -> u64 {
+    let TextSize { bytes, tokens } = call.size;
+    if bytes <= u64::from(bytes_max) { tokens } else { tokens.saturating_mul(u64::from(bytes_max)) / bytes.max(1) }
+}
+
+fn last_choice(step: &StepState) -> Option<&ContextChoice> {
+    step.attempt_calls().iter().rev().find_map(|call| match &call.intent {
+        Intent::Model { context, .. } => Some(context),
+        Intent::Tool { .. } => None,
+    })
+}
+
+/// An estimate is not off by more than this, whatever a provider says.
+const SCALE_MAX: u64 = 3;
+
+/// What a model's own count says of our estimates: tokens it counted for tokens that we estimated.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    counted: u64,
+    estimated: u64,
+}
+
+impl Scale {
+    /// Takes the newest answer of the step for which the provider told its count.
+    fn of(step: &StepState) -> Self {
+        let told = step.attempt_calls().iter().rev().find_map(|call| match (&call.intent, &call.outcome) {
+            (Intent::Model { context, .. }, Some(Outcome::Answered(answer))) => {
+                let (counted, estimated) = (answer.usage.input_tokens, context.estimated_tokens);
+                let is_told = counted > 0 && estimated > 0 && answer.usage.estimated_tokens == 0;
+                // Never below our own estimate: what one prompt was made of says little about the next one.
+                is_told.then(|| Self { counted: counted.clamp(estimated, estimated * SCALE_MAX), estimated })
+            }
+            _ => None,
+        });
+        told.unwrap_or(Self { counted: 1, estimated: 1 })
+    }
+
+    fn apply(self, tokens: u64) -> u64 {
+        tokens.saturating_mul(self.counted).div_ceil(self.estimated)
     }
 }
 
@@ -81,19 +178,21 @@ fn window_tokens(state: &TaskState) -> u32 {
 
 /// Returns the most tokens an answer may have: what the step says, else the agent's limit, never above half the window.
 fn max_output_tokens(state: &TaskState, step: &StepState) -> u32 {
-    let Action::Agent { agent, max_output_tokens, .. } = &step.planned.action else { return 0 };
-    let limit = state.pins.agents.get(agent).map_or(u32::MAX, |agent| agent.limits.output_tokens);
-    max_output_tokens.unwrap_or(limit).min(window_tokens(state) / 2)
+    let wanted = match &step.planned.action {
+        Action::Agent { agent, max_output_tokens, .. } => {
+            let limit = || state.pins.agents.get(agent).map_or(u32::MAX, |agent| agent.limits.output_tokens);
+            max_output_tokens.unwrap_or_else(limit)
+        }
+        Action::Plan { .. } => PLAN_OUTPUT_TOKENS_MAX,
+        Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => 0,
+    };
+    wanted.min(window_tokens(state) / 2)
 }
 
 fn prompt_tokens(state: &TaskState, step: &StepState, messages: &[Message]) -> u64 {
     let text = |message: &Message| match message {
         Message::System { text } | Message::User { text } | Message::Tool { text, .. } => estimate_tokens(text),
-        Message::Assistant { text, tool_calls } => {
-            let calls =
-                tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.args.to_string()));
-            estimate_tokens(text) + calls.sum::<u64>()
-        }
+        Message::Assistant { text, tool_calls } => estimate_answer(text, tool_calls),
     };
     let offered = offered_tools(state, step);
     let tools =
@@ -109,24 +208,43 @@ pub fn offered_tools<'a>(state: &'a TaskState, step: &StepState) -> Vec<&'a Tool
     names.iter().filter_map(|name| state.pins.tools.get(name)).map(|tool| &tool.definition).collect()
 }
 
-/// Builds the conversation of an agent step as `choice` cuts it.
+/// Builds the conversation of a step as `choice` cuts it.
 pub fn assemble(state: &TaskState, step: &StepState, choice: &ContextChoice, feedback: Option<&str>) -> Vec<Message> {
-    let Action::Agent { agent, prompt, .. } = &step.planned.action else { return Vec::new() };
-    let system = state.pins.agents.get(agent).map(|agent| agent.prompt.clone()).unwrap_or_default();
-    let mut messages =
-        vec![Message::System { text: system }, Message::User { text: instruction(state, step, prompt, choice) }];
+    let mut messages = match &step.planned.action {
+        Action::Agent { agent, prompt, .. } => {
+            let system = state.pins.agents.get(agent).map(|agent| agent.prompt.clone()).unwrap_or_default();
+            let text = instruction(state, step, prompt, choice);
+            vec![Message::System { text: system }, Message::User { text }]
+        }
+        Action::Plan { after_failure } => plan::conversation(state, after_failure.as_ref(), choice.result_bytes_max),
+        Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => return Vec::new(),
+    };
     let all = turns(step);
-    if choice.first_turn > 0 {
-        let text = format!("({} earlier turns of this step are left out.)", choice.first_turn);
-        messages.push(Message::User { text });
+    let (left_out, kept) = all.split_at((choice.first_turn as usize).min(all.len()));
+    if !left_out.is_empty() {
+        messages.push(Message::User { text: digest(left_out) });
     }
-    for turn in all.iter().skip(choice.first_turn as usize) {
+    for turn in kept {
         push_turn(&mut messages, turn, choice);
     }
     if let Some(feedback) = feedback {
         messages.push(Message::User { text: feedback.to_owned() });
     }
     messages
+}
+
+/// Says what the turns that are left out did.
+fn digest(left_out: &[Turn<'_>]) -> String {
+    let mut called: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, call) in left_out.iter().flat_map(|turn| &turn.results) {
+        *called.entry(call.what()).or_default() += 1;
+    }
+    let called: Vec<String> = called.iter().map(|(tool, times)| format!("{tool} {times} times")).collect();
+    let calls = if called.is_empty() { String::new() } else { format!(" They called {}.", called.join(", ")) };
+    format!(
+        "({} earlier turns of this step are left out.{calls} What they changed in the workspace is there.)",
+        left_out.len()
+    )
 }
 
 fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoice) {
@@ -140,7 +258,8 @@ fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoic
     let tool_calls: Vec<_> = wanted.cloned().collect();
     // Providers refuse a message without content; what was wrong with this answer is told in the next turn.
     if !(answer.text.trim().is_empty() && tool_calls.is_empty()) {
-        messages.push(Message::Assistant { text: answer.text.clone(), tool_calls });
+        let text = cut(&answer.text, choice.result_bytes_max);
+        messages.push(Message::Assistant { text, tool_calls });
     }
     for (id, call) in answered {
         let text = match &call.outcome {
@@ -157,11 +276,10 @@ fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoic
 /// The step's instruction with what it needs around it. A prompt that says itself where earlier results go
 /// (`{{steps.…}}`) gets nothing added; any other is given the goal, the inputs and its predecessors' results.
 fn instruction(state: &TaskState, step: &StepState, prompt: &str, choice: &ContextChoice) -> String {
-    let filled = values::fill_text(state, prompt);
-    if prompt.contains("{{steps.") {
-        return filled;
+    let mut text = values::fill_text(Scope::of(state, &step.planned), prompt);
+    if values::pieces(prompt).any(|piece| matches!(piece, Piece::Path(path) if path.starts_with("steps."))) {
+        return text;
     }
-    let mut text = filled;
     let goal = &state.submitted.goal;
     if !goal.is_empty() && !text.contains(goal.as_str()) {
         text.push_str(&format!("\n\n## The goal of the whole task\n{goal}"));
@@ -180,7 +298,7 @@ fn instruction(state: &TaskState, step: &StepState, prompt: &str, choice: &Conte
 }
 
 /// Cuts a text to about `bytes_max`, keeping its head and its tail and saying what is missing.
-fn cut(text: &str, bytes_max: u32) -> String {
+pub(super) fn cut(text: &str, bytes_max: u32) -> String {
     let max = bytes_max as usize;
     if text.len() <= max {
         return text.to_owned();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{advance, recover, state::TaskState, turn, values, wait};
+use super::{advance, contract, failure, nest, recover, retry, state::TaskState, turn, values, wait};
 use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
@@ -59,6 +59,26 @@ pub enum Input {
         /// Who.
         by: UserId,
     },
+    /// A person pauses: what runs ends, nothing new begins.
+    Pause {
+        /// Who.
+        by: UserId,
+    },
+    /// A person resumes.
+    Resume {
+        /// Who.
+        by: UserId,
+    },
+    /// A person wants what failed or was cancelled tried again.
+    Retry {
+        /// Who.
+        by: UserId,
+    },
+    /// A time has come that something waits for.
+    Wake {
+        /// Which, whatever the clock on the wall says meanwhile.
+        due: Timestamp,
+    },
 }
 
 /// Why an input changes nothing.
@@ -67,6 +87,18 @@ pub enum Refusal {
     /// The task has ended.
     #[error("the task has ended")]
     Ended,
+    /// The task has not ended, or ended well.
+    #[error("only a task that failed or was cancelled is tried again")]
+    NothingToRetry,
+    /// It is paused.
+    #[error("the task is paused; resume it first")]
+    Paused,
+    /// It is not paused.
+    #[error("the task is not paused")]
+    NotPaused,
+    /// It is being cancelled or failing.
+    #[error("the task is about to end")]
+    Stopping,
     /// There is no such open question.
     #[error("{0} is not open")]
     NotOpen(ApprovalId),
@@ -102,12 +134,19 @@ pub(super) struct Draft<'a> {
 /// repeated one changes nothing.
 pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Vec<Record>, Refusal> {
     let Surroundings { now, new_uuid } = surroundings;
+    let now = if let Input::Wake { due } = input { now.max(due) } else { now };
     let mut draft = Draft { state: state.clone(), records: Vec::new(), now, new_uuid };
     let ended = state.end.is_some();
     match input {
-        Input::Cancel { .. } | Input::DecideApproval { .. } if ended => return Err(Refusal::Ended),
+        Input::Retry { by } => retry::retry(&mut draft, by)?,
+        Input::Cancel { .. } | Input::DecideApproval { .. } | Input::Pause { .. } | Input::Resume { .. } if ended => {
+            return Err(Refusal::Ended);
+        }
         _ if ended => return Ok(Vec::new()),
-        Input::Begin => {}
+        Input::DecideApproval { .. } if state.is_paused() => return Err(Refusal::Paused),
+        Input::Pause { by } => retry::pause(&mut draft, by)?,
+        Input::Resume { by } => retry::resume(&mut draft, by)?,
+        Input::Begin | Input::Wake { .. } => {}
         Input::Recover => recover::recover(&mut draft),
         Input::EndCall { step, call, outcome } => end_call(&mut draft, &step, call, outcome),
         Input::LoseActor { actor, step, reason } => recover::lose_actor(&mut draft, actor, step, reason),
@@ -130,8 +169,15 @@ pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome:
     if draft.state.is_stopping() {
         return;
     }
-    let direct = draft.state.step(id).is_some_and(|step| matches!(step.planned.action, Action::Tool { .. }));
+    let action = |step: &super::StepState| match step.planned.action {
+        Action::Tool { .. } => Some(false),
+        Action::Contract => Some(true),
+        Action::Agent { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Plan { .. } => None,
+    };
+    let of_contract = draft.state.step(id).and_then(action);
+    let direct = of_contract == Some(false);
     match outcome {
+        _ if of_contract == Some(true) => contract::continue_checks(draft, id),
         Outcome::Failed { error, .. } if is_model || direct => draft.fail_step(id, error),
         Outcome::Returned { ok: true, output, .. } if direct => draft.succeed_step(id, result_of(output)),
         Outcome::Returned { ok: false, output, .. } if direct => draft.fail_step(id, tool_failure(&output)),
@@ -198,13 +244,19 @@ impl Draft<'_> {
         self.end_step(step, StepEnd::Succeeded { output });
     }
 
-    /// Fails a step, and the task with it unless the step is optional.
+    /// Takes a step's failure, which may mean another attempt, another plan, or the task's own failure.
     pub(super) fn fail_step(&mut self, step: &StepId, error: ApiError) {
-        let fails_task = self.state.step(step).is_none_or(|step| !step.planned.optional);
-        self.end_step(step, StepEnd::Failed { error, fails_task });
+        failure::fail_step(self, step, error);
     }
 
+    /// Ends a step, and the step that it is the last part of.
     pub(super) fn end_step(&mut self, step: &StepId, end: StepEnd) {
+        self.push_end(step, end);
+        nest::continue_parent(self, step);
+    }
+
+    /// Ends a step and nothing else.
+    pub(super) fn push_end(&mut self, step: &StepId, end: StepEnd) {
         let ended = self.state.steps.iter().filter(|step| step.status.is_terminal()).count() + 1;
         let progress = u8::try_from((ended * 100 / self.state.steps.len().max(1)).min(100)).expect("at most 100");
         self.push(Record::StepEnded { step: step.clone(), end, progress });

@@ -19,11 +19,24 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
             model: submitted.model.as_ref().map(|pinned| pinned.model.clone()),
         },
         Record::PlanMade { steps } => EventBody::PlanMade { steps: steps.iter().map(|step| step.id.clone()).collect() },
+        Record::StepsAdded { steps, replaced } => EventBody::StepsAdded {
+            steps: steps.iter().map(|step| step.id.clone()).collect(),
+            replaced: replaced.clone(),
+        },
+        Record::StepRetried { step, attempt, error, not_before } => EventBody::StepRetried {
+            step: step.clone(),
+            attempt: *attempt,
+            error: error.clone(),
+            not_before: *not_before,
+        },
         Record::StepStarted { step, actor } => EventBody::StepStarted { step: step.clone(), actor: actor.clone() },
         Record::CallIntended { step, call, intent } => match intent {
-            Intent::Model { reserved_tokens, .. } => {
-                EventBody::ModelCallStarted { step: step.clone(), call: *call, reserved_tokens: *reserved_tokens }
-            }
+            Intent::Model { reserved_tokens, feedback, .. } => EventBody::ModelCallStarted {
+                step: step.clone(),
+                call: *call,
+                reserved_tokens: *reserved_tokens,
+                feedback: feedback.clone(),
+            },
             Intent::Tool { tool, args, .. } => {
                 EventBody::ToolCallStarted { step: step.clone(), call: *call, tool: tool.clone(), args: args.clone() }
             }
@@ -39,6 +52,9 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
             EventBody::ActorFailed { actor: actor.as_str().to_owned(), reason: reason.clone(), failures: *failures }
         }
         Record::CancelRequested { .. } => EventBody::CancelRequested,
+        Record::TaskPaused { .. } => EventBody::TaskPaused,
+        Record::TaskResumed { .. } => EventBody::TaskResumed,
+        Record::TaskRetried { steps, .. } => EventBody::TaskRetried { steps: steps.clone() },
         Record::TaskEnded { status, error, cancel_receipt, usage } => EventBody::TaskEnded {
             status: *status,
             error: error.clone(),
@@ -91,7 +107,7 @@ fn step_ended(record: &Record) -> EventBody {
 }
 
 fn approval_requested(task: TaskId, entry: &Entry) -> EventBody {
-    let Record::ApprovalRequested { approval, step, kind, prompt, proposed, .. } = &entry.record else {
+    let Record::ApprovalRequested { approval, step, kind, prompt, proposed, plan, call: _ } = &entry.record else {
         unreachable!("called for `ApprovalRequested` only")
     };
     EventBody::ApprovalRequested {
@@ -102,6 +118,7 @@ fn approval_requested(task: TaskId, entry: &Entry) -> EventBody {
             kind: *kind,
             prompt: prompt.clone(),
             call: proposed.clone(),
+            plan: plan.clone(),
             since: entry.at,
         },
     }

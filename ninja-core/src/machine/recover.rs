@@ -3,7 +3,7 @@
 use super::{advance, apply::charge_of_lost, decide::Draft, turn, wait};
 use crate::{
     api::{ApiError, EffectClass, ErrorCode, StepId, Usage},
-    journal::record::{Action, ActorKind, Intent, Outcome, Record},
+    journal::record::{ActorKind, Intent, Outcome, Record},
 };
 
 /// A task that takes its actors down this often is set aside.
@@ -69,16 +69,8 @@ fn lose_calls(draft: &mut Draft<'_>, lost: &[(StepId, u32)]) {
         lose_call(draft, id, *number);
     }
     // A step whose turn was cut between two calls has nothing in flight and goes on from here.
-    let agents: Vec<StepId> = draft
-        .state
-        .steps
-        .iter()
-        .filter(|step| matches!(step.planned.action, Action::Agent { .. }))
-        .map(|step| step.planned.id.clone())
-        .collect();
-    for id in agents {
-        turn::continue_turn(draft, &id);
-    }
+    turn::continue_all(draft);
+    advance::continue_checks(draft);
 }
 
 /// Follows the effect classes: what may run again stays owed, what may not is settled or asked about.
@@ -92,7 +84,9 @@ fn lose_call(draft: &mut Draft<'_>, id: &StepId, number: u32) {
         EffectClass::Pure | EffectClass::Workspace | EffectClass::Idempotent => {}
         EffectClass::Charged => {
             settle_lost(draft, id, number);
-            if let Intent::Model { feedback, .. } = intent {
+            if let Intent::Model { feedback, .. } = intent
+                && !draft.state.is_paused()
+            {
                 turn::ask_model(draft, id, feedback);
             }
         }
@@ -102,6 +96,7 @@ fn lose_call(draft: &mut Draft<'_>, id: &StepId, number: u32) {
 
 fn settle_lost(draft: &mut Draft<'_>, id: &StepId, number: u32) {
     let usage = match draft.state.call(id, number).map(|call| &call.intent) {
+        Some(_) if draft.state.call(id, number).is_some_and(|call| call.is_shared) => Usage::default(),
         Some(Intent::Model { reserved_tokens, .. }) => charge_of_lost(*reserved_tokens),
         Some(Intent::Tool { .. }) | None => Usage { tool_calls: 1, ..Usage::default() },
     };

@@ -5,37 +5,50 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::shared;
 use crate::{
     api::{
         ApiError, Approval, ApprovalId, CancelReceipt, EffectClass, StepId, StepStatus, TaskId, TaskStatus, Timestamp,
         Usage,
     },
-    journal::record::{Intent, Manifest, ManifestDelta, Outcome, Pins, PlannedStep, TaskSubmitted},
+    journal::record::{Action, Intent, Manifest, ManifestDelta, Outcome, Pins, PlannedStep, TaskSubmitted},
 };
 
 /// A task. Cheap to clone: steps and calls are shared until they change.
-#[derive(Debug, Clone)]
+///
+/// Its stored form is the snapshot of a long log. A change of any field here must go with a new
+/// [`SNAPSHOT_VERSION`]: an old snapshot is then left alone and the log is folded from its start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskState {
     /// Its id.
     pub id: TaskId,
     /// What was submitted.
+    #[serde(with = "shared")]
     pub submitted: Arc<TaskSubmitted>,
-    /// What the installation said then.
+    /// What the installation said then; not part of a snapshot.
+    #[serde(skip)]
     pub pins: Arc<Pins>,
     /// When it was submitted.
     pub created_at: Timestamp,
     /// The number of its newest record.
     pub last_seq: u64,
+    /// When that was written.
+    pub last_at: Timestamp,
     /// Its steps, predecessors first; empty until the plan stands.
+    #[serde(with = "shared")]
     pub steps: Vec<Arc<StepState>>,
-    /// Where each step stands in `steps`.
+    /// Where each step stands in `steps`; made anew from them.
+    #[serde(skip)]
     pub step_index: Arc<HashMap<StepId, usize>>,
     /// Open questions.
-    pub approvals: BTreeMap<ApprovalId, Arc<OpenApproval>>,
+    pub approvals: BTreeMap<ApprovalId, OpenApproval>,
     /// When cancelling was asked for.
     pub cancel_requested_at: Option<Timestamp>,
+    /// When it was paused, if it is.
+    pub paused_at: Option<Timestamp>,
     /// The first failure of a step: the task is failing and starts nothing new.
     pub failure: Option<ApiError>,
     /// What its calls used.
@@ -49,7 +62,7 @@ pub struct TaskState {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskEnd {
     /// The terminal status.
     pub status: TaskStatus,
@@ -62,7 +75,7 @@ pub struct TaskEnd {
 }
 
 /// A question that waits for a person.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenApproval {
     /// As people see it.
     pub approval: Approval,
@@ -71,7 +84,7 @@ pub struct OpenApproval {
 }
 
 /// A step.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepState {
     /// What was planned.
     pub planned: PlannedStep,
@@ -85,25 +98,44 @@ pub struct StepState {
     pub output: Value,
     /// Why it failed.
     pub error: Option<ApiError>,
-    /// Its calls in order; a call's number is its index.
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// When the attempt begins at the earliest, while it waits for that.
+    pub not_before: Option<Timestamp>,
+    /// Its calls in order, over all attempts; a call's number is its index.
+    #[serde(with = "shared")]
     pub calls: Vec<Arc<CallState>>,
+    /// The first call of this attempt.
+    pub first_call: usize,
+    /// The workspace that it was given when it was added as a part of another step.
+    #[serde(with = "shared")]
+    pub base: Option<Arc<Manifest>>,
+    /// Steps that were added as parts of it, over all attempts.
+    pub children: usize,
+    /// The first of them that this attempt added.
+    pub first_child: usize,
+    /// Whether the task failed with it.
+    pub failed_task: bool,
     /// What it changed in the workspace, over all its calls.
+    #[serde(with = "shared")]
     pub delta: Arc<ManifestDelta>,
     /// What its calls used.
     pub usage: Usage,
 }
 
 /// Whether a call may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Gate {
     /// It may.
     Open,
     /// Not before this question is answered.
     Waits(ApprovalId),
+    /// It never runs itself: a step that was added as a part of this one ends it.
+    Delegated,
 }
 
 /// A call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CallState {
     /// What it does.
     pub intent: Intent,
@@ -113,6 +145,19 @@ pub struct CallState {
     pub gate: Gate,
     /// What came of it; `None` while it is owed.
     pub outcome: Option<Outcome>,
+    /// Whether it was made by the task that this one was forked from, and is charged there.
+    pub is_shared: bool,
+    /// What its result adds to a conversation.
+    pub size: TextSize,
+}
+
+/// How large a text is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextSize {
+    /// In bytes.
+    pub bytes: u64,
+    /// In tokens, estimated.
+    pub tokens: u64,
 }
 
 impl CallState {
@@ -144,6 +189,11 @@ impl StepState {
         (0..).zip(&self.calls).filter(|(_, call)| call.is_in_flight()).map(|(number, call)| (number, call.as_ref()))
     }
 
+    /// Returns the calls of this attempt.
+    pub fn attempt_calls(&self) -> &[Arc<CallState>] {
+        self.calls.get(self.first_call..).unwrap_or_default()
+    }
+
     /// Returns the number that the next call gets.
     pub fn next_call(&self) -> u32 {
         u32::try_from(self.calls.len()).expect("a task has at most 50,000 records")
@@ -171,19 +221,59 @@ impl TaskState {
         self.cancel_requested_at.is_some() || self.failure.is_some()
     }
 
+    /// Returns whether it begins nothing new until somebody resumes it.
+    pub fn is_paused(&self) -> bool {
+        self.paused_at.is_some() && !self.is_stopping()
+    }
+
+    /// Returns whether the next record was written by the task that this one was forked from.
+    pub fn is_in_shared_part(&self) -> bool {
+        self.submitted.forked_from.is_some_and(|fork| self.last_seq < fork.seq)
+    }
+
+    /// Returns when something of it is due that waits for a time alone.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        match self.end.is_some() || self.is_paused() || self.is_stopping() {
+            true => None,
+            false => self
+                .steps
+                .iter()
+                .filter(|step| step.status == StepStatus::Pending)
+                .filter_map(|step| step.not_before)
+                .min(),
+        }
+    }
+
     /// Returns whether any call may be running in the world.
     pub fn has_calls_in_flight(&self) -> bool {
         self.steps.iter().any(|step| step.in_flight().next().is_some())
     }
 
+    /// Returns whether any tool was ever to be called.
+    pub fn has_called_tools(&self) -> bool {
+        let is_tool = |call: &Arc<CallState>| matches!(call.intent, Intent::Tool { .. });
+        self.steps.iter().any(|step| step.calls.iter().any(is_tool))
+    }
+
     /// Returns the status as people see it.
     pub fn status(&self) -> TaskStatus {
-        match &self.end {
-            Some(end) => end.status,
-            None if self.steps.iter().all(|step| step.status == StepStatus::Pending) => TaskStatus::Queued,
-            None if self.has_calls_in_flight() || self.approvals.is_empty() => TaskStatus::Running,
-            None => TaskStatus::Waiting,
+        if let Some(end) = &self.end {
+            return end.status;
         }
+        if self.steps.iter().all(|step| step.status == StepStatus::Pending && step.attempt == 1) && !self.is_paused() {
+            return TaskStatus::Queued;
+        }
+        if self.has_calls_in_flight() {
+            return if self.is_planning() { TaskStatus::Planning } else { TaskStatus::Running };
+        }
+        let waits = self.is_paused() || !self.approvals.is_empty() || self.wake_at().is_some();
+        if waits { TaskStatus::Waiting } else { TaskStatus::Running }
+    }
+
+    /// Returns whether nothing but the making of the plan is at work.
+    fn is_planning(&self) -> bool {
+        let mut at_work = self.steps.iter().filter(|step| step.in_flight().next().is_some());
+        at_work.all(|step| matches!(step.planned.action, Action::Plan { .. }))
     }
 
     /// Returns how far it is: 0 to 100, and 100 only when it succeeded.
@@ -196,14 +286,40 @@ impl TaskState {
     }
 
     /// Returns the workspace that a step sees: what its predecessors, near and far, left behind, in plan order, and
-    /// what it changed itself. Steps that run side by side do not see each other.
-    pub fn manifest_of(&self, step: &StepId) -> Manifest {
+    /// what it changed itself. Steps that run side by side do not see each other. A part of a step begins with what that
+    /// step saw; the contract sees everything.
+    pub fn manifest_of(&self, id: &StepId) -> Manifest {
+        let Some((index, step)) = self.step_index.get(id).and_then(|&index| Some((index, self.steps.get(index)?)))
+        else {
+            return Manifest::default();
+        };
+        let mut manifest = match (&step.base, &step.planned.action) {
+            (Some(base), _) => Manifest::clone(base),
+            (None, Action::Contract) => self.whole_manifest(),
+            (None, _) => self.manifest_before(index),
+        };
+        manifest.apply(&step.delta);
+        manifest
+    }
+
+    /// Returns what all steps left behind, in plan order.
+    pub fn whole_manifest(&self) -> Manifest {
+        let mut manifest = Manifest::default();
+        for step in self.steps.iter().filter(|step| step.planned.parent.is_none()) {
+            manifest.apply(&step.delta);
+        }
+        manifest
+    }
+
+    fn manifest_before(&self, index: usize) -> Manifest {
         let mut seen = vec![false; self.steps.len()];
-        let mut open: Vec<usize> = self.step_index.get(step).copied().into_iter().collect();
+        let before = |index: usize| self.steps.get(index).map(|step| step.planned.after.as_slice()).unwrap_or_default();
+        let places = |index| before(index).iter().filter_map(|id| self.step_index.get(id).copied());
+        let mut open: Vec<usize> = places(index).collect();
         while let Some(index) = open.pop() {
-            let (Some(mark), Some(state)) = (seen.get_mut(index), self.steps.get(index)) else { continue };
+            let Some(mark) = seen.get_mut(index) else { continue };
             if !std::mem::replace(mark, true) {
-                open.extend(state.planned.after.iter().filter_map(|id| self.step_index.get(id)));
+                open.extend(places(index));
             }
         }
         let mut manifest = Manifest::default();
@@ -211,5 +327,32 @@ impl TaskState {
             manifest.apply(&step.delta);
         }
         manifest
+    }
+
+    /// Returns the parts of a step's present attempt, in the order in which they were added.
+    pub fn parts_of<'a>(&'a self, step: &'a StepState) -> impl Iterator<Item = &'a StepState> {
+        let numbers = step.first_child..step.children;
+        numbers.filter_map(|number| self.step(&step.planned.id.child(number)))
+    }
+}
+
+/// The version of [`TaskState`]'s stored form.
+const SNAPSHOT_VERSION: u32 = 1;
+
+impl TaskState {
+    /// Returns the stored form, to be read by [`TaskState::from_snapshot`].
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        let mut bytes = SNAPSHOT_VERSION.to_be_bytes().to_vec();
+        serde_json::to_writer(&mut bytes, self).expect("a state has string keys only");
+        bytes
+    }
+
+    /// Reads the stored form; `None` where another version wrote it.
+    pub fn from_snapshot(bytes: &[u8]) -> Option<Self> {
+        let json = bytes.strip_prefix(&SNAPSHOT_VERSION.to_be_bytes())?;
+        let mut state: Self = serde_json::from_slice(json).ok()?;
+        state.step_index =
+            Arc::new(state.steps.iter().enumerate().map(|(index, step)| (step.planned.id.clone(), index)).collect());
+        Some(state)
     }
 }

@@ -2,7 +2,11 @@
 
 mod agents;
 mod crashes;
+mod makers;
+mod nested;
 mod plans;
+mod promises;
+mod steering;
 mod waits;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,14 +17,21 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     api::{
-        Agent, AgentLimits, ApprovalId, BlobHash, Budget, Decision, EffectClass, ModelClass, ModelRef, StepId,
-        StepStatus, Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
+        Agent, AgentLimits, ApprovalId, Autonomy, BlobHash, Budget, Check, Contract, Decision, EffectClass, ModelClass,
+        ModelRef, StepId, StepStatus, Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
     },
     journal::record::{
         Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Outcome, PinnedModel,
         PinnedTool, Pins, PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
     },
 };
+
+/// What a task is submitted with beside its plan.
+#[derive(Default)]
+struct Setup {
+    autonomy: Autonomy,
+    contract: Option<Contract>,
+}
 
 /// A task and its log; time moves one second with each input.
 #[derive(Clone)]
@@ -37,18 +48,25 @@ impl World {
     }
 
     fn with_budget(steps: Vec<PlannedStep>, budget: Budget) -> Self {
+        Self::with_setup(steps, budget, Setup::default())
+    }
+
+    fn with_setup(steps: Vec<PlannedStep>, budget: Budget, setup: Setup) -> Self {
         let steps = order_steps(steps, PlanLimits::default()).unwrap();
         let submitted = TaskSubmitted {
             owner: UserId::from_uuid(Uuid::nil()),
             goal: "the goal".to_owned(),
             template: None,
-            params: Map::new(),
+            params: Map::from_iter([("list".to_owned(), json!(["x", "y", "z"]))]),
             inputs: Vec::new(),
             model: Some(PinnedModel {
                 model: ModelRef { provider: "scripted".to_owned(), model: "m".to_owned() },
                 info: ModelInfo { window_tokens: 8_192, tools: true, label: "scripted".to_owned() },
             }),
             budget,
+            autonomy: setup.autonomy,
+            contract: setup.contract,
+            forked_from: None,
             pins: BlobHash::from_bytes([0; 32]),
         };
         let first = Entry { at: at(0), record: Record::TaskSubmitted(Box::new(submitted)) };
@@ -76,6 +94,8 @@ impl World {
             self.log.push(stored);
         }
         assert_eq!(self.refold().view(), self.state.view(), "same records, same state");
+        let snapshot = TaskState::from_snapshot(&self.state.to_snapshot()).expect("a snapshot reads");
+        assert_eq!(snapshot.view(), self.state.view(), "a snapshot holds the whole state");
         Ok(records)
     }
 
@@ -123,6 +143,10 @@ impl World {
     }
 }
 
+fn person() -> UserId {
+    UserId::from_uuid(Uuid::nil())
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -138,6 +162,9 @@ fn pins() -> Arc<Pins> {
         ("post", EffectClass::Idempotent),
         ("pay", EffectClass::Unsafe),
         ("ask", EffectClass::Pure),
+        ("delegate", EffectClass::Pure),
+        ("check_file", EffectClass::Pure),
+        ("check_url", EffectClass::Pure),
     ];
     let tool = |(name, class): (&str, EffectClass)| {
         let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
@@ -149,19 +176,26 @@ fn pins() -> Arc<Pins> {
         description: String::new(),
         model_class: ModelClass::Fast,
         tools: classes.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        delegates: Vec::new(),
         limits: AgentLimits { turns: 6, output_tokens: 100 },
         prompt: "You work.".to_owned(),
     };
+    let helper = Agent { name: "helper".to_owned(), tools: vec!["look".to_owned()], ..agent.clone() };
+    let mighty = Agent { name: "mighty".to_owned(), tools: vec!["rule".to_owned()], ..agent.clone() };
+    let agents = [agent, helper, mighty].into_iter().map(|agent| (agent.name.clone(), agent));
     Arc::new(Pins {
-        agents: BTreeMap::from([("worker".to_owned(), agent)]),
+        agents: agents.collect(),
         tools: classes.into_iter().map(tool).collect(),
         template_files: BTreeMap::new(),
+        planner_prompt: "You plan.".to_owned(),
+        default_agent: "worker".to_owned(),
     })
 }
 
 fn step(name: &str, after: &[&str], action: Action) -> PlannedStep {
     let after = after.iter().map(|name| id(name)).collect();
-    PlannedStep { id: id(name), title: None, after, when: None, optional: false, action }
+    let (title, when, retry, parent, item) = (None, None, None, None, Value::Null);
+    PlannedStep { id: id(name), title, after, when, optional: false, retry, parent, item, action }
 }
 
 fn agent(prompt: &str) -> Action {

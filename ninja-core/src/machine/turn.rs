@@ -5,11 +5,13 @@ use serde_json::Value;
 use super::{
     context::{Fit, choose, offered_tools},
     decide::Draft,
+    nest, plan,
     state::{CallState, StepState, TaskState},
-    values, wait,
+    values::{self, Scope},
+    wait,
 };
 use crate::{
-    api::{ApiError, EffectClass, ErrorCode, SchemaSpec, StepId, StepStatus},
+    api::{ApiError, EffectClass, ErrorCode, PlanSpec, SchemaSpec, StepId, StepStatus},
     journal::record::{Action, Answer, Intent, ManifestDelta, Outcome, Pins, Record, ToolCall},
 };
 
@@ -21,6 +23,8 @@ const REJECTIONS_MAX: usize = 2;
 const FAULTS_MAX: usize = 3;
 /// The longest text of a fault, in characters.
 const FAULT_CHARS_MAX: usize = 300;
+/// Answers of a planner in one step: its first plan, corrections, and what a person wants changed.
+const PLANNER_TURNS_MAX: u32 = 20;
 /// As many turns in a row that ask for the same and get the same mean that the agent is stuck.
 const SAME_TURNS_MAX: usize = 3;
 
@@ -38,7 +42,7 @@ pub(super) struct Turn<'a> {
 /// Returns the turns of a step. Model calls that came to nothing are none.
 pub(super) fn turns(step: &StepState) -> Vec<Turn<'_>> {
     let mut turns: Vec<Turn<'_>> = Vec::new();
-    for call in &step.calls {
+    for call in step.attempt_calls() {
         match (&call.intent, &call.outcome) {
             (Intent::Model { feedback, .. }, outcome @ (None | Some(Outcome::Answered(_)))) => {
                 let answer = match outcome {
@@ -58,18 +62,31 @@ pub(super) fn turns(step: &StepState) -> Vec<Turn<'_>> {
     turns
 }
 
+/// Goes on with every step whose turn was cut between two calls.
+pub(super) fn continue_all(draft: &mut Draft<'_>) {
+    let with_turns = draft.state.steps.iter().filter(|step| step.planned.action.has_turns());
+    let ids: Vec<StepId> = with_turns.map(|step| step.planned.id.clone()).collect();
+    for id in ids {
+        continue_turn(draft, &id);
+    }
+}
+
 /// Takes the next move of an agent step: nothing while a call runs or waits.
 pub(super) fn continue_turn(draft: &mut Draft<'_>, id: &StepId) {
     loop {
         let Some(step) = draft.state.step(id) else { return };
-        let busy = step.calls.iter().any(|call| call.outcome.is_none());
-        if step.status != StepStatus::Running || busy || draft.state.is_stopping() {
+        let busy = step.attempt_calls().iter().any(|call| call.outcome.is_none());
+        let halted = draft.state.is_stopping() || draft.state.is_paused();
+        if step.status != StepStatus::Running || busy || halted || !step.planned.action.has_turns() {
             return;
         }
+        let makes_plan = matches!(step.planned.action, Action::Plan { .. });
         match next_move(&draft.state, step) {
             Move::AskModel(feedback) => return ask_model(draft, id, feedback),
             Move::CallTools(calls) => call_tools(draft, id, &calls),
             Move::Finish(output) => return draft.succeed_step(id, output),
+            Move::TakePlan(plan) => return plan::take(draft, id, &plan),
+            Move::Fail(error) if makes_plan => return plan::give_up(draft, id, error),
             Move::Fail(error) => return draft.fail_step(id, error),
         }
     }
@@ -79,6 +96,7 @@ enum Move {
     AskModel(Option<String>),
     CallTools(Vec<ToolCall>),
     Finish(Value),
+    TakePlan(PlanSpec),
     Fail(ApiError),
 }
 
@@ -94,6 +112,12 @@ fn next_move(state: &TaskState, step: &StepState) -> Move {
     let group = leading_group(state, open);
     if !group.is_empty() {
         return Move::CallTools(group);
+    }
+    if let Action::Plan { .. } = step.planned.action {
+        return match plan::read(state, strip_fence(answer.text.trim())) {
+            Ok(plan) => Move::TakePlan(plan),
+            Err(feedback) => reject(&turns, feedback, ErrorCode::InvalidPlan),
+        };
     }
     if answer.tool_calls.is_empty() {
         return match judge(state, step, answer) {
@@ -145,7 +169,7 @@ fn judge(state: &TaskState, step: &StepState, answer: &Answer) -> Result<Value, 
             false => Ok(Value::String(text.to_owned())),
         };
     };
-    let Some(schema) = schema_of(state, spec) else {
+    let Some(schema) = schema_of(state, step, spec) else {
         return Err("The schema of this answer is missing.".to_owned());
     };
     let value = serde_json::from_str(strip_fence(text))
@@ -162,18 +186,23 @@ fn judge(state: &TaskState, step: &StepState, answer: &Answer) -> Result<Value, 
 }
 
 /// Returns the schema that a step's final answer must match.
-fn schema_of(state: &TaskState, spec: &SchemaSpec) -> Option<Value> {
+fn schema_of(state: &TaskState, step: &StepState, spec: &SchemaSpec) -> Option<Value> {
     match spec {
         SchemaSpec::Inline(schema) => Some(schema.clone()),
-        SchemaSpec::From(path) => values::look_up(state, path),
+        SchemaSpec::From(path) => values::look_up(Scope::of(state, &step.planned), path),
     }
 }
 
 /// Returns the schema that an agent step's answer must match, if it has one.
 pub fn schema_of_step(state: &TaskState, step: &StepState) -> Option<Value> {
     match &step.planned.action {
-        Action::Agent { schema: Some(spec), .. } => schema_of(state, spec),
-        Action::Agent { schema: None, .. } | Action::Tool { .. } | Action::Approval { .. } => None,
+        Action::Agent { schema: Some(spec), .. } => schema_of(state, step, spec),
+        Action::Plan { .. } => Some(plan::schema(&state.pins)),
+        Action::Agent { schema: None, .. }
+        | Action::Tool { .. }
+        | Action::Approval { .. }
+        | Action::Map { .. }
+        | Action::Contract => None,
     }
 }
 
@@ -219,16 +248,21 @@ pub(super) fn ask_model(draft: &mut Draft<'_>, id: &StepId, feedback: Option<Str
 
 fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> Result<Intent, ApiError> {
     let step = state.step(id).ok_or_else(|| ApiError::new(ErrorCode::Internal, format!("there is no step {id}")))?;
-    let Action::Agent { agent, .. } = &step.planned.action else {
-        return Err(ApiError::new(ErrorCode::Internal, format!("step {id} has no agent")));
+    let (who, limit) = match &step.planned.action {
+        Action::Agent { agent, .. } => {
+            (agent.as_str(), state.pins.agents.get(agent).map_or(0, |agent| agent.limits.turns))
+        }
+        Action::Plan { .. } => ("planner", PLANNER_TURNS_MAX),
+        Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => {
+            return Err(ApiError::new(ErrorCode::Internal, format!("step {id} has no turns")));
+        }
     };
     if state.submitted.model.is_none() {
         return Err(ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted"));
     }
     check_schema(state, step)?;
-    let limit = state.pins.agents.get(agent).map_or(0, |agent| agent.limits.turns) as usize;
-    if turns(step).len() >= limit {
-        let detail = format!("agent {agent} has used its {limit} turns without a final answer");
+    if turns(step).len() >= limit as usize {
+        let detail = format!("agent {who} has used its {limit} turns without a final answer");
         return Err(ApiError::new(ErrorCode::LimitReached, detail));
     }
     let (context, prompt_tokens) = match choose(state, step, feedback.as_deref()) {
@@ -257,7 +291,7 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
 fn check_schema(state: &TaskState, step: &StepState) -> Result<(), ApiError> {
     let Action::Agent { schema: Some(spec), .. } = &step.planned.action else { return Ok(()) };
     let unusable = |why: String| ApiError::new(ErrorCode::SchemaMismatch, format!("the answer's schema: {why}"));
-    let schema = schema_of(state, spec).ok_or_else(|| unusable("nothing stands where it should".to_owned()))?;
+    let schema = schema_of(state, step, spec).ok_or_else(|| unusable("nothing stands where it should".to_owned()))?;
     jsonschema::validator_for(&schema).map(drop).map_err(|error| unusable(error.to_string()))
 }
 
@@ -269,6 +303,7 @@ fn call_tools(draft: &mut Draft<'_>, id: &StepId, calls: &[ToolCall]) {
         let (tool, args) = (call.name.clone(), call.args.clone());
         draft.intend(id, Intent::Tool { tool, args, class, answers: Some(call.id.clone()) });
         match checked {
+            Ok(_) if call.name == nest::DELEGATE => nest::delegate(draft, id, number, &call.args),
             Ok(class) => wait::gate_call(draft, id, number, class, true),
             Err(detail) => {
                 let error = ApiError::new(ErrorCode::InvalidRequest, detail);
@@ -290,7 +325,11 @@ fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectC
         let name: String = call.name.chars().take(80).collect();
         return Err(format!("there is no tool `{name}`; the tools are: {}", names.join(", ")));
     }
-    check_args(&state.pins, &call.name, &call.args)
+    let class = check_args(&state.pins, &call.name, &call.args)?;
+    if call.name == nest::DELEGATE {
+        nest::check_delegation(state, id, &call.args)?;
+    }
+    Ok(class)
 }
 
 /// Returns the class of a tool if its arguments fit its schema, else what is wrong, in words that a model can act on.

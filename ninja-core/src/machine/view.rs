@@ -48,6 +48,7 @@ impl TaskState {
             goal: self.submitted.goal.clone(),
             template: self.submitted.template.clone(),
             model: self.submitted.model.as_ref().map(|pinned| pinned.model.clone()),
+            forked_from: self.submitted.forked_from,
             status: self.status(),
             progress: self.progress(),
             waiting: self.waiting(),
@@ -63,14 +64,21 @@ impl TaskState {
         }
     }
 
-    /// Returns why it waits, if nothing of it runs: the oldest question.
+    /// Returns why it waits, if nothing of it runs: somebody paused it, the oldest question, or the next time.
     fn waiting(&self) -> Option<Waiting> {
         if self.status() != TaskStatus::Waiting {
             return None;
         }
+        if let Some(since) = self.paused_at {
+            return Some(Waiting { wait_for: WaitFor::Operator, since, until: None, id: None });
+        }
+        if self.approvals.is_empty() {
+            let since = self.last_at;
+            return Some(Waiting { wait_for: WaitFor::Timer, since, until: self.wake_at(), id: None });
+        }
         let oldest = self.approvals.values().min_by_key(|open| open.approval.since)?;
         let wait_for = match oldest.approval.kind {
-            ApprovalKind::Approval => WaitFor::Approval,
+            ApprovalKind::Approval | ApprovalKind::Plan => WaitFor::Approval,
             ApprovalKind::Ambiguous | ApprovalKind::Question => WaitFor::Person,
         };
         Some(Waiting { wait_for, since: oldest.approval.since, until: None, id: Some(oldest.approval.id.to_string()) })
@@ -84,6 +92,8 @@ impl StepState {
             kind: self.planned.action.kind(),
             title: self.planned.title.clone(),
             actor: self.planned.action.actor().map(str::to_owned),
+            parent: self.planned.parent.as_ref().map(|parent| parent.step.clone()),
+            attempt: self.attempt,
             after: self.planned.after.clone(),
             status: self.status,
             started_at: self.started_at,
@@ -99,7 +109,7 @@ impl StepState {
 pub fn artifacts(state: &TaskState) -> Vec<Artifact> {
     let mut manifest = Manifest::default();
     let mut writers = HashMap::new();
-    for step in &state.steps {
+    for step in state.steps.iter().filter(|step| step.planned.parent.is_none()) {
         manifest.apply(&step.delta);
         writers.extend(step.delta.changed.keys().map(|path| (path, &step.planned.id)));
     }

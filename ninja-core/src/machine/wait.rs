@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 use super::{
     advance,
     decide::{Draft, Refusal},
-    turn,
+    plan, turn,
 };
 use crate::{
     api::{
-        ApiError, ApprovalId, ApprovalKind, BlobHash, Decision, EffectClass, ErrorCode, ProposedCall, StepId, Usage,
-        UserId,
+        ApiError, ApprovalId, ApprovalKind, BlobHash, Decision, EffectClass, ErrorCode, PlanSpec, ProposedCall, StepId,
+        Usage, UserId,
     },
     journal::record::{Intent, Outcome, Record},
 };
@@ -23,7 +23,8 @@ const ASK: &str = "ask";
 pub(super) fn ask_for_approval(draft: &mut Draft<'_>, step: &StepId, prompt: String) {
     let approval = draft.new_approval_id();
     let kind = ApprovalKind::Approval;
-    draft.push(Record::ApprovalRequested { approval, step: step.clone(), call: None, kind, prompt, proposed: None });
+    let step = step.clone();
+    draft.push(Record::ApprovalRequested { approval, step, call: None, kind, prompt, proposed: None, plan: None });
 }
 
 /// Closes the gate of a call that only a person may open: `ask`, and an `unsafe` call that a model wants. One that stands in
@@ -33,10 +34,22 @@ pub(super) fn gate_call(draft: &mut Draft<'_>, step: &StepId, number: u32, class
     if tool == ASK {
         let question = args.get("question").and_then(Value::as_str).unwrap_or_default().to_owned();
         request(draft, step, number, ApprovalKind::Question, question, None);
+    } else if matches!(class, EffectClass::Unsafe | EffectClass::Probe) && may_have_happened(draft, step, &tool) {
+        let prompt = format!("An attempt of this step before may have called `{tool}`, which cannot be undone. Again?");
+        request(draft, step, number, ApprovalKind::Approval, prompt, Some(propose(&tool, &args)));
     } else if asked_by_model && matches!(class, EffectClass::Unsafe | EffectClass::Probe) {
         let prompt = format!("The agent wants to call `{tool}`, which cannot be undone or repeated safely.");
         request(draft, step, number, ApprovalKind::Approval, prompt, Some(propose(&tool, &args)));
     }
+}
+
+/// Returns whether an attempt before this one made a call of the tool whose outcome is not known.
+fn may_have_happened(draft: &Draft<'_>, id: &StepId, tool: &str) -> bool {
+    let Some(step) = draft.state.step(id) else { return false };
+    let unknown = |outcome: &Option<Outcome>| {
+        matches!(outcome, None | Some(Outcome::Stopped { .. } | Outcome::Lost { .. } | Outcome::Failed { .. }))
+    };
+    step.calls.iter().take(step.first_call).any(|call| call.what() == tool && unknown(&call.outcome))
 }
 
 /// Asks whether an effect happened whose outcome a crash took.
@@ -56,7 +69,8 @@ fn request(
     proposed: Option<ProposedCall>,
 ) {
     let approval = draft.new_approval_id();
-    draft.push(Record::ApprovalRequested { approval, step: step.clone(), call: Some(number), kind, prompt, proposed });
+    let (step, call) = (step.clone(), Some(number));
+    draft.push(Record::ApprovalRequested { approval, step, call, kind, prompt, proposed, plan: None });
 }
 
 fn tool_call(draft: &Draft<'_>, step: &StepId, number: u32) -> Option<(String, Value)> {
@@ -86,6 +100,7 @@ pub(super) fn decide_approval(
         ApprovalKind::Approval => "`approve` or `deny`",
         ApprovalKind::Ambiguous => "`happened`, `did_not_happen` or `abort`",
         ApprovalKind::Question => "`answer` with a text, or `deny`",
+        ApprovalKind::Plan => "`approve`, `deny`, or `answer` with what should be different",
     };
     let step = open.approval.step.clone();
     let follow = match (open.approval.kind, &decision, open.call) {
@@ -103,6 +118,12 @@ pub(super) fn decide_approval(
         (ApprovalKind::Ambiguous, Decision::Abort, Some(_)) => {
             Follow::FailTask("a person ended the task rather than decide")
         }
+        (ApprovalKind::Plan, Decision::Approve, None) => match &open.approval.plan {
+            Some(plan) => Follow::AcceptPlan(Box::new(plan.clone())),
+            None => return Err(Refusal::NotOpen(id)),
+        },
+        (ApprovalKind::Plan, Decision::Deny, None) => Follow::FailTask("a person denied the plan"),
+        (ApprovalKind::Plan, Decision::Answer { text }, None) => Follow::PlanAgain(text.clone()),
         (ApprovalKind::Question, Decision::Answer { text }, Some(call)) => {
             Follow::EndCall(call, turn::returned(true, Value::String(text.clone())))
         }
@@ -118,6 +139,8 @@ enum Follow {
     SucceedStep,
     FailStep(&'static str),
     FailTask(&'static str),
+    AcceptPlan(Box<PlanSpec>),
+    PlanAgain(String),
     EndCall(u32, Outcome),
 }
 
@@ -130,6 +153,12 @@ fn follow_answer(draft: &mut Draft<'_>, step: &StepId, follow: Follow) {
         Follow::FailTask(why) => {
             settle_open_calls(draft, step);
             advance::fail_task(draft, Some(step), ApiError::new(ErrorCode::Denied, why));
+        }
+        Follow::AcceptPlan(spec) => plan::accept(draft, step, &spec),
+        Follow::PlanAgain(text) => {
+            let feedback =
+                format!("The person who asked for the plan wants it different: {text}\nAnswer with a new plan.");
+            turn::ask_model(draft, step, Some(feedback));
         }
         Follow::EndCall(call, outcome) => super::decide::end_call(draft, step, call, outcome),
     }

@@ -1,10 +1,7 @@
-//! Plans: from an explicit plan, from a template, or one step for a bare goal.
+//! Templates: folders that make plans. What a plan may be, and plans made by models, are the machine's (`machine::plan`).
 //!
 //! A plan is made and checked at submission, so a wrong one is refused before anything is accepted.
 
-mod explicit;
-mod references;
 mod template;
 
-pub use explicit::{plan_explicit, plan_goal};
 pub use template::{Template, TemplateError, TemplateSource, load_templates};

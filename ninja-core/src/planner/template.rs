@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Table;
 
-use crate::api::{PlanSpec, SchemaSpec, StepId, StepKind, StepSpec};
+use crate::api::{Check, Contract, FileCount, PlanSpec, Retry, SchemaSpec, StepId, StepKind, StepSpec, TemplateInfo};
 
 mod built_in;
 
@@ -55,24 +55,10 @@ pub struct Template {
     pub files: FileCount,
     /// Its plan.
     pub plan: PlanSpec,
+    /// What holds at the end of its tasks.
+    pub contract: Option<Contract>,
     /// Its scripts, as they appear in the sandbox.
     pub scripts: TemplateSource,
-}
-
-/// How many files a template takes.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileCount {
-    /// At least.
-    pub min: usize,
-    /// At most.
-    pub max: usize,
-}
-
-impl Default for FileCount {
-    fn default() -> Self {
-        Self { min: 0, max: 100 }
-    }
 }
 
 #[derive(Deserialize)]
@@ -88,12 +74,15 @@ struct Manifest {
     #[serde(default)]
     files: FileCount,
     steps: Vec<ManifestStep>,
+    #[serde(default)]
+    contract: Vec<Check>,
+    repair_agent: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ManifestStep {
-    id: StepId,
+    id: Option<StepId>,
     kind: StepKind,
     title: Option<String>,
     agent: Option<String>,
@@ -102,6 +91,10 @@ struct ManifestStep {
     tool: Option<String>,
     args: Option<Value>,
     schema: Option<String>,
+    schema_file: Option<String>,
+    over: Option<String>,
+    each: Option<Box<ManifestStep>>,
+    retry: Option<Retry>,
     when: Option<String>,
     #[serde(default)]
     optional: bool,
@@ -126,7 +119,8 @@ impl Template {
         }
         let parameters = serde_json::to_value(&manifest.parameters).map_err(|error| invalid(error.to_string()))?;
         jsonschema::validator_for(&parameters).map_err(|error| invalid(format!("parameters: {error}")))?;
-        let steps = manifest.steps.into_iter().map(|step| step.into_spec(source).map_err(invalid));
+        let steps = manifest.steps.into_iter().map(|step| step.into_named(source).map_err(invalid));
+        let (checks, repair_agent) = (manifest.contract, manifest.repair_agent);
         Ok(Self {
             name: manifest.name,
             title: manifest.title,
@@ -134,8 +128,20 @@ impl Template {
             parameters,
             files: manifest.files,
             plan: PlanSpec { steps: steps.collect::<Result<_, _>>()? },
+            contract: (!checks.is_empty()).then_some(Contract { checks, repair_agent }),
             scripts: source.iter().filter(|(path, _)| path.starts_with("scripts/")).map(clone_pair).collect(),
         })
+    }
+
+    /// Returns the template as lists show it.
+    pub fn info(&self) -> TemplateInfo {
+        TemplateInfo {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            parameters: self.parameters.clone(),
+            files: self.files,
+        }
     }
 
     /// Checks parameters and fills in their defaults.
@@ -165,30 +171,50 @@ fn clone_pair((path, bytes): (&String, &Bytes)) -> (String, Bytes) {
 }
 
 impl ManifestStep {
+    /// Makes a step of the plan.
+    fn into_named(self, source: &TemplateSource) -> Result<StepSpec, String> {
+        let id = self.id.clone().ok_or("a step has an `id`")?;
+        self.into_spec(source).map_err(|why| format!("step {id}: {why}"))
+    }
+
     fn into_spec(self, source: &TemplateSource) -> Result<StepSpec, String> {
         let prompt = match (self.prompt, self.prompt_file) {
-            (Some(_), Some(_)) => return Err(format!("step {}: `prompt` or `prompt_file`, not both", self.id)),
+            (Some(_), Some(_)) => return Err("`prompt` or `prompt_file`, not both".to_owned()),
             (prompt, None) => prompt,
-            (None, Some(file)) => {
-                let bytes = source.get(&file).ok_or_else(|| format!("step {}: {file} is missing", self.id))?;
-                Some(String::from_utf8(bytes.to_vec()).map_err(|error| format!("{file}: {error}"))?)
-            }
+            (None, Some(file)) => Some(text_of(source, &file)?),
         };
+        let schema = match (self.schema, self.schema_file) {
+            (Some(_), Some(_)) => return Err("`schema` or `schema_file`, not both".to_owned()),
+            (None, Some(file)) => {
+                let schema = serde_json::from_str(&text_of(source, &file)?);
+                Some(SchemaSpec::Inline(schema.map_err(|error| format!("{file}: {error}"))?))
+            }
+            (path, None) => path.map(SchemaSpec::From),
+        };
+        let each = self.each.map(|each| each.into_spec(source).map(Box::new)).transpose()?;
         Ok(StepSpec {
-            id: Some(self.id),
+            id: self.id,
             kind: self.kind,
             title: self.title,
             agent: self.agent,
             prompt,
             tool: self.tool,
             args: self.args,
-            schema: self.schema.map(SchemaSpec::From),
+            schema,
+            over: self.over,
+            each,
+            retry: self.retry,
             when: self.when,
             optional: self.optional,
             max_output_tokens: self.max_output_tokens,
             after: self.after,
         })
     }
+}
+
+fn text_of(source: &TemplateSource, file: &str) -> Result<String, String> {
+    let bytes = source.get(file).ok_or_else(|| format!("{file} is missing"))?;
+    String::from_utf8(bytes.to_vec()).map_err(|error| format!("{file}: {error}"))
 }
 
 /// Loads the built-in templates and those of a folder, by name; an operator's own replaces a built-in one.

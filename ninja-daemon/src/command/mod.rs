@@ -1,7 +1,10 @@
 //! The one command line: the daemon's own commands, with those of the terminal flattened in.
 
+mod backup;
+mod db;
 mod doctor;
 mod model;
+mod restore;
 mod serve;
 mod signals;
 
@@ -43,6 +46,13 @@ enum Command {
     /// Install or list local models
     #[command(subcommand)]
     Model(model::Model),
+    /// Write everything to one file, also while the daemon works
+    Backup(backup::Backup),
+    /// Make a new data directory of a backup
+    Restore(restore::Restore),
+    /// Look for damage in the data directory, and mend it
+    #[command(subcommand)]
+    Db(db::Db),
 }
 
 impl CommandLine {
@@ -56,6 +66,9 @@ impl CommandLine {
             Command::Terminal(command) => command.is_json(),
             Command::Doctor(doctor) => doctor.json,
             Command::Model(model) => model.is_json(),
+            Command::Backup(backup) => backup.json,
+            Command::Restore(restore) => restore.json,
+            Command::Db(db) => db.is_json(),
             Command::Serve(_) => false,
         };
         let terminal = |colour| Terminal::detect(colour);
@@ -73,6 +86,9 @@ impl CommandLine {
             Command::Serve(serve) => serve.execute(&surroundings, &output).await,
             Command::Doctor(doctor) => doctor.execute(surroundings, &output).await,
             Command::Model(model) => model.execute(&surroundings, &output).await,
+            Command::Backup(backup) => backup.execute(&surroundings, &output).await,
+            Command::Restore(restore) => restore.execute(&surroundings, &output).await,
+            Command::Db(db) => db.execute(&surroundings, &output).await,
             Command::Terminal(command) => return terminal_command(command, surroundings, &output).await,
         };
         result.unwrap_or_else(|failure| refused(&output, &failure))

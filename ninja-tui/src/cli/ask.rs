@@ -25,6 +25,7 @@ pub(super) fn ask(approval: &Approval) -> io::Result<Option<Decision>> {
 fn prompt(kind: ApprovalKind) -> &'static str {
     match kind {
         ApprovalKind::Approval => "approve? [y]es, [n]o:",
+        ApprovalKind::Plan => "approve the plan? [y]es, [n]o, or what should be different:",
         ApprovalKind::Ambiguous => "did it happen? [y]es, [n]o, [a]bort the task:",
         ApprovalKind::Question => "your answer:",
     }
@@ -34,10 +35,13 @@ fn prompt(kind: ApprovalKind) -> &'static str {
 fn parse(kind: ApprovalKind, line: &str) -> Option<Decision> {
     let word = line.to_ascii_lowercase();
     match (kind, word.as_str()) {
-        (ApprovalKind::Question, "") => None,
+        (ApprovalKind::Question | ApprovalKind::Plan, "") => None,
         (ApprovalKind::Question, _) => Some(Decision::Answer { text: line.to_owned() }),
-        (ApprovalKind::Approval, "y" | "yes") => Some(Decision::Approve),
-        (ApprovalKind::Approval, "n" | "no") => Some(Decision::Deny),
+        (ApprovalKind::Approval | ApprovalKind::Plan, "y" | "yes") => Some(Decision::Approve),
+        (ApprovalKind::Approval | ApprovalKind::Plan, "n" | "no") => Some(Decision::Deny),
+        // One letter is a slip, not a wish.
+        (ApprovalKind::Plan, word) if word.len() < 4 => None,
+        (ApprovalKind::Plan, _) => Some(Decision::Answer { text: line.to_owned() }),
         (ApprovalKind::Ambiguous, "y" | "yes") => Some(Decision::Happened),
         (ApprovalKind::Ambiguous, "n" | "no") => Some(Decision::DidNotHappen),
         (ApprovalKind::Ambiguous, "a" | "abort") => Some(Decision::Abort),

@@ -23,7 +23,7 @@ pub struct Approve {
     /// The call in doubt did not happen: make it now
     #[arg(long, conflicts_with = "answer")]
     did_not_happen: bool,
-    /// The answer to what the agent asks
+    /// The answer to what the agent asks, or what should be different in a plan
     #[arg(long, value_name = "TEXT")]
     answer: Option<String>,
     /// Print the task as JSON
@@ -54,7 +54,7 @@ impl Approve {
         };
         decide(connector, output, &task, approval, |task, open| match (said, open.kind) {
             (Some(decision), _) => Ok(decision),
-            (None, ApprovalKind::Approval) => Ok(Decision::Approve),
+            (None, ApprovalKind::Approval | ApprovalKind::Plan) => Ok(Decision::Approve),
             (None, ApprovalKind::Ambiguous | ApprovalKind::Question) => Err(unclear(task, open)),
         })
         .await
@@ -64,7 +64,7 @@ impl Approve {
 impl Deny {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
         decide(connector, output, &self.task, self.approval, |task, open| match open.kind {
-            ApprovalKind::Approval => Ok(Decision::Deny),
+            ApprovalKind::Approval | ApprovalKind::Plan => Ok(Decision::Deny),
             ApprovalKind::Ambiguous => Ok(Decision::Abort),
             ApprovalKind::Question => Err(unclear(task, open)),
         })

@@ -8,6 +8,7 @@ mod cancel;
 mod console;
 mod decide;
 mod failure;
+mod given;
 mod interrupt;
 mod name;
 mod output;

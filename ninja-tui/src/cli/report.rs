@@ -74,6 +74,11 @@ pub(super) fn answers(task: &Task, approval: &Approval) -> Vec<String> {
             format!("  it did not happen: ninja approve {name} --did-not-happen"),
             format!("  end the task:      ninja deny {name}"),
         ],
+        ApprovalKind::Plan => vec![
+            format!("  yes:       ninja approve {name}"),
+            format!("  otherwise: ninja approve {name} --answer 'WHAT SHOULD BE DIFFERENT'"),
+            format!("  no:        ninja deny {name}"),
+        ],
         ApprovalKind::Question => vec![format!("  ninja approve {name} --answer 'TEXT'")],
     }
 }

@@ -4,20 +4,18 @@ use std::path::{Path, PathBuf};
 
 use ninja_sdk::{
     Content, Ninja,
-    api::{Budget, PlanSpec, StepKind, SubmitTask, Task, TaskStatus},
+    api::{Autonomy, Budget, Planning, StepKind, SubmitTask, Task, TaskStatus},
 };
 use serde_json::{Map, Value};
 
 use super::{
     Exit, Failure, Output, artifacts,
     attend::{Attend, Attended},
+    given,
     interrupt::Interrupt,
     name, report,
 };
 use crate::{Connector, Need, Resume, Session, format::short};
-
-/// What the daemon takes as the body of a submission.
-const PLAN_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The arguments of `ninja run`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +27,7 @@ pub struct Run {
     #[arg(long, short, conflicts_with = "plan")]
     template: Option<String>,
     /// A parameter of the template; a value that is JSON is taken as such, any other as text
-    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_param)]
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = given::parse_param)]
     params: Vec<(String, Value)>,
     /// A file for the task to work on
     #[arg(long = "file", short, value_name = "PATH")]
@@ -37,6 +35,18 @@ pub struct Run {
     /// An explicit plan: a JSON file with `steps`
     #[arg(long, value_name = "FILE.json")]
     plan: Option<PathBuf>,
+    /// Who makes the plan of a bare goal: `model`, or `none` to have one agent do it all in one step
+    #[arg(long, value_name = "WHO", value_parser = given::parse_planning, conflicts_with_all = ["template", "plan"])]
+    planning: Option<Planning>,
+    /// The agent that does a bare goal in one step: the name of one, or an agent file
+    #[arg(long, value_name = "NAME|FILE.md", conflicts_with_all = ["template", "plan", "planning"])]
+    agent: Option<String>,
+    /// Show the plan and ask before anything of it is done
+    #[arg(long)]
+    review: bool,
+    /// What must hold at the end: a JSON file with `checks`
+    #[arg(long, value_name = "FILE.json")]
+    contract: Option<PathBuf>,
     /// The model that answers
     #[arg(long, short, value_name = "PROVIDER/NAME")]
     model: Option<String>,
@@ -71,9 +81,9 @@ impl Run {
         let is_open = self.model.is_none() && self.resume.is_none();
         match &self.plan {
             // A plan that cannot be read is told of when it is submitted.
-            Some(path) if is_open => {
-                read_plan(path).await.is_ok_and(|plan| plan.steps.iter().any(|step| step.kind == StepKind::Agent))
-            }
+            Some(path) if is_open => given::read_plan(path)
+                .await
+                .is_ok_and(|plan| plan.steps.iter().any(|step| step.kind == StepKind::Agent)),
             _ => is_open,
         }
     }
@@ -118,7 +128,15 @@ impl Run {
     /// Returns what is asked for, without its files.
     async fn request(&self) -> Result<SubmitTask, Failure> {
         let plan = match &self.plan {
-            Some(path) => Some(read_plan(path).await?),
+            Some(path) => Some(given::read_plan(path).await?),
+            None => None,
+        };
+        let contract = match &self.contract {
+            Some(path) => Some(given::read_contract(path).await?),
+            None => None,
+        };
+        let agent = match &self.agent {
+            Some(agent) => Some(given::read_agent(agent).await?),
             None => None,
         };
         Ok(SubmitTask {
@@ -126,6 +144,10 @@ impl Run {
             template: self.template.clone(),
             params: self.params.iter().cloned().collect::<Map<_, _>>(),
             plan,
+            planning: self.planning.unwrap_or_default(),
+            agent,
+            autonomy: if self.review { Autonomy::Review } else { Autonomy::Full },
+            contract,
             files: Vec::new(),
             model: self.model.clone(),
             budget: self.budget_tokens.map(|tokens| Budget { tokens: Some(tokens) }),
@@ -202,52 +224,4 @@ async fn upload(ninja: &Ninja, path: &Path) -> Result<ninja_sdk::api::FileId, Fa
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let content = Content::open(path).await?;
     Ok(ninja.upload_file(&name, content).await?.id)
-}
-
-async fn read_plan(path: &Path) -> Result<PlanSpec, Failure> {
-    let usage = |what: String| {
-        Failure::new(
-            Exit::Usage,
-            what,
-            "give a JSON file such as {\"steps\": [{\"kind\": \"agent\", \"prompt\": \"…\"}]}",
-        )
-    };
-    let unreadable = |error: std::io::Error| usage(format!("{} cannot be read: {error}", path.display()));
-    let metadata = tokio::fs::metadata(path).await.map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > PLAN_BYTES_MAX {
-        return Err(usage(format!("{} is not a plan: a plan is a file of at most 1 MiB", path.display())));
-    }
-    let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
-    serde_json::from_slice(&bytes).map_err(|error| usage(format!("{} is not a plan: {error}", path.display())))
-}
-
-fn parse_param(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("a parameter is written NAME=VALUE")?;
-    if name.is_empty() {
-        return Err("a parameter is written NAME=VALUE".into());
-    }
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-    Ok((name.to_owned(), value))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_parameter_is_json_where_it_can_be_and_text_otherwise() {
-        for (text, value) in [
-            ("a=1", json!(1)),
-            ("a=[1,2]", json!([1, 2])),
-            ("a=\"1\"", json!("1")),
-            ("a=x=y", json!("x=y")),
-            ("a=", json!("")),
-            ("a=007", json!("007")),
-        ] {
-            assert_eq!(parse_param(text), Ok(("a".into(), value)), "{text}");
-        }
-        assert!(parse_param("a").is_err() && parse_param("=1").is_err());
-    }
 }

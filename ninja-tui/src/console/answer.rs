@@ -26,15 +26,20 @@ pub(super) enum Reply {
 /// Returns what a key means to a question.
 pub(super) fn reply(kind: ApprovalKind, action: Action) -> Reply {
     match (kind, action) {
-        (ApprovalKind::Approval, Action::Approve) => Reply::Give(Decision::Approve),
-        (ApprovalKind::Approval | ApprovalKind::Question, Action::Deny) => Reply::Confirm(Decision::Deny),
+        (ApprovalKind::Approval | ApprovalKind::Plan, Action::Approve) => Reply::Give(Decision::Approve),
+        (ApprovalKind::Approval | ApprovalKind::Question | ApprovalKind::Plan, Action::Deny) => {
+            Reply::Confirm(Decision::Deny)
+        }
         (ApprovalKind::Ambiguous, Action::Happened) => Reply::Confirm(Decision::Happened),
         (ApprovalKind::Ambiguous, Action::DidNotHappen) => Reply::Confirm(Decision::DidNotHappen),
         (ApprovalKind::Ambiguous, Action::Deny) => Reply::Confirm(Decision::Abort),
-        (ApprovalKind::Question, Action::Answer) => Reply::Type,
+        (ApprovalKind::Question | ApprovalKind::Plan, Action::Answer) => Reply::Type,
         (ApprovalKind::Approval, _) => Reply::No("this is answered with a (approve) or d (deny)"),
         (ApprovalKind::Ambiguous, _) => {
             Reply::No("this is answered with h (it happened), n (it did not) or d (end the task)")
+        }
+        (ApprovalKind::Plan, _) => {
+            Reply::No("this is answered with a (approve), i (type what should be different) or d (deny)")
         }
         (ApprovalKind::Question, _) => Reply::No("this is answered with i (type the answer) or d (deny)"),
     }
@@ -57,6 +62,7 @@ pub(super) fn ways(kind: ApprovalKind) -> &'static str {
     match kind {
         ApprovalKind::Approval => "a approve · d deny",
         ApprovalKind::Ambiguous => "h it happened · n it did not happen: make it now · d end the task",
+        ApprovalKind::Plan => "a approve · i type what should be different · d deny",
         ApprovalKind::Question => "i type the answer · d deny",
     }
 }

@@ -62,6 +62,8 @@ fn step(id: &str, status: StepStatus) -> Step {
         kind: StepKind::Agent,
         title: None,
         actor: Some("analyst".into()),
+        parent: None,
+        attempt: 1,
         after: Vec::new(),
         status,
         started_at: (status != StepStatus::Pending).then(|| ago(60)),
@@ -82,6 +84,7 @@ fn task(status: TaskStatus) -> Task {
         goal: summary.goal,
         template: Some("data-analysis".into()),
         model: Some(ModelRef { provider: "local".into(), model: "smollm2".into() }),
+        forked_from: None,
         status,
         progress: 33,
         waiting: summary.waiting,
@@ -109,6 +112,7 @@ fn approval(kind: ApprovalKind, prompt: &str, call: Option<Value>) -> Approval {
         kind,
         prompt: prompt.into(),
         call: call.map(|args| ProposedCall { tool: "pay".into(), args, hash: "ab".repeat(32) }),
+        plan: None,
         since: ago(30),
     }
 }

@@ -23,6 +23,18 @@ pub(crate) fn words(event: &EventBody) -> String {
             None => format!("accepted: {}", detail(goal)),
         },
         EventBody::PlanMade { steps } => format!("plan: {}", cut(&join(steps), DETAIL_CHARACTERS)),
+        EventBody::StepsAdded { steps, replaced } if replaced.is_empty() => {
+            format!("steps added: {}", cut(&join(steps), DETAIL_CHARACTERS))
+        }
+        EventBody::StepsAdded { steps, replaced } => {
+            format!("{} instead of {}", cut(&join(steps), DETAIL_CHARACTERS), cut(&join(replaced), DETAIL_CHARACTERS))
+        }
+        EventBody::StepRetried { step, attempt, error, .. } => {
+            format!("{step}: failed, attempt {attempt} follows: {}", detail(&error.to_string()))
+        }
+        EventBody::TaskPaused => "paused: nothing new begins".into(),
+        EventBody::TaskResumed => "resumed".into(),
+        EventBody::TaskRetried { steps } => format!("tried again: {}", cut(&join(steps), DETAIL_CHARACTERS)),
         EventBody::TaskRecovered { lost_calls: 0 } => "taken up again where it was".into(),
         EventBody::TaskRecovered { lost_calls } => {
             format!("taken up again; the outcome of {lost_calls} calls was lost")
@@ -58,6 +70,9 @@ pub(crate) fn words(event: &EventBody) -> String {
 /// Returns what the event of a call says.
 fn call_words(event: &EventBody) -> String {
     match event {
+        EventBody::ModelCallStarted { step, feedback: Some(feedback), .. } => {
+            format!("{step}: asks the model again: {}", detail(feedback))
+        }
         EventBody::ModelCallStarted { step, .. } => format!("{step}: asks the model"),
         EventBody::ModelCallEnded { step, tools, usage, .. } => {
             let tokens = format!("{} tokens in, {} out", number(usage.input_tokens), number(usage.output_tokens));

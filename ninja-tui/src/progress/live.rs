@@ -101,10 +101,23 @@ impl Live {
             }
             EventBody::ToolCallEnded { step, .. } => self.say(step, &words),
             EventBody::ApprovalRequested { .. } => self.keep(&self.paint.notice("?"), &words),
+            EventBody::StepRetried { step, .. } => {
+                if let Some(running) = self.steps.remove(step) {
+                    running.line.finish_and_clear();
+                    self.lines.remove(&running.line);
+                }
+                self.keep(&self.paint.notice("!"), &words);
+            }
             EventBody::TaskRecovered { .. } | EventBody::ActorFailed { .. } => {
                 self.keep(&self.paint.notice("!"), &words)
             }
-            EventBody::PlanMade { .. } | EventBody::ApprovalDecided { .. } | EventBody::CancelRequested => {
+            EventBody::PlanMade { .. }
+            | EventBody::StepsAdded { .. }
+            | EventBody::ApprovalDecided { .. }
+            | EventBody::TaskPaused
+            | EventBody::TaskResumed
+            | EventBody::TaskRetried { .. }
+            | EventBody::CancelRequested => {
                 self.keep(&self.paint.dim("·"), &words);
             }
             EventBody::TaskSubmitted { .. } | EventBody::TaskEnded { .. } => {}

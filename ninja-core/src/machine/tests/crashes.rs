@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::ApprovalKind;
 
 fn lost(action: Action) -> World {
     let mut world = World::new(vec![step("a", &[], action)]);
@@ -110,6 +111,10 @@ enum Fate {
     Crash,
     FailAgent,
     Answer(u8),
+    Pause,
+    Resume,
+    Wake,
+    Retry,
     Cancel,
 }
 
@@ -120,11 +125,15 @@ fn fate() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::FailAgent),
         4 => any::<u8>().prop_map(Fate::Answer),
         1 => Just(Fate::Cancel),
+        1 => Just(Fate::Pause),
+        2 => Just(Fate::Resume),
+        2 => Just(Fate::Wake),
+        1 => Just(Fate::Retry),
     ]
 }
 
 fn plan() -> impl Strategy<Value = Vec<PlannedStep>> {
-    let kinds = prop::collection::vec((0_u8..6, any::<u16>()), 1..7);
+    let kinds = prop::collection::vec((0_u8..10, any::<u16>()), 1..7);
     kinds.prop_map(|kinds| {
         let steps = kinds.iter().enumerate().map(|(index, (kind, edges))| {
             let after: Vec<String> =
@@ -136,9 +145,13 @@ fn plan() -> impl Strategy<Value = Vec<PlannedStep>> {
                 2 => tool("post", json!({})),
                 3 => tool("pay", json!({})),
                 4 => approval("?"),
+                5 => nested::map("params.list", tool("shell", json!({ "text": "{{item}}" }))),
+                6 => nested::map("params.list", agent("{{item}}")),
+                7 => Action::Plan { after_failure: None },
                 _ => agent("go"),
             };
-            step(&format!("s{index}"), &after, action)
+            let retry = (edges % 3 == 0).then_some(crate::api::Retry { attempts: 2, wait_ms: 1_000 });
+            PlannedStep { retry, ..step(&format!("s{index}"), &after, action) }
         });
         steps.collect()
     })
@@ -159,8 +172,10 @@ impl Ledger {
                 let outcome = match choice % 4 {
                     0 => calls(&[("shell", json!({ "n": choice })), ("look", json!({}))]),
                     1 => calls(&[("pay", json!({ "n": choice }))]),
-                    2 => calls(&[("ask", json!({ "question": "?" }))]),
-                    _ => says("done"),
+                    2 if choice % 8 < 4 => calls(&[("ask", json!({ "question": "?" }))]),
+                    2 => calls(&[("delegate", json!({ "agent": "helper", "task": "look" })), ("look", json!({}))]),
+                    _ if choice % 3 == 0 => says("done"),
+                    _ => says(r#"{"steps":[{"id":"made","kind":"agent","agent":"helper","prompt":"go","after":[]}]}"#),
                 };
                 self.end(world, step, *call, outcome);
             }
@@ -196,7 +211,12 @@ proptest! {
         let mut ledger = Ledger::default();
         let mut asked_again: BTreeMap<StepId, u32> = BTreeMap::new();
         world.report(Input::Begin);
-        let finish = (0..400).map(|n| if n % 2 == 0 { Fate::Run(3) } else { Fate::Answer(1) });
+        let finish = (0..1_000).map(|n| match n % 4 {
+            0 => Fate::Run(3),
+            1 => Fate::Answer(1),
+            2 => Fate::Resume,
+            _ => Fate::Wake,
+        });
         for fate in fates.into_iter().chain(finish) {
             let owed = pending(&world.state);
             match fate {
@@ -211,6 +231,10 @@ proptest! {
                 }
                 Fate::Answer(choice) => answer_first(&mut world, choice, &mut asked_again),
                 Fate::Cancel => drop(world.cancel()),
+                Fate::Pause => drop(world.take(Input::Pause { by: person() })),
+                Fate::Resume => drop(world.take(Input::Resume { by: person() })),
+                Fate::Retry => drop(world.take(Input::Retry { by: person() })),
+                Fate::Wake => drop(world.state.wake_at().map(|due| world.report(Input::Wake { due }))),
             }
         }
         prop_assert!(world.state.end.is_some(), "still {:?}: {:?}", world.view().status, pending(&world.state));
@@ -226,16 +250,18 @@ proptest! {
 fn answer_first(world: &mut World, choice: u8, asked_again: &mut BTreeMap<StepId, u32>) {
     let Some(open) = world.state.approvals.values().next().cloned() else { return };
     let decision = match (open.approval.kind, choice % 3) {
-        (crate::api::ApprovalKind::Approval, 0) => Decision::Deny,
-        (crate::api::ApprovalKind::Approval, _) => Decision::Approve,
-        (crate::api::ApprovalKind::Ambiguous, 0) => Decision::Happened,
-        (crate::api::ApprovalKind::Ambiguous, 1) => {
+        (ApprovalKind::Plan, 0) => Decision::Deny,
+        (ApprovalKind::Plan, _) => Decision::Approve,
+        (ApprovalKind::Approval, 0) => Decision::Deny,
+        (ApprovalKind::Approval, _) => Decision::Approve,
+        (ApprovalKind::Ambiguous, 0) => Decision::Happened,
+        (ApprovalKind::Ambiguous, 1) if !world.state.is_paused() => {
             *asked_again.entry(open.approval.step.clone()).or_default() += 1;
             Decision::DidNotHappen
         }
-        (crate::api::ApprovalKind::Ambiguous, _) => Decision::Abort,
-        (crate::api::ApprovalKind::Question, _) => Decision::Answer { text: "yes".to_owned() },
+        (ApprovalKind::Ambiguous, _) => Decision::Abort,
+        (ApprovalKind::Question, _) => Decision::Answer { text: "yes".to_owned() },
     };
-    let by = UserId::from_uuid(Uuid::nil());
-    world.take(Input::DecideApproval { approval: open.approval.id, decision, by }).unwrap();
+    // A paused task takes no answers; it is asked again when it goes on.
+    world.take(Input::DecideApproval { approval: open.approval.id, decision, by: person() }).ok();
 }

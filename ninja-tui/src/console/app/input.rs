@@ -25,7 +25,7 @@ impl App {
         };
         match self.question().map(|question| question.kind) {
             Some(ApprovalKind::Ambiguous) => scopes.extend([Scope::Ambiguous, Scope::Question]),
-            Some(ApprovalKind::Approval | ApprovalKind::Question) => scopes.push(Scope::Question),
+            Some(ApprovalKind::Approval | ApprovalKind::Question | ApprovalKind::Plan) => scopes.push(Scope::Question),
             // The keys that answer are known before the question is shown; then they show it.
             None if !self.questions().is_empty() && self.focus != Focus::List => scopes.push(Scope::Question),
             None => {}

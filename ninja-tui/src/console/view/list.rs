@@ -97,6 +97,8 @@ fn wait_words(wait: WaitFor) -> &'static str {
     match wait {
         WaitFor::Approval => "approval",
         WaitFor::Person => "person",
+        WaitFor::Timer => "timer",
+        WaitFor::Operator => "paused",
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use crate::{
     api::{SchemaSpec, StepId},
     journal::record::{Action, PlannedStep},
-    machine::PlanError,
+    machine::{
+        PlanError,
+        values::{self, Piece},
+    },
 };
 
 /// Checks every path of a plan whose predecessors come first.
@@ -64,37 +65,40 @@ fn check_path(path: &str, index: &HashMap<&str, usize>, known: &[bool]) -> Resul
     }
 }
 
-fn paths(step: &PlannedStep) -> Vec<String> {
+/// Returns every path that a step names.
+pub(super) fn paths(step: &PlannedStep) -> Vec<String> {
     let mut found: Vec<String> = step.when.clone().into_iter().collect();
-    match &step.action {
+    paths_of_action(&step.action, &mut found);
+    found
+}
+
+fn paths_of_action(action: &Action, found: &mut Vec<String>) {
+    let mut of_text = |text: &str| {
+        found.extend(values::pieces(text).filter_map(|piece| match piece {
+            Piece::Path(path) => Some(path.to_owned()),
+            Piece::Text(_) => None,
+        }));
+    };
+    match action {
         Action::Agent { prompt, schema, .. } => {
-            placeholders(prompt, &mut found);
+            of_text(prompt);
             if let Some(SchemaSpec::From(path)) = schema {
                 found.push(path.clone());
             }
         }
-        Action::Tool { args, .. } => placeholders_of(args, &mut found),
-        Action::Approval { prompt } => placeholders(prompt, &mut found),
-    }
-    found
-}
-
-fn placeholders_of(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) => placeholders(text, found),
-        Value::Array(items) => items.iter().for_each(|item| placeholders_of(item, found)),
-        Value::Object(map) => map.values().for_each(|item| placeholders_of(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Action::Tool { args, .. } => values::paths_in(args, &mut |path| found.push(path.to_owned())),
+        Action::Approval { prompt } => of_text(prompt),
+        Action::Map { over, each } => {
+            found.push(over.clone());
+            paths_of_action(&each.action, found);
+        }
+        Action::Plan { .. } | Action::Contract => {}
     }
 }
 
-fn placeholders(text: &str, found: &mut Vec<String>) {
-    let mut rest = text;
-    while let Some((_, from)) = rest.split_once("{{") {
-        let Some((path, after)) = from.split_once("}}") else { return };
-        found.push(path.trim().to_owned());
-        rest = after;
-    }
+/// Returns the step that a path leads to, if to one.
+pub(super) fn step_of(path: &str) -> Option<&str> {
+    path.trim().strip_prefix("steps.")?.split('.').next()
 }
 
 #[cfg(test)]
@@ -103,12 +107,8 @@ mod tests {
 
     fn step(id: &str, after: &[&str], prompt: &str) -> PlannedStep {
         PlannedStep {
-            id: id.parse().unwrap(),
-            title: None,
             after: after.iter().map(|id| id.parse().unwrap()).collect(),
-            when: None,
-            optional: false,
-            action: Action::Approval { prompt: prompt.to_owned() },
+            ..super::super::spec::bare_step(id.parse().unwrap(), Action::Approval { prompt: prompt.to_owned() })
         }
     }
 

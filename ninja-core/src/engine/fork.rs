@@ -1,0 +1,79 @@
+//! `fork_task`: a new task that begins with what another one did up to a step.
+//!
+//! The records of that part are written again into the new task's log: a log that is whole in itself can be read, backed
+//! up and deleted by itself. What they used is charged to the old task alone.
+
+use std::sync::Arc;
+
+use super::{Engine, no_task, store_error, submit::accept};
+use crate::{
+    api::{ApiError, ErrorCode, ForkPoint, ForkTask, ModelRef, Principal, StepId, Task, TaskId},
+    journal::record::{Entry, PinnedModel, Record, StepEnd, TaskSubmitted},
+    machine::TaskState,
+};
+
+impl Engine {
+    /// Makes a new task that shares what another did before a step, and goes on from there by itself, with another model if
+    /// one is given. It is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where there is no such task of the caller's or no such step, `conflict` where the step has not
+    /// begun.
+    pub async fn fork_task(&self, by: &Principal, id: TaskId, request: ForkTask) -> Result<Task, ApiError> {
+        self.check_owner(by, id)?;
+        let entries = self.0.services.tasks.read(id).map_err(store_error)?;
+        let shared = shared_records(&entries, request.at.as_ref())?;
+        let Some(Entry { record: Record::TaskSubmitted(submitted), .. }) = entries.first() else {
+            return Err(no_task(id));
+        };
+        let submitted = TaskSubmitted {
+            owner: by.user,
+            model: self.model_of_fork(submitted, request.model.as_deref())?,
+            forked_from: Some(ForkPoint { task: id, seq: shared }),
+            ..TaskSubmitted::clone(submitted)
+        };
+        let pins = self.0.services.tasks.pins(submitted.pins).map_err(store_error)?;
+        let at = self.0.services.clock.now();
+        let first = Entry { at, record: Record::TaskSubmitted(Box::new(submitted)) };
+        let rest = entries.into_iter().skip(1).take(usize::try_from(shared).unwrap_or(usize::MAX).saturating_sub(1));
+        let new = TaskId::from_uuid(self.0.services.clock.new_uuid());
+        let broken = |error: crate::machine::FoldError| ApiError::new(ErrorCode::Internal, error.to_string());
+        let mut state = TaskState::begin(new, &first, Arc::clone(&pins)).map_err(broken)?;
+        let mut log = vec![first];
+        for entry in rest {
+            state.apply(&entry).map_err(broken)?;
+            log.push(entry);
+        }
+        accept(&self.0.services, &state, &log, Vec::new()).await?;
+        self.0.tree.start_task(new);
+        Ok(state.view())
+    }
+
+    fn model_of_fork(&self, old: &TaskSubmitted, wanted: Option<&str>) -> Result<Option<PinnedModel>, ApiError> {
+        let Some(wanted) = wanted else { return Ok(old.model.clone()) };
+        let chosen: Result<(ModelRef, _), _> = self.0.services.providers.choose(Some(wanted));
+        let (model, info) = chosen.map_err(|error| ApiError::new(ErrorCode::NoProvider, error.to_string()))?;
+        Ok(Some(PinnedModel { model, info }))
+    }
+}
+
+/// Returns how many records stand before the newest start of a step: the one given, else the one that the task failed with.
+fn shared_records(entries: &[Entry], at: Option<&StepId>) -> Result<u64, ApiError> {
+    let failed = || {
+        entries.iter().rev().find_map(|entry| match &entry.record {
+            Record::StepEnded { step, end: StepEnd::Failed { fails_task: true, .. }, .. } => Some(step),
+            _ => None,
+        })
+    };
+    let Some(step) = at.or_else(failed) else {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "say `at` which step: no step of the task failed"));
+    };
+    let is_start =
+        |entry: &Entry| matches!(&entry.record, Record::StepStarted { step: started, .. } if started == step);
+    match entries.iter().rposition(is_start) {
+        // Numbers of records start at 1, so the index of the start is the number of the record before it.
+        Some(index) => Ok(index as u64),
+        None => Err(ApiError::new(ErrorCode::Conflict, format!("step {step} is none of this task, or has not begun"))),
+    }
+}

@@ -1,0 +1,54 @@
+//! Steering a task that is there: pause, resume, retry.
+
+use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, refused};
+use crate::{
+    actors::TaskMsg,
+    api::{ApiError, ErrorCode, Principal, Task, TaskId},
+    machine::{Input, Refusal},
+};
+
+impl Engine {
+    /// Pauses a task: what runs ends, nothing new begins until it is resumed.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `conflict` where it has ended, is about to end, or is paused already.
+    pub async fn pause_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
+        self.steer(by, id, Input::Pause { by: by.user }, &Refusal::Paused).await
+    }
+
+    /// Resumes a paused task.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `conflict` where it is not paused.
+    pub async fn resume_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
+        self.steer(by, id, Input::Resume { by: by.user }, &Refusal::NotPaused).await
+    }
+
+    /// Tries a task again that failed or was cancelled: what succeeded stays, the rest is done again.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `conflict` where it has not ended, or ended well.
+    pub async fn retry_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
+        self.steer(by, id, Input::Retry { by: by.user }, &Refusal::NothingToRetry).await
+    }
+
+    /// Hands a task an input and answers when it is recorded. `done` is what the task says when an earlier send was taken and
+    /// only its reply was lost.
+    async fn steer(&self, by: &Principal, id: TaskId, input: Input, done: &Refusal) -> Result<Task, ApiError> {
+        self.check_owner(by, id)?;
+        for sent in 0..SENDS_MAX {
+            tokio::time::sleep(RESEND_WAIT * sent).await;
+            let message = |reply| TaskMsg::Steer { input: Box::new(input.clone()), reply };
+            match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
+                Some(Ok(task)) => return Ok(*task),
+                Some(Err(refusal)) if sent > 0 && refusal == *done => return self.task(by, id).await,
+                Some(Err(refusal)) => return Err(refused(&refusal)),
+                None => self.check_writable()?,
+            }
+        }
+        Err(ApiError::new(ErrorCode::Internal, "the task's actor did not answer; look at the task before trying again"))
+    }
+}
