@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Callable, List, Optional, Set
 
 _INLINE = re.compile(
-    r"(?P<code>`+)(?P<code_text>.+?)(?P=code)|!\[(?P<alt>[^\]]*)\]\((?P<image>[^)\s]+)[^)]*\)|\[(?P<label>[^\]]+)\]\((?P<link>[^)\s]+)[^)]*\)"
+    r"(?P<code>`+)(?P<code_text>.+?)(?P=code)|!\[(?P<alt>[^\]\[]*)\]\((?P<image>[^)\s]+)[^)]*\)|\[(?P<label>[^\]\[]+)\]\((?P<link>[^)\s]+)[^)]*\)"
     r"|\*\*(?P<strong>\S.*?)\*\*|(?<!\w)__(?P<strong2>\S.*?)__(?!\w)|\*(?P<em>[^\s*][^*]*)\*|(?<!\w)_(?P<em2>[^\s_][^_]*)_(?!\w)|\\(?P<escaped>[\\`*_{}\[\]()#+.!|-])"
 )
 _HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
