@@ -104,7 +104,7 @@ fn request(prompt: &str, max_output_tokens: u32) -> ChatRequest {
     ChatRequest {
         model: DEFAULT_MODEL.to_owned(),
         messages: vec![Message::User { text: prompt.to_owned() }],
-        tools: Vec::new(),
+        tools: Arc::default(),
         schema: None,
         max_output_tokens,
     }

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{providers::ProviderConfig, sandbox::SandboxLimits};
+use crate::{egress::EgressConfig, providers::ProviderConfig, sandbox::SandboxLimits};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub limits: Limits,
     /// What one process in a sandbox may use.
     pub sandbox: SandboxLimits,
+    /// What tasks may fetch.
+    pub egress: EgressConfig,
     /// Providers by name.
     pub providers: BTreeMap<String, ProviderConfig>,
 }
@@ -59,6 +61,7 @@ impl Default for Config {
             default_provider: None,
             limits: Limits::default(),
             sandbox: SandboxLimits::default(),
+            egress: EgressConfig::default(),
             providers: BTreeMap::new(),
         }
     }
@@ -88,6 +91,8 @@ impl Config {
             .collect();
         let variables =
             config::Environment::with_prefix("NINJA").prefix_separator("_").separator("__").try_parsing(true);
+        // Settings that are lists: `NINJA_EGRESS__ALLOW=127.0.0.1:8080,intranet.example:443`.
+        let variables = variables.list_separator(",").with_list_parse_key("egress.allow");
         let layers = layers.add_source(variables.source(Some(settings)));
         Ok(layers.build()?.try_deserialize()?)
     }
@@ -108,13 +113,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ninja.toml");
         std::fs::write(&file, "default_agent = \"coder\"\n[limits]\nsandboxes = 3\n").unwrap();
-        let env = [("NINJA_LIMITS__SANDBOXES", "5"), ("NINJA_URL", "x")];
+        let allow = ("NINJA_EGRESS__ALLOW", "127.0.0.1:8080,intranet.example:443");
+        let env = [("NINJA_LIMITS__SANDBOXES", "5"), ("NINJA_URL", "x"), allow];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let config = Config::load(&[&file], &env).unwrap();
         assert_eq!((config.default_agent.as_str(), config.limits.sandboxes), ("coder", 5));
+        let allowed: Vec<String> = config.egress.allow.into_iter().map(String::from).collect();
+        assert_eq!((config.egress.public, allowed.join(" ").as_str()), (true, "127.0.0.1:8080 intranet.example:443"));
 
         std::fs::write(&file, "[limits]\nsandboxen = 3\n").unwrap();
         let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("sandboxen"), "{error}");
+
+        std::fs::write(&file, "[egress]\nallow = [\"*.example:80\"]\n").unwrap();
+        let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("`*.example:80` is no target"), "{error}");
     }
 }

@@ -31,7 +31,9 @@ mod catalog;
 mod files;
 mod fork;
 mod health;
+pub mod maintenance;
 mod owner;
+mod pins;
 mod start;
 mod steer;
 mod submit;
@@ -118,6 +120,7 @@ struct Inner {
     agents: BTreeMap<String, Agent>,
     templates: BTreeMap<String, Template>,
     submissions: Semaphore,
+    pins: pins::PinSets,
 }
 
 impl Engine {

@@ -20,6 +20,8 @@ pub mod clock;
 #[cfg(feature = "engine")]
 pub mod config;
 #[cfg(feature = "engine")]
+pub mod egress;
+#[cfg(feature = "engine")]
 mod engine;
 #[cfg(feature = "engine")]
 pub mod journal;
@@ -43,4 +45,4 @@ pub mod workspace;
 #[cfg(feature = "engine")]
 pub use config::Config;
 #[cfg(feature = "engine")]
-pub use engine::{Engine, EngineOptions, ListTasks, ResumePolicy, StartError, key_file};
+pub use engine::{Engine, EngineOptions, ListTasks, ResumePolicy, StartError, key_file, maintenance};

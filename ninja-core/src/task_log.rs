@@ -108,16 +108,18 @@ impl TaskLog {
             .map_err(|error| StoreError::Io { doing: "read a blob", error: Arc::new(error) })?;
         let pins = serde_json::from_slice(&bytes)
             .map_err(|error| StoreError::Corrupt(format!("blob {hash} holds no pins: {error}")))?;
-        Ok(self.remember(hash, pins))
+        let pins = Arc::new(pins);
+        self.remember(hash, &pins);
+        Ok(pins)
     }
 
     /// Keeps pins that are about to be committed.
-    pub(crate) fn remember(&self, hash: BlobHash, pins: Pins) -> Arc<Pins> {
+    pub(crate) fn remember(&self, hash: BlobHash, pins: &Arc<Pins>) {
         let mut kept = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= PINS_KEPT {
+        if kept.len() >= PINS_KEPT && !kept.contains_key(&hash) {
             kept.clear();
         }
-        Arc::clone(kept.entry(hash).or_insert_with(|| Arc::new(pins)))
+        kept.entry(hash).or_insert_with(|| Arc::clone(pins));
     }
 }
 

@@ -128,6 +128,25 @@ impl std::fmt::Debug for Download {
     }
 }
 
+/// A backup of everything a daemon holds, arriving. It is whole only if its last line says so.
+pub struct Backup {
+    pub(crate) stream: BoxStream<'static, io::Result<Bytes>>,
+}
+
+impl Stream for Backup {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, ctx: &mut task::Context<'_>) -> task::Poll<Option<Self::Item>> {
+        self.stream.poll_next_unpin(ctx)
+    }
+}
+
+impl std::fmt::Debug for Backup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backup").finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,14 +4,13 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        ApiError, ApprovalId, Decision, ErrorCode, File, Health, Page, Principal, StreamFrame, SubmitTask, Task,
-        TaskId, TaskSummary,
+        ApiError, ApprovalId, Decision, ErrorCode, File, Health, Page, Principal, SubmitTask, Task, TaskId, TaskSummary,
     },
     journal::feed::{Follow, Frame},
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{Content, Download, EventStream, ListTasks, SdkError};
+use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError, Signal};
 
 /// An engine and who asks it. The verbs are those of [`Ninja`](crate::Ninja).
 #[derive(Clone)]
@@ -63,6 +62,10 @@ impl Embedded {
         Ok(Download { bytes: artifact.bytes, sha256: artifact.sha256, stream })
     }
 
+    pub(crate) async fn backup(&self) -> Result<Backup, SdkError> {
+        Ok(Backup { stream: self.engine.backup(&self.owner).await? })
+    }
+
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {
         Ok(stream(self.engine.task_events(&self.owner, task, after).await?))
     }
@@ -98,6 +101,7 @@ fn stream(follow: Follow) -> EventStream {
     }))
 }
 
-fn read(frame: &Frame) -> Result<StreamFrame, SdkError> {
-    serde_json::from_str(&frame.json).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
+fn read(frame: &Frame) -> Result<Signal, SdkError> {
+    let read = serde_json::from_str(&frame.json).map(Signal::Frame);
+    read.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
 }

@@ -55,6 +55,20 @@ impl SdkError {
         }
     }
 
+    /// Returns the error with its sources, each once, for a person.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let cause = error.to_string();
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+            source = error.source();
+        }
+        text
+    }
+
     /// Returns whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {

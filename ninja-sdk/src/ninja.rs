@@ -9,7 +9,7 @@ use ninja_core::{Engine, EngineOptions};
 use crate::Client;
 #[cfg(feature = "embedded")]
 use crate::embedded::Embedded;
-use crate::{Content, Download, EventStream, ListTasks, SdkError};
+use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError};
 
 /// Ninja, over HTTP or in this process: the same verbs, the same types. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -150,6 +150,20 @@ impl Ninja {
             Transport::Remote(client) => client.artifact(task, path).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.artifact(task, path).await,
+        }
+    }
+
+    /// Asks for a backup of everything, as of one moment. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn backup(&self) -> Result<Backup, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.backup().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.backup().await,
         }
     }
 

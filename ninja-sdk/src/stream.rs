@@ -7,23 +7,47 @@ use ninja_core::api::StreamFrame;
 
 use crate::SdkError;
 
+/// What a stream tells beside its frames, for those who show a person whether it lives.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// A frame came.
+    Frame(StreamFrame),
+    /// Nothing to tell, but the daemon is there.
+    Alive,
+    /// The connection is lost. The stream makes another by itself and goes on after `last`.
+    Away {
+        /// The number of the last frame that was delivered.
+        last: u64,
+        /// What happened, in words.
+        reason: String,
+    },
+    /// There is a connection again.
+    Back,
+}
+
 /// The frames of one task or of the caller's feed.
 ///
 /// Numbered frames arrive in order, each exactly once, across lost connections and restarts of the daemon.
 /// Text deltas are passed through as they come and may be missing. A task's stream ends after
 /// [`StreamFrame::End`]; an error is the last item.
 pub struct EventStream {
-    frames: BoxStream<'static, Result<StreamFrame, SdkError>>,
+    signals: BoxStream<'static, Result<Signal, SdkError>>,
 }
 
 impl EventStream {
-    pub(crate) fn new(frames: impl Stream<Item = Result<StreamFrame, SdkError>> + Send + 'static) -> Self {
-        Self { frames: frames.boxed() }
+    pub(crate) fn new(signals: impl Stream<Item = Result<Signal, SdkError>> + Send + 'static) -> Self {
+        Self { signals: signals.boxed() }
     }
 
     /// Returns the next frame, or nothing after the last. Cancel-safe: no frame is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Result<StreamFrame, SdkError>> {
-        self.frames.next().await
+        StreamExt::next(self).await
+    }
+
+    /// Returns the next frame or news of the connection, or nothing after the last frame. Cancel-safe, as [`Self::next`].
+    pub async fn next_signal(&mut self) -> Option<Result<Signal, SdkError>> {
+        self.signals.next().await
     }
 }
 
@@ -31,7 +55,14 @@ impl Stream for EventStream {
     type Item = Result<StreamFrame, SdkError>;
 
     fn poll_next(mut self: Pin<&mut Self>, ctx: &mut task::Context<'_>) -> task::Poll<Option<Self::Item>> {
-        self.frames.poll_next_unpin(ctx)
+        loop {
+            match std::task::ready!(self.signals.poll_next_unpin(ctx)) {
+                Some(Ok(Signal::Frame(frame))) => return task::Poll::Ready(Some(Ok(frame))),
+                Some(Ok(Signal::Alive | Signal::Away { .. } | Signal::Back)) => {}
+                Some(Err(error)) => return task::Poll::Ready(Some(Err(error))),
+                None => return task::Poll::Ready(None),
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use axum::{
     routing::{any, get},
 };
 use ninja_sdk::{
-    Client, SdkError,
+    Client, SdkError, Signal,
     api::{Cursor, ErrorCode, Event, EventBody, StreamFrame, Subscribe, TaskId, Timestamp},
 };
 
@@ -100,6 +100,34 @@ async fn every_event_arrives_once_over_tcp_however_often_the_connection_breaks()
     assert_eq!(seqs, (1..=EVENTS).collect::<Vec<_>>());
     assert!(ended);
     assert!(connections.load(Ordering::Relaxed) > 10, "the connection broke many times");
+}
+
+#[tokio::test]
+async fn who_asks_is_told_once_that_the_daemon_is_away_and_once_that_it_is_back() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = bad_server(Arc::default());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = Client::builder().url(url).build().unwrap();
+
+    let mut events = client.events(task(), None).await.unwrap();
+    let (mut last, mut away, mut losses) = (0, false, 0);
+    while let Some(signal) = events.next_signal().await {
+        match signal.unwrap() {
+            Signal::Frame(StreamFrame::Event { event }) => {
+                assert!(!away && event.seq == last + 1, "{}", event.seq);
+                last = event.seq;
+            }
+            Signal::Away { last: told, reason } => {
+                assert!(!away && told == last && !reason.is_empty(), "{told} {reason}");
+                (away, losses) = (true, losses + 1);
+            }
+            Signal::Back => assert!(std::mem::take(&mut away), "it was away"),
+            _ => {}
+        }
+    }
+    assert_eq!((last, away), (EVENTS, false));
+    assert!(losses > 10, "the connection broke many times");
 }
 
 #[cfg(unix)]

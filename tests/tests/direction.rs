@@ -24,6 +24,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// A module of `ninja-core` and all that it may import of the crate, besides itself.
 const MODULES: &[(&str, &[&str])] = &[
     ("api", &[]),
+    ("egress", &[]),
     ("machine", &["api", "journal::record"]),
     ("journal::record", &["api", "providers", "workspace"]),
     // The feed reads records off the disk and sends what they project to.

@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask help` lists them. Each lives in the file of its name; what they share is
 //! [`shell`] (running programs, saying so) and [`places`] (where things lie).
 
+mod bench;
 mod ci;
 mod counterparts;
 mod demo;
@@ -32,6 +33,8 @@ enum Command {
     Setup,
     /// Set up, then run all tests; with arguments, only the Rust tests that they select
     Test(test::Args),
+    /// Measure against the least program that does the same work
+    Bench(bench::Args),
     /// Run what CI runs
     Ci,
     /// Format, apply what clippy can mend, and accept changed snapshots
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Setup => setup::run(),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Ci => ci::run(),
         Command::Fix => fix::run(),
         Command::Measure => measure::run(),

@@ -436,6 +436,10 @@ impl TaskActor {
         for waiter in state.cancel_waiters.drain(..) {
             waiter.send(Ok(Box::new(task.view()))).ok();
         }
+        // Only tool calls leave anything on disk; looking for it would cost more than the rest of such a task's end.
+        if !task.has_called_tools() {
+            return;
+        }
         if let Err(error) = self.services.workspaces.remove(self.id).await {
             tracing::warn!(task = %self.id, %error, "failed to remove a workspace");
         }

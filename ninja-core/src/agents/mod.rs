@@ -109,10 +109,11 @@ fn own_files(folder: Option<&Path>) -> Result<Vec<(String, String)>, AgentError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::EgressConfig;
 
     #[test]
     fn the_built_in_agents_load() {
-        let agents = load(None, &ToolSet::builtin()).unwrap();
+        let agents = load(None, &ToolSet::builtin(EgressConfig::default())).unwrap();
         let names: Vec<_> = agents.keys().map(String::as_str).collect();
         assert_eq!(names, ["analyst", "coder", "debugger", "researcher", "writer"]);
         assert!(agents.values().all(|agent| agent.limits.turns >= 5 && agent.prompt.len() > 200));
@@ -123,13 +124,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("poet.md");
         std::fs::write(&file, "+++\nname = \"poet\"\ndescription = \"Writes verse.\"\n+++\nRhyme.\n").unwrap();
-        let agents = load(Some(folder.path()), &ToolSet::builtin()).unwrap();
+        let agents = load(Some(folder.path()), &ToolSet::builtin(EgressConfig::default())).unwrap();
         assert_eq!(agents["poet"].prompt, "Rhyme.");
 
         std::fs::write(&file, "+++\nname = \"poet\"\ndescription = \"\"\ntools = [\"fly\"]\n+++\n").unwrap();
-        let error = load(Some(folder.path()), &ToolSet::builtin()).unwrap_err().to_string();
+        let error = load(Some(folder.path()), &ToolSet::builtin(EgressConfig::default())).unwrap_err().to_string();
         assert!(error.contains("there is no tool `fly`"), "{error}");
         std::fs::write(&file, "Rhyme.").unwrap();
-        assert!(load(Some(folder.path()), &ToolSet::builtin()).is_err());
+        assert!(load(Some(folder.path()), &ToolSet::builtin(EgressConfig::default())).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Engine, EngineOptions, Inner, owner};
+use super::{Engine, EngineOptions, Inner, owner, pins::PinSets};
 use crate::{
     actors::{ActorTree, Services},
     agents::{self, AgentError},
@@ -78,7 +78,8 @@ impl Engine {
     pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
         let store = open_store(&options.data_dir).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
-        let tools = options.tools.into_iter().fold(ToolSet::builtin(), ToolSet::with_shared);
+        let builtin = ToolSet::builtin(options.config.egress.clone());
+        let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
         let agents = agents::load(options.config.agents_dir.as_deref(), &tools)?;
         if !agents.contains_key(&options.config.default_agent) {
             let what = format!("there is no agent `{}`", options.config.default_agent);
@@ -113,7 +114,16 @@ impl Engine {
             .await
             .map_err(|error| StartError::other("start the actors", error))?;
         let submissions = Semaphore::new(options.config.limits.submissions);
-        let inner = Inner { services, tree, owner, config: options.config, agents, templates, submissions };
+        let inner = Inner {
+            services,
+            tree,
+            owner,
+            config: options.config,
+            agents,
+            templates,
+            submissions,
+            pins: PinSets::default(),
+        };
         Ok(Self(Arc::new(inner)))
     }
 }

@@ -1,15 +1,17 @@
 //! `submit_task`: everything is checked before anything is accepted, and accepted before anything is done.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
-use super::{Engine, store_error};
+use super::{Engine, pins::PinSet, store_error};
 use crate::{
     actors::{Services, head_update},
     agents,
     api::{ApiError, Autonomy, BlobHash, ErrorCode, Planning, Principal, SubmitTask, Task, TaskId},
     journal::{
         feed::encode_feed,
-        record::{Entry, InputFile, PinnedModel, PinnedTool, Pins, PlannedStep, Record, TaskSubmitted},
+        record::{Action, Entry, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
         store::{Append, Commit},
     },
     machine::{TaskState, feed_of, plan_by_model, plan_explicit, plan_goal, review_first},
@@ -19,15 +21,13 @@ use crate::{
 mod contract;
 mod shape;
 
-/// What the planner's model is told.
-const PLANNER_PROMPT: &str = include_str!("../../../config/planner.md");
 /// A model with a smaller window does not plan: the plan, what became of it and another one would not fit beside each other.
 const PLANNER_WINDOW_MIN: u32 = 16_384;
 
 /// A submission that was found good.
 struct Checked {
     submitted: TaskSubmitted,
-    pins: Pins,
+    pins: Arc<PinSet>,
     steps: Vec<PlannedStep>,
 }
 
@@ -56,20 +56,22 @@ impl Engine {
         let template = request.template.as_deref().map(|name| self.template(name)).transpose()?;
         let inputs = self.inputs(by, &request)?;
         let params = shape::check_template_use(template, &request, inputs.len())?;
-        let mut pins = self.pins(template);
-        let agent = request.agent.take().map(|agent| pin_agent(&mut pins, &agent)).transpose()?;
+        let pins = self.0.pin_set(template);
+        let (pins, agent) = match request.agent.take() {
+            Some(agent) => pin_agent(pins, &agent).map(|(pins, agent)| (pins, Some(agent)))?,
+            None => (pins, None),
+        };
         let contract = contract::combine(template, request.contract.take());
-        contract.as_ref().map(|contract| contract::check(contract, &pins)).transpose()?;
+        contract.as_ref().map(|contract| contract::check(contract, &pins.pins)).transpose()?;
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
         let model = self.model(request.model.as_deref(), needs_model)?;
         let steps = match plan {
-            Some(plan) => {
-                plan_explicit(plan, &pins).map_err(|error| ApiError::new(ErrorCode::InvalidPlan, error.to_string()))?
-            }
-            None => vec![plan_of_goal(&request, &pins, agent, model.as_ref())],
+            Some(plan) => plan_explicit(plan, &pins.pins)
+                .map_err(|error| ApiError::new(ErrorCode::InvalidPlan, error.to_string()))?,
+            None => vec![plan_of_goal(&request, &pins.pins, agent, model.as_ref())],
         };
-        let makes_plan = steps.iter().all(|step| matches!(step.action, crate::journal::record::Action::Plan { .. }));
+        let makes_plan = steps.iter().all(|step| matches!(step.action, Action::Plan { .. }));
         let steps = match request.autonomy {
             Autonomy::Review if !makes_plan => review_first(steps),
             Autonomy::Review | Autonomy::Full => steps,
@@ -85,7 +87,7 @@ impl Engine {
             autonomy: request.autonomy,
             contract,
             forked_from: None,
-            pins: BlobHash::from_bytes([0; 32]),
+            pins: pins.hash,
         };
         Ok(Checked { submitted, pins, steps })
     }
@@ -107,22 +109,6 @@ impl Engine {
         Ok(inputs)
     }
 
-    /// Fixes what the task will use, so that editing agents or templates alters no task that runs.
-    fn pins(&self, template: Option<&Template>) -> Pins {
-        let tools = self.0.services.tools.iter().map(|tool| {
-            let definition = tool.definition();
-            (definition.name.clone(), PinnedTool { definition, class: tool.effect_class() })
-        });
-        let scripts = template.map(|template| &template.scripts).into_iter().flatten();
-        Pins {
-            agents: self.0.agents.clone(),
-            tools: tools.collect(),
-            template_files: scripts.map(|(path, bytes)| (path.clone(), hash(bytes))).collect(),
-            planner_prompt: PLANNER_PROMPT.to_owned(),
-            default_agent: self.0.config.default_agent.clone(),
-        }
-    }
-
     fn model(&self, wanted: Option<&str>, needs_one: bool) -> Result<Option<PinnedModel>, ApiError> {
         match self.0.services.providers.choose(wanted) {
             Ok((model, info)) => Ok(Some(PinnedModel { model, info })),
@@ -132,22 +118,17 @@ impl Engine {
     }
 
     async fn accept(&self, checked: Checked) -> Result<TaskState, ApiError> {
-        let Checked { mut submitted, pins, steps } = checked;
+        let Checked { submitted, pins, steps } = checked;
         let services = &self.0.services;
-        let bytes = serde_json::to_vec(&pins).expect("pins have string keys only");
-        submitted.pins = hash(&bytes);
-        let mut blobs = vec![bytes.into()];
-        if let Some(template) = submitted.template.as_ref().and_then(|name| self.0.templates.get(name)) {
-            blobs.extend(template.scripts.values().cloned());
-        }
         let (id, at) = (TaskId::from_uuid(services.clock.new_uuid()), services.clock.now());
-        let pins = services.tasks.remember(submitted.pins, pins);
+        services.tasks.remember(pins.hash, &pins.pins);
         let first = Entry { at, record: Record::TaskSubmitted(Box::new(submitted)) };
         let plan = Entry { at, record: Record::PlanMade { steps } };
         let broken = |error: crate::machine::FoldError| ApiError::new(ErrorCode::Internal, error.to_string());
-        let mut state = TaskState::begin(id, &first, pins).map_err(broken)?;
+        let mut state = TaskState::begin(id, &first, Arc::clone(&pins.pins)).map_err(broken)?;
         state.apply(&plan).map_err(broken)?;
-        accept(services, &state, &[first, plan], blobs).await?;
+        accept(services, &state, &[first, plan], pins.blobs()).await?;
+        pins.note_stored();
         Ok(state)
     }
 }
@@ -192,22 +173,21 @@ fn plan_of_goal(request: &SubmitTask, pins: &Pins, agent: Option<String>, model:
 }
 
 /// Finds the agent that a submission names, or pins the one that it brings.
-fn pin_agent(pins: &mut Pins, agent: &str) -> Result<String, ApiError> {
+fn pin_agent(set: Arc<PinSet>, agent: &str) -> Result<(Arc<PinSet>, String), ApiError> {
     if !agent.starts_with("+++") {
-        let known = || pins.agents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        return match pins.agents.contains_key(agent) {
-            true => Ok(agent.to_owned()),
+        let known = || set.pins.agents.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return match set.pins.agents.contains_key(agent) {
+            true => Ok((set, agent.to_owned())),
             false => Err(invalid(format!("there is no agent `{agent}`; there are: {}", known()))),
         };
     }
     let agent = agents::parse("the agent file", agent).map_err(|error| invalid(error.to_string()))?;
-    if let Some(tool) = agent.tools.iter().find(|tool| !pins.tools.contains_key(*tool)) {
-        let known = pins.tools.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(tool) = agent.tools.iter().find(|tool| !set.pins.tools.contains_key(*tool)) {
+        let known = set.pins.tools.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(invalid(format!("the agent file: there is no tool `{tool}`; the tools are: {known}")));
     }
     let name = agent.name.clone();
-    pins.agents.insert(name.clone(), agent);
-    Ok(name)
+    Ok((Arc::new(set.with_agent(agent)), name))
 }
 
 pub(super) fn invalid(detail: impl Into<String>) -> ApiError {
@@ -223,6 +203,6 @@ fn unused_name(name: &str, used: impl Fn(&str) -> bool) -> String {
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !used(name)).unwrap_or_else(|| name.to_owned())
 }
 
-fn hash(bytes: &[u8]) -> BlobHash {
+pub(super) fn hash(bytes: &[u8]) -> BlobHash {
     BlobHash::from_bytes(Sha256::digest(bytes).into())
 }

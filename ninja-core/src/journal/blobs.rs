@@ -37,19 +37,24 @@ pub(super) struct Blobs {
 impl Blobs {
     /// Opens the blobs of a data directory; empties what is only of use while the engine runs.
     pub(super) fn open(directory: &Path, calls: Calls) -> Result<Self, StoreError> {
-        let blobs = Self {
-            root: directory.join("blobs"),
-            incoming: directory.join("incoming"),
-            scratch: directory.join("scratch"),
-            calls,
-            made: AtomicU64::new(0),
-        };
+        let blobs = Self { calls, ..Self::look_at(directory) };
         for path in [&blobs.root, &blobs.incoming, &blobs.scratch] {
             make_directory(path).map_err(|error| io_error("make a directory", error))?;
         }
         empty(&blobs.incoming)?;
         empty(&blobs.scratch)?;
         Ok(blobs)
+    }
+
+    /// Looks at the blobs of a data directory and touches nothing.
+    pub(super) fn look_at(directory: &Path) -> Self {
+        Self {
+            root: directory.join("blobs"),
+            incoming: directory.join("incoming"),
+            scratch: directory.join("scratch"),
+            calls: Calls::default(),
+            made: AtomicU64::new(0),
+        }
     }
 
     /// Returns the directory in which files for [`Blobs::adopt`] are made.
@@ -71,6 +76,23 @@ impl Blobs {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io_error("open a blob", error)),
         }
+    }
+
+    /// Hands on every blob there is when its turn comes. Other files are none of the blobs' business.
+    pub(super) fn each(
+        &self,
+        each: &mut dyn FnMut(BlobHash, File) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for shard in list(&self.root)? {
+            for path in list(&shard)? {
+                if let Some(hash) = hash_of_path(&path)
+                    && let Some(file) = self.open_file(hash)?
+                {
+                    each(hash, file)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads a blob whole, and checks that it is what its name says.
@@ -156,6 +178,45 @@ impl Blobs {
             done => done,
         })
     }
+}
+
+/// Reads a file piece by piece.
+pub(super) struct Chunks {
+    file: File,
+    len: usize,
+}
+
+impl Chunks {
+    /// Reads pieces of `len` bytes, the last of which may be shorter.
+    pub(super) fn of(file: File, len: usize) -> Self {
+        Self { file, len }
+    }
+
+    /// Returns the next piece; an empty one at the end.
+    pub(super) fn next_chunk(&mut self) -> Result<Bytes, StoreError> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.file).take(self.len as u64).read_to_end(&mut bytes);
+        read.map_err(|error| io_error("read a blob", error))?;
+        Ok(bytes.into())
+    }
+}
+
+/// Lists a directory in the order of its names.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let read = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths: Vec<PathBuf> = match read() {
+        Ok(paths) => paths,
+        Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound) => Vec::new(),
+        Err(error) => return Err(io_error("list a directory", error)),
+    };
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Reads the hash out of where a blob stands.
+pub(super) fn hash_of_path(path: &Path) -> Option<BlobHash> {
+    let head = path.parent()?.file_name()?.to_str()?;
+    format!("{head}{}", path.file_name()?.to_str()?).parse().ok()
 }
 
 /// Makes a directory for its owner alone, and those above it, if it is not there.

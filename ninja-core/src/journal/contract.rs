@@ -1,5 +1,6 @@
 //! The contract suite: what every store must do, run against each, and what the one on disk must survive.
 
+mod backup;
 mod crash;
 mod damage;
 mod faults;
@@ -186,6 +187,36 @@ fn blobs_are_found_by_what_they_hold() {
 }
 
 #[test]
+fn a_snapshot_is_kept_until_the_next_and_a_damaged_one_is_none() {
+    with_each(|store| {
+        assert_eq!(store.read_snapshot(task(1)), None);
+        store.keep_snapshot(task(1), 256, bytes(1, 100));
+        store.keep_snapshot(task(2), 1, bytes(2, 0));
+        store.keep_snapshot(task(1), 512, bytes(3, 70_000));
+        assert_eq!(store.read_snapshot(task(1)), Some((512, bytes(3, 70_000))));
+        assert_eq!(store.read_snapshot(task(2)), Some((1, bytes(2, 0))));
+        let path = snapshot_file(store, task(1));
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[60_000] ^= 4;
+        for damaged in [&flipped[..], &whole[..30], b""] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(store.read_snapshot(task(1)), None);
+            assert!(!path.exists());
+        }
+        store.keep_snapshot(task(1), 513, bytes(4, 5));
+        assert_eq!(store.read_snapshot(task(1)), Some((513, bytes(4, 5))));
+        assert!(store.failure().is_none());
+    });
+}
+
+/// Returns the file that holds a task's snapshot.
+fn snapshot_file(store: &dyn Store, of: TaskId) -> std::path::PathBuf {
+    let name = of.uuid().simple().to_string();
+    store.scratch_dir().with_file_name("snapshots").join(&name[30..]).join(name)
+}
+
+#[test]
 fn a_commit_that_is_too_large_is_refused() {
     with_each(|store| {
         let refused = wait(store.commit(put("large", bytes(0, COMMIT_BYTES_MAX as usize)))).unwrap_err();
@@ -200,6 +231,8 @@ fn a_closed_store_takes_no_commit() {
         wait(store.close()).unwrap();
         wait(store.close()).unwrap();
         assert!(matches!(wait(store.commit(put("late", bytes(0, 1)))), Err(StoreError::ReadOnly(_))));
+        store.keep_snapshot(task(1), 1, bytes(1, 1));
+        assert_eq!(store.read_snapshot(task(1)), None);
     });
 }
 

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use super::{calls::io_error, store::StoreError};
+use super::{
+    calls::io_error,
+    installing::{REPAIRING, RESTORING},
+    store::StoreError,
+};
 
 /// The version of the data directory's format that this code reads and writes.
 const FORMAT: u32 = 1;
@@ -59,17 +63,45 @@ pub(super) fn check_format(directory: &Path, used: bool) -> Result<(), StoreErro
         }
         Err(error) => return Err(io_error("read the format file", error)),
     };
-    match text.trim_end().parse() {
+    let found = text.trim_end();
+    match found.parse() {
         Ok(FORMAT) => Ok(()),
         Ok(found) => Err(StoreError::Version { found, supported: FORMAT }),
+        Err(_) if [RESTORING, REPAIRING].contains(&found) => {
+            let what = format!("{found} it was interrupted; run `ninja restore` or `ninja db repair` again");
+            Err(StoreError::Corrupt(what))
+        }
         Err(_) => Err(StoreError::Corrupt(format!("{} holds no version", path.display()))),
     }
 }
 
-fn write_format(directory: &Path) -> std::io::Result<()> {
+/// Returns whether a newer version wrote a directory. What is no number at all is damage.
+pub(super) fn check_not_newer(directory: &Path) -> Result<(), StoreError> {
+    match read_mark(directory)?.and_then(|mark| mark.parse().ok()) {
+        Some(found) if found != FORMAT => Err(StoreError::Version { found, supported: FORMAT }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Returns what stands in the format file, whatever it is. `None` where there is none.
+pub(super) fn read_mark(directory: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read_to_string(directory.join("format")) {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read the format file", error)),
+    }
+}
+
+/// Marks a directory with the version that this code writes.
+pub(super) fn write_format(directory: &Path) -> std::io::Result<()> {
+    write_mark(directory, &FORMAT.to_string())
+}
+
+/// Replaces what stands in the format file.
+pub(super) fn write_mark(directory: &Path, mark: &str) -> std::io::Result<()> {
     let temporary = directory.join("format.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(format!("{FORMAT}\n").as_bytes())?;
+    file.write_all(format!("{mark}\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, directory.join("format"))?;
     File::open(directory)?.sync_all()

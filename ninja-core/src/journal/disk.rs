@@ -1,7 +1,7 @@
 //! The store on disk: a write-ahead log, a tree and blobs in one directory that one engine holds.
 //!
 //! ```text
-//! lock  format  log/<id>.log  tree/…  blobs/ab/cdef…  incoming/  scratch/
+//! lock  format  log/<id>.log  tree/…  blobs/ab/cdef…  snapshots/ab/<task>  incoming/  scratch/
 //! ```
 //!
 //! This module opens and closes; writing is in `writer`, forgetting the log in `checkpointer`, reading in `lookup`.
@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, Sender},
     },
     thread::JoinHandle,
@@ -23,10 +24,14 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     blobs::Blobs,
     calls::Calls,
+    capture::{self, CaptureRequest},
     change::Change,
+    export,
     health::Health,
+    item::Item,
     lookup,
     opening::{self, Opened},
+    snapshots::Snapshots,
     store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
     tree::Tree,
     writer::{Request, WriterMsg},
@@ -70,10 +75,12 @@ impl Default for DiskOptions {
 pub struct DiskStore {
     tree: Arc<Tree>,
     blobs: Arc<Blobs>,
+    snapshots: Snapshots,
     health: Health,
     room: Arc<Semaphore>,
     queue: Sender<WriterMsg>,
     running: Mutex<Option<Running>>,
+    captures: AtomicU64,
 }
 
 /// The threads of an open store.
@@ -111,7 +118,8 @@ impl DiskStore {
         };
         let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
-        Ok(Self { tree, blobs, health, room: Arc::new(Semaphore::new(QUEUE_BYTES)), queue, running })
+        let (snapshots, room) = (Snapshots::of(directory), Arc::new(Semaphore::new(QUEUE_BYTES)));
+        Ok(Self { tree, blobs, snapshots, health, room, queue, running, captures: AtomicU64::new(0) })
     }
 
     async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -182,6 +190,17 @@ impl Store for DiskStore {
         lookup::docs(&self.tree, &self.blobs, kind)
     }
 
+    fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
+        self.snapshots.read(task)
+    }
+
+    fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes) {
+        // A closed directory may be somebody else's.
+        if self.health.is_good() && !self.room.is_closed() {
+            self.snapshots.keep(task, seq, &bytes);
+        }
+    }
+
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {
         self.blobs.open_file(hash)
     }
@@ -200,6 +219,15 @@ impl Store for DiskStore {
 
     fn scratch_dir(&self) -> &Path {
         self.blobs.scratch()
+    }
+
+    fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let number = self.captures.fetch_add(1, Ordering::Relaxed);
+        let file = capture::nameless_file(self.blobs.scratch(), number)?;
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.queue.send(WriterMsg::Capture(CaptureRequest { file, reply })).map_err(|_| closed())?;
+        let captured = answer.recv().map_err(|_| closed())??;
+        export::all(&self.tree, &self.blobs, captured, each)
     }
 
     fn failure(&self) -> Option<StoreError> {

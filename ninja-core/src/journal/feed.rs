@@ -61,14 +61,19 @@ impl FeedHub {
     /// Publishes records that were committed, the first of them numbered `first_seq`.
     pub fn publish_task(&self, task: TaskId, first_seq: u64, entries: &[Entry]) {
         let Some(sender) = live(&self.0.tasks, &task) else { return };
+        let mut frames = Vec::with_capacity(entries.len() + 1);
         for (seq, entry) in (first_seq..).zip(entries) {
             let event = project(task, seq, entry);
             let ended = matches!(event.event, EventBody::TaskEnded { .. });
-            // Nobody listening is no failure: readers come from disk.
-            sender.send(Frame::new(Some(seq), &StreamFrame::Event { event }, false)).ok();
+            frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
             if ended {
-                sender.send(Frame::new(None, &StreamFrame::End { task }, true)).ok();
+                frames.push(Frame::new(None, &StreamFrame::End { task }, true));
             }
+        }
+        // All are made before the first is sent: a reader wakes once for a commit, not once for each record.
+        for frame in frames {
+            // Nobody listening is no failure: readers come from disk.
+            sender.send(frame).ok();
         }
     }
 

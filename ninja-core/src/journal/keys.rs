@@ -33,6 +33,16 @@ pub(super) fn head(task: TaskId) -> Vec<u8> {
     key(Tag::Head, &[task.uuid().as_bytes()])
 }
 
+/// Returns what the keys of all heads begin with.
+pub(super) fn all_heads() -> Vec<u8> {
+    key(Tag::Head, &[])
+}
+
+/// Reads the task out of the key of a head.
+pub(super) fn task_of_head_key(key: &[u8]) -> Option<TaskId> {
+    tagged_id(Tag::Head, key).map(|id| TaskId::from_uuid(uuid::Uuid::from_u128(id)))
+}
+
 /// Returns the key of a record of a task's log.
 pub(super) fn record(task: TaskId, seq: u64) -> Vec<u8> {
     key(Tag::Record, &[task.uuid().as_bytes(), &seq.to_be_bytes()])
@@ -46,6 +56,11 @@ pub(super) fn log(task: TaskId) -> Vec<u8> {
 /// Returns the key that lists a task under its owner.
 pub(super) fn owner_task(owner: UserId, task: TaskId) -> Vec<u8> {
     key(Tag::Owner, &[owner.uuid().as_bytes(), &(!task.uuid().as_u128()).to_be_bytes()])
+}
+
+/// Returns what all listing keys of all owners begin with.
+pub(super) fn all_owners() -> Vec<u8> {
+    key(Tag::Owner, &[])
 }
 
 /// Returns what all listing keys of an owner begin with.
@@ -90,6 +105,27 @@ pub(super) fn feed_last(user: UserId) -> Vec<u8> {
     key(Tag::FeedLast, &[user.uuid().as_bytes()])
 }
 
+/// Returns what the keys of the last entries of all feeds begin with.
+pub(super) fn all_feed_ends() -> Vec<u8> {
+    key(Tag::FeedLast, &[])
+}
+
+/// Reads the user out of the key of the last entry of a feed.
+pub(super) fn user_of_feed_end_key(key: &[u8]) -> Option<UserId> {
+    tagged_id(Tag::FeedLast, key).map(|id| UserId::from_uuid(uuid::Uuid::from_u128(id)))
+}
+
+/// Returns what the keys of all documents begin with.
+pub(super) fn all_docs() -> Vec<u8> {
+    key(Tag::Doc, &[])
+}
+
+/// Reads a document's address out of its key.
+pub(super) fn doc_of_key(key: &[u8]) -> Option<DocKey> {
+    let (tag, kind) = (*key.first()?, doc_kind(*key.get(1)?)?);
+    (tag == Tag::Doc as u8).then(|| id_of_doc_key(key)).flatten().map(|id| DocKey { kind, id })
+}
+
 /// Returns the key of a document.
 pub(super) fn doc(doc: &DocKey) -> Vec<u8> {
     key(Tag::Doc, &[&[doc.kind as u8], doc.id.as_bytes()])
@@ -108,6 +144,11 @@ pub(super) fn id_of_doc_key(key: &[u8]) -> Option<String> {
 /// Returns the kind that a stored tag stands for.
 pub(super) fn doc_kind(tag: u8) -> Option<DocKind> {
     [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File].into_iter().find(|kind| *kind as u8 == tag)
+}
+
+fn tagged_id(tag: Tag, key: &[u8]) -> Option<u128> {
+    let (found, id) = key.split_first()?;
+    (*found == tag as u8).then(|| id.try_into().ok().map(u128::from_be_bytes)).flatten()
 }
 
 fn key(tag: Tag, parts: &[&[u8]]) -> Vec<u8> {
@@ -168,6 +209,11 @@ mod tests {
         fn ids_read_back(id: u128, other: u128, name in ".*") {
             prop_assert_eq!(task_of_owner_key(&owner_task(user(other), task(id))), Some(task(id)));
             prop_assert_eq!(task_of_unfinished_key(&unfinished(task(id))), Some(task(id)));
+            prop_assert_eq!(task_of_head_key(&head(task(id))), Some(task(id)));
+            prop_assert_eq!(user_of_feed_end_key(&feed_last(user(id))), Some(user(id)));
+            prop_assert_eq!(user_of_feed_end_key(&head(task(id))), None);
+            let address = DocKey::new(DocKind::File, &name);
+            prop_assert_eq!(doc_of_key(&doc(&address)), Some(address));
             prop_assert_eq!(id_of_doc_key(&doc(&DocKey::new(DocKind::User, &name))), Some(name));
         }
     }

@@ -170,7 +170,8 @@ fn load_numbered(blobs: &Blobs, found: Vec<(u64, Stored)>) -> Result<Vec<(u64, B
     found.into_iter().map(|(seq, stored)| Ok((seq, load(blobs, stored)?))).collect()
 }
 
-fn load(blobs: &Blobs, stored: Stored) -> Result<Bytes, StoreError> {
+/// Reads a stored value.
+pub(super) fn load(blobs: &Blobs, stored: Stored) -> Result<Bytes, StoreError> {
     match stored {
         Stored::Inline(bytes) => Ok(bytes),
         Stored::Spilled { hash, len } => blobs.read(hash, len),

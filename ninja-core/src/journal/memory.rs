@@ -1,9 +1,10 @@
 //! The store in memory: the same contract by the plainest means, for tests and as the model of the one on disk.
 //!
-//! Blobs are files in a given directory, because their paths are part of the contract. Nothing is synced.
+//! Blobs are files in a given directory, because their paths are part of the contract; snapshots are files beside them.
+//! Nothing is synced.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,8 +17,12 @@ use super::{
     blobs::Blobs,
     calls::Calls,
     change::Change,
+    export::blob_parts,
     health::Health,
+    item::Item,
+    snapshots::Snapshots,
     store::{Append, Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    value::{SPILL_BYTES, hash_of},
 };
 use crate::api::{BlobHash, TaskId, UserId};
 
@@ -26,6 +31,7 @@ use crate::api::{BlobHash, TaskId, UserId};
 pub struct MemoryStore {
     state: Mutex<State>,
     blobs: Blobs,
+    snapshots: Snapshots,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +58,8 @@ impl MemoryStore {
     ///
     /// [`StoreError::Io`] if the directory cannot be made or emptied.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        Ok(Self { state: Mutex::default(), blobs: Blobs::open(directory, Calls::default())? })
+        let blobs = Blobs::open(directory, Calls::default())?;
+        Ok(Self { state: Mutex::default(), blobs, snapshots: Snapshots::of(directory) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,6 +109,21 @@ impl State {
         let task = Task { owner: head.owner, unfinished: head.unfinished, head: head.bytes, records: log };
         self.tasks.insert(id, task);
         Ok(())
+    }
+
+    fn items(&self) -> Vec<Item> {
+        let docs = self.docs.iter().map(|(key, bytes)| Item::Doc { key: key.clone(), bytes: bytes.clone() });
+        let mut items: Vec<Item> = docs.collect();
+        for (id, Task { owner, unfinished, head, records }) in &self.tasks {
+            let (task, last_seq, head) = (*id, records.len() as u64, head.clone());
+            items.push(Item::Task { task, owner: *owner, unfinished: *unfinished, last_seq, head });
+            items.extend((1..).zip(records.clone()).map(|(seq, bytes)| Item::Record { task, seq, bytes }));
+        }
+        for (user, entries) in &self.feeds {
+            let entries = (1..).zip(entries.clone());
+            items.extend(entries.map(|(seq, bytes)| Item::Feed { user: *user, seq, bytes }));
+        }
+        items
     }
 
     fn page(&self, tasks: impl Iterator<Item = TaskId>, limit: usize) -> HeadPage {
@@ -158,6 +180,16 @@ impl Store for MemoryStore {
         Ok(docs.map(|(key, bytes)| (key.id.clone(), bytes.clone())).collect())
     }
 
+    fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
+        self.snapshots.read(task)
+    }
+
+    fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes) {
+        if !self.state().closed {
+            self.snapshots.keep(task, seq, &bytes);
+        }
+    }
+
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {
         self.blobs.open_file(hash)
     }
@@ -174,6 +206,17 @@ impl Store for MemoryStore {
         self.blobs.scratch()
     }
 
+    fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let items = self.state().items();
+        let values = items.iter().flat_map(value_of).filter(|value| value.len() > SPILL_BYTES);
+        let values: HashSet<BlobHash> = values.map(|value| hash_of(value)).collect();
+        items.into_iter().try_for_each(&mut *each)?;
+        self.blobs.each(&mut |hash, file| match values.contains(&hash) {
+            true => Ok(()),
+            false => blob_parts(hash, file, each),
+        })
+    }
+
     fn failure(&self) -> Option<StoreError> {
         None
     }
@@ -183,6 +226,14 @@ impl Store for MemoryStore {
             self.state().closed = true;
             Ok(())
         })
+    }
+}
+
+fn value_of(item: &Item) -> Option<&Bytes> {
+    match item {
+        Item::Doc { bytes, .. } | Item::Record { bytes, .. } | Item::Feed { bytes, .. } => Some(bytes),
+        Item::Task { head, .. } => Some(head),
+        Item::BlobPart { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use super::item::Item;
 use crate::api::{BlobHash, ErrorCode, TaskId, UserId};
 
 /// One atomic change: all of it is durable and visible, or none of it.
@@ -48,8 +49,9 @@ pub struct HeadUpdate {
     pub bytes: Bytes,
 }
 
-/// The kind of a document. Tags are stored: never renumbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The kind of a document. Tags and names are stored: never renumbered or renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum DocKind {
     /// Facts about the installation, such as the local owner.
@@ -188,6 +190,17 @@ pub trait Store: Send + Sync + 'static {
     /// Lists the documents of a kind in id order.
     fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError>;
 
+    /// Returns the snapshot that was kept of a task: how many records it folds, and its bytes. `None` where there is none,
+    /// or it is torn, damaged or of another version.
+    ///
+    /// The reader must not use one that folds more records than the task has: snapshots are not synced with the log, and a
+    /// directory that was repaired or put together by hand can have kept one without its records.
+    fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)>;
+
+    /// Keeps a snapshot of a task, folded from its first `seq` records, all of them committed. It replaces the one before. It is
+    /// not durable and may be gone at any time; a store that takes no more writes keeps none.
+    fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes);
+
     /// Opens a blob for reading. `None` where there is none.
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError>;
 
@@ -199,6 +212,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns the directory in which files for [`Store::put_blob_file`] are made. Emptied at start.
     fn scratch_dir(&self) -> &std::path::Path;
+
+    /// Hands on everything the store holds, as of one moment while this runs, however much is written meanwhile. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of `each`, and [`StoreError::Corrupt`] where something is damaged or missing.
+    fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
     /// Returns why the store no longer writes, if it does not.
     fn failure(&self) -> Option<StoreError>;

@@ -166,7 +166,8 @@ pub(super) fn flush(db: &Db, calls: &Calls) -> Result<(), StoreError> {
     guarded("flush", || calls.run(DiskCall::FlushTree, Path::new(""), || db.flush().map(|_| ())))
 }
 
-fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+/// Makes an error of a panic.
+pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(StoreError::Corrupt(format!("the tree panicked; it was to {what}"))))
 }

@@ -14,9 +14,11 @@
 //! passing as frames.
 
 mod frame;
+mod salvage;
 mod segment;
 mod survey;
 
 pub(super) use frame::Stamp;
+pub(super) use salvage::{Salvaged, salvage};
 pub(super) use segment::Log;
 pub(super) use survey::Survey;

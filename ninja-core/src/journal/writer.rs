@@ -19,6 +19,7 @@ use super::{
     backlog::{Backlog, Retired},
     blobs::Blobs,
     calls::Calls,
+    capture::CaptureRequest,
     change::Change,
     health::Health,
     store::{Committed, StoreError},
@@ -37,6 +38,8 @@ pub(super) enum WriterMsg {
     Commit(Box<Request>),
     /// Let the checkpoint have what the current segment holds.
     Rotate,
+    /// Copy what a backup needs of this moment.
+    Capture(CaptureRequest),
     /// Finish what came before this, and end.
     Close,
 }
@@ -74,6 +77,7 @@ pub(super) struct Writer {
 enum After {
     GoOn,
     Rotate,
+    Capture(CaptureRequest),
     Close,
 }
 
@@ -89,6 +93,7 @@ impl Writer {
             match after {
                 After::GoOn if self.log.bytes() < self.segment_bytes => {}
                 After::GoOn | After::Rotate => self.rotate(),
+                After::Capture(request) => request.serve(self.applier.db()),
                 After::Close => break,
             }
         }
@@ -105,6 +110,7 @@ impl Writer {
                     group.push(*request);
                 }
                 Ok(WriterMsg::Rotate) => return (group, After::Rotate),
+                Ok(WriterMsg::Capture(request)) => return (group, After::Capture(request)),
                 Ok(WriterMsg::Close) => return (group, After::Close),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return (group, After::GoOn),
             }

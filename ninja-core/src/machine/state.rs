@@ -249,6 +249,12 @@ impl TaskState {
         self.steps.iter().any(|step| step.in_flight().next().is_some())
     }
 
+    /// Returns whether any tool was ever to be called.
+    pub fn has_called_tools(&self) -> bool {
+        let is_tool = |call: &Arc<CallState>| matches!(call.intent, Intent::Tool { .. });
+        self.steps.iter().any(|step| step.calls.iter().any(is_tool))
+    }
+
     /// Returns the status as people see it.
     pub fn status(&self) -> TaskStatus {
         if let Some(end) = &self.end {

@@ -114,10 +114,11 @@ impl GenaiProvider {
     }
 
     async fn call(&self, request: ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
+        let prompt_tokens = || prompt_tokens(&request);
         let context = ErrorContext {
             host: self.url.host_str().unwrap_or_default(),
             key: self.key.as_ref(),
-            prompt_tokens: prompt_tokens(&request),
+            prompt_tokens: &prompt_tokens,
             window_tokens: u64::from(self.window_tokens(&request.model)),
         };
         let frames = Arc::new(Frames::default());

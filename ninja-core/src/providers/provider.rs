@@ -1,5 +1,7 @@
 //! The [`Provider`] trait and what goes in and out of it.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,7 +82,7 @@ pub struct ChatRequest {
     /// The conversation.
     pub messages: Vec<Message>,
     /// Tools the model may ask for.
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Arc<[ToolDefinition]>,
     /// JSON Schema that the answer's text must match.
     pub schema: Option<Value>,
     /// The most tokens the answer may have.
@@ -168,7 +170,7 @@ impl ProviderError {
 }
 
 /// Receives text as the model produces it. Must not block.
-pub type DeltaSink = std::sync::Arc<dyn Fn(&str) + Send + Sync>;
+pub type DeltaSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Something that answers.
 pub trait Provider: Send + Sync + 'static {

@@ -150,7 +150,7 @@ mod tests {
         ChatRequest {
             model: "m".into(),
             messages: vec![Message::User { text: "hello".into() }],
-            tools: Vec::new(),
+            tools: Arc::default(),
             schema: None,
             max_output_tokens: 10,
         }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ask, Delegate, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WriteFile};
+use super::{
+    Ask, CheckFile, CheckUrl, Delegate, EditFile, ListFiles, Python, ReadFile, SearchFiles, Shell, Tool, WebFetch,
+    WriteFile,
+};
+use crate::egress::{Egress, EgressConfig};
 
 /// Tools by name. Cheap to clone.
 #[derive(Clone, Default)]
@@ -17,10 +21,12 @@ impl std::fmt::Debug for ToolSet {
 }
 
 impl ToolSet {
-    /// Returns the tools that come with Ninja.
-    pub fn builtin() -> Self {
+    /// Returns the tools that come with Ninja; what they fetch is bounded by `egress`.
+    pub fn builtin(egress: EgressConfig) -> Self {
+        let egress = Arc::new(Egress::new(egress));
         let files = Self::default().with(ReadFile).with(WriteFile).with(EditFile).with(ListFiles).with(SearchFiles);
-        files.with(Shell).with(Python).with(Ask).with(Delegate)
+        let with_code = files.with(Shell).with(Python).with(Ask).with(Delegate);
+        with_code.with(WebFetch::new(Arc::clone(&egress))).with(CheckFile).with(CheckUrl::new(egress))
     }
 
     /// Adds a tool. One of the same name is replaced.

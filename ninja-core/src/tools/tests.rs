@@ -2,6 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
 
+mod check;
+mod web;
+
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -16,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     api::{EffectClass, StepId, TaskId},
+    egress::EgressConfig,
     sandbox::{
         Bubblewrap, Mount, NoSandbox, OutputText, ProcessEnd, ProcessOutput, ProcessSpec, Sandbox, SandboxError,
         SandboxLimits,
@@ -82,7 +86,15 @@ impl Bench {
             mount("folder", "/workspace/inputs/folder"),
             mount("folder", "/ninja/template"),
         ];
-        Self { root, workspace, mounts, sandbox, tools: ToolSet::builtin(), step, cancel: CancellationToken::new() }
+        Self {
+            root,
+            workspace,
+            mounts,
+            sandbox,
+            tools: ToolSet::builtin(EgressConfig::default()),
+            step,
+            cancel: CancellationToken::new(),
+        }
     }
 
     async fn call(&self, tool: &str, args: Value) -> Result<ToolOutput, ToolError> {
@@ -392,9 +404,13 @@ async fn without_a_sandbox_code_is_refused_and_files_are_not() {
 
 #[tokio::test]
 async fn the_catalogue_is_what_plans_and_agents_name() {
-    let tools = ToolSet::builtin();
+    let tools = ToolSet::builtin(EgressConfig::default());
     let names: Vec<&str> = tools.names().collect();
-    assert_eq!(names, ["ask", "edit_file", "list_files", "python", "read_file", "search_files", "shell", "write_file"]);
+    let files = ["edit_file", "list_files", "read_file", "search_files", "write_file"];
+    let others = ["ask", "check_file", "check_url", "python", "shell", "web_fetch"];
+    let mut expected = [&files[..], &others].concat();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
     for (tool, name) in tools.iter().zip(names) {
         assert_eq!(tool.definition().name, name);
         let class = match name {

@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{BlobHash, TaskId, UserId},
-    journal::store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    journal::{
+        item::Item,
+        store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    },
 };
 
 /// Blobs in a folder.
@@ -74,6 +77,14 @@ impl Store for BlobFolder {
         unimplemented!()
     }
 
+    fn read_snapshot(&self, _: TaskId) -> Option<(u64, Bytes)> {
+        unimplemented!()
+    }
+
+    fn keep_snapshot(&self, _: TaskId, _: u64, _: Bytes) {
+        unimplemented!()
+    }
+
     fn open_blob(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(File::open(self.blob_path(hash)).ok())
@@ -92,6 +103,10 @@ impl Store for BlobFolder {
 
     fn scratch_dir(&self) -> &Path {
         &self.scratch
+    }
+
+    fn export(&self, _: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        unimplemented!()
     }
 
     fn failure(&self) -> Option<StoreError> {

@@ -1,13 +1,20 @@
 //! The one command line: the daemon's own commands, with those of the terminal flattened in.
 
+mod backup;
+mod db;
 mod doctor;
 mod model;
+mod restore;
 mod serve;
 mod signals;
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ninja_tui::cli::{self, Exit, Failure, Output, Terminal};
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +22,7 @@ use crate::{connect::Finder, surroundings::Surroundings};
 
 /// Runs teams of AI agents as durable, supervised, sandboxed tasks on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "ninja", version, arg_required_else_help = true)]
+#[command(name = "ninja", version)]
 pub struct CommandLine {
     /// Where everything is kept
     #[arg(long = "data", value_name = "DIR", env = "NINJA_DATA_DIR", global = true)]
@@ -23,8 +30,9 @@ pub struct CommandLine {
     /// The configuration file
     #[arg(long = "config", value_name = "FILE", env = "NINJA_CONFIG", global = true)]
     config_file: Option<PathBuf>,
+    /// The console where none is given and a person sits at the terminal.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,15 +46,29 @@ enum Command {
     /// Install or list local models
     #[command(subcommand)]
     Model(model::Model),
+    /// Write everything to one file, also while the daemon works
+    Backup(backup::Backup),
+    /// Make a new data directory of a backup
+    Restore(restore::Restore),
+    /// Look for damage in the data directory, and mend it
+    #[command(subcommand)]
+    Db(db::Db),
 }
 
 impl CommandLine {
     /// Runs the command to its end and says how it went, with every message already written.
     pub async fn execute(self) -> Exit {
-        let is_json = match &self.command {
+        let Some(command) = self.command.or_else(console_for_a_person) else {
+            eprint!("{}", Self::command().render_help());
+            return Exit::Usage;
+        };
+        let is_json = match &command {
             Command::Terminal(command) => command.is_json(),
             Command::Doctor(doctor) => doctor.json,
             Command::Model(model) => model.is_json(),
+            Command::Backup(backup) => backup.json,
+            Command::Restore(restore) => restore.json,
+            Command::Db(db) => db.is_json(),
             Command::Serve(_) => false,
         };
         let terminal = |colour| Terminal::detect(colour);
@@ -55,11 +77,18 @@ impl CommandLine {
             Err(failure) => return refused(&Output::new(terminal(false), is_json), &failure),
         };
         let output = Output::new(terminal(surroundings.colour), is_json);
-        log(&surroundings, matches!(self.command, Command::Serve(_)));
-        let result = match self.command {
+        match &command {
+            Command::Terminal(cli::Command::Console(_)) => log(&surroundings, "warn", LogTo::File),
+            Command::Serve(_) => log(&surroundings, "info", LogTo::Stderr),
+            _ => log(&surroundings, "warn", LogTo::Stderr),
+        }
+        let result = match command {
             Command::Serve(serve) => serve.execute(&surroundings, &output).await,
             Command::Doctor(doctor) => doctor.execute(surroundings, &output).await,
             Command::Model(model) => model.execute(&surroundings, &output).await,
+            Command::Backup(backup) => backup.execute(&surroundings, &output).await,
+            Command::Restore(restore) => restore.execute(&surroundings, &output).await,
+            Command::Db(db) => db.execute(&surroundings, &output).await,
             Command::Terminal(command) => return terminal_command(command, surroundings, &output).await,
         };
         result.unwrap_or_else(|failure| refused(&output, &failure))
@@ -81,15 +110,46 @@ fn refused(output: &Output, failure: &Failure) -> Exit {
     failure.exit()
 }
 
-/// Logs to stderr: a daemon tells what it does, a command only what went wrong.
-fn log(surroundings: &Surroundings, is_daemon: bool) {
-    let usual = if is_daemon { "info" } else { "warn" };
+/// Returns the console where a person can see it and type.
+fn console_for_a_person() -> Option<Command> {
+    let terminal = Terminal::detect(false);
+    (terminal.stdin && terminal.stdout).then(|| Command::Terminal(cli::Command::Console(cli::Console::or_start())))
+}
+
+/// Where log lines go.
+enum LogTo {
+    Stderr,
+    /// A file in the data directory: the console has the screen.
+    File,
+}
+
+/// The console's log, made with its first line.
+const CONSOLE_LOG: &str = "console.log";
+
+/// Logs: a daemon tells what it does, a command only what went wrong.
+fn log(surroundings: &Surroundings, usual: &str, to: LogTo) {
     let wanted = surroundings.log.as_deref().unwrap_or(usual);
     // genai logs whole error bodies of providers, which can echo a request.
     let quiet = |filter: &str| format!("{filter},genai=off");
     let filter = EnvFilter::try_new(quiet(wanted)).unwrap_or_else(|_| EnvFilter::new(quiet(usual)));
-    let colour = surroundings.colour && std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
     // Somebody who embeds this has set up logging already, and theirs stays.
-    log.try_init().ok();
+    match to {
+        LogTo::Stderr => {
+            let colour = surroundings.colour && io::stderr().is_terminal();
+            log.with_ansi(colour).with_writer(io::stderr).try_init().ok();
+        }
+        LogTo::File => {
+            let path = surroundings.data_dir.join(CONSOLE_LOG);
+            log.with_ansi(false).with_writer(move || append_to(&path)).try_init().ok();
+        }
+    }
+}
+
+/// Opens the file for one line. A line that cannot be written is lost: there is no other place for it.
+fn append_to(path: &Path) -> Box<dyn io::Write> {
+    match File::options().create(true).append(true).open(path) {
+        Ok(file) => Box::new(file),
+        Err(_) => Box::new(io::sink()),
+    }
 }

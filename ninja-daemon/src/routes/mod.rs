@@ -2,6 +2,7 @@
 
 mod approvals;
 mod artifacts;
+mod backup;
 mod events;
 mod files;
 mod frames;
@@ -63,6 +64,7 @@ pub(crate) fn table() -> Vec<Route> {
         route("/api/v1/tasks/{id}/events",                   User,   0,               get(events::task_events)),
         route("/api/v1/tasks/{id}/artifacts",                User,   0,               get(artifacts::list)),
         route("/api/v1/tasks/{id}/artifacts/{*path}",        User,   0,               get(artifacts::artifact)),
+        route("/api/v1/backup",                              User,   0,               get(backup::backup)),
         route("/api/v1/files/upload",                        User,   FILE_BODY_MAX,   post(files::upload_file)),
     ]
 }

@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 };
 
 use super::http::Http;
-use crate::{EventStream, SdkError};
+use crate::{EventStream, SdkError, Signal};
 
 type Socket = WebSocketStream<Upgraded>;
 
@@ -46,7 +46,16 @@ pub(super) struct Follow {
     backoff: Duration,
     /// Since when nothing came.
     away_since: Option<Instant>,
+    /// Whether the reader was told that the connection is lost.
+    told_away: bool,
     ended: bool,
+}
+
+/// What a connection brings.
+enum Read {
+    Connected,
+    Alive,
+    Frame(StreamFrame),
 }
 
 /// What becomes of a frame.
@@ -61,53 +70,69 @@ enum Verdict {
 impl Follow {
     /// Connects and subscribes, then follows.
     pub(super) async fn start(http: Arc<Http>, topic: Topic, last: u64) -> Result<EventStream, SdkError> {
-        let mut follow =
-            Self { http, topic, last, socket: None, backoff: BACKOFF_FIRST, away_since: None, ended: false };
-        follow.socket = Some(connect(&follow.http, topic, last).await?);
+        let socket = Some(connect(&http, topic, last).await?);
+        let follow = Self {
+            http,
+            topic,
+            last,
+            socket,
+            backoff: BACKOFF_FIRST,
+            away_since: None,
+            told_away: false,
+            ended: false,
+        };
         Ok(EventStream::new(futures::stream::unfold(follow, |mut follow| async move {
-            follow.next().await.map(|frame| (frame, follow))
+            follow.next().await.map(|signal| (signal, follow))
         })))
     }
 
-    async fn next(&mut self) -> Option<Result<StreamFrame, SdkError>> {
+    async fn next(&mut self) -> Option<Result<Signal, SdkError>> {
         while !self.ended {
             let error = match self.read().await {
-                Ok(frame) => match self.judge(&frame) {
+                Ok(Read::Connected) => match std::mem::take(&mut self.told_away) {
+                    true => return Some(Ok(Signal::Back)),
+                    false => continue,
+                },
+                Ok(Read::Alive) => return Some(Ok(Signal::Alive)),
+                Ok(Read::Frame(frame)) => match self.judge(&frame) {
                     Verdict::Skip => continue,
                     Verdict::Deliver => return self.deliver(frame),
                     Verdict::Gap => self.http.unreachable("events are missing before the one that came"),
                 },
                 Err(error) => error,
             };
-            if let Err(error) = self.recover(error).await {
-                return self.end(Err(error));
+            if let Some(last) = self.lose(error) {
+                return Some(last);
             }
         }
         None
     }
 
-    fn deliver(&mut self, frame: StreamFrame) -> Option<Result<StreamFrame, SdkError>> {
+    fn deliver(&mut self, frame: StreamFrame) -> Option<Result<Signal, SdkError>> {
         (self.backoff, self.away_since) = (BACKOFF_FIRST, None);
         match frame {
-            StreamFrame::End { .. } => self.end(Ok(frame)),
+            StreamFrame::End { .. } => self.end(Ok(Signal::Frame(frame))),
             StreamFrame::Error { error } => self.end(Err(error.into())),
-            StreamFrame::Event { .. } | StreamFrame::Feed { .. } | StreamFrame::Delta { .. } => Some(Ok(frame)),
+            StreamFrame::Event { .. } | StreamFrame::Feed { .. } | StreamFrame::Delta { .. } => {
+                Some(Ok(Signal::Frame(frame)))
+            }
         }
     }
 
-    fn end(&mut self, last: Result<StreamFrame, SdkError>) -> Option<Result<StreamFrame, SdkError>> {
+    fn end(&mut self, last: Result<Signal, SdkError>) -> Option<Result<Signal, SdkError>> {
         (self.ended, self.socket) = (true, None);
         Some(last)
     }
 
-    /// Returns the next frame of the connection, making one where there is none.
-    async fn read(&mut self) -> Result<StreamFrame, SdkError> {
+    /// Returns what comes next of the connection, making one where there is none.
+    async fn read(&mut self) -> Result<Read, SdkError> {
         loop {
             let socket = match &mut self.socket {
                 Some(socket) => socket,
                 None => {
-                    let socket = connect(&self.http, self.topic, self.last).await?;
-                    self.socket.insert(socket)
+                    self.pause().await;
+                    self.socket = Some(connect(&self.http, self.topic, self.last).await?);
+                    return Ok(Read::Connected);
                 }
             };
             let message = match timeout(SILENCE_MAX, socket.next()).await {
@@ -116,22 +141,35 @@ impl Follow {
                 Ok(Some(Err(error))) => return Err(self.http.unreachable(error)),
                 Ok(Some(Ok(message))) => message,
             };
-            if let Message::Text(text) = message {
-                return serde_json::from_str(&text).map_err(|error| self.http.protocol(error.to_string()));
+            match message {
+                Message::Text(text) => {
+                    let frame = serde_json::from_str(&text);
+                    return frame.map(Read::Frame).map_err(|error| self.http.protocol(error.to_string()));
+                }
+                Message::Ping(_) | Message::Pong(_) => return Ok(Read::Alive),
+                Message::Binary(_) | Message::Close(_) | Message::Frame(_) => {}
             }
         }
     }
 
-    /// Waits before the next attempt, or gives up.
-    async fn recover(&mut self, error: SdkError) -> Result<(), SdkError> {
+    /// Waits before the next attempt.
+    async fn pause(&mut self) {
+        sleep(jitter(self.backoff)).await;
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+
+    /// Gives the connection up; what it returns is told, once for each time that the daemon is away. Ends the stream where
+    /// another attempt is of no use.
+    fn lose(&mut self, error: SdkError) -> Option<Result<Signal, SdkError>> {
         self.socket = None;
         let away_since = *self.away_since.get_or_insert_with(Instant::now);
         if !error.is_transient() || away_since.elapsed() >= self.http.give_up_after {
-            return Err(error);
+            return self.end(Err(error));
         }
-        sleep(jitter(self.backoff)).await;
-        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
-        Ok(())
+        match std::mem::replace(&mut self.told_away, true) {
+            true => None,
+            false => Some(Ok(Signal::Away { last: self.last, reason: error.chain() })),
+        }
     }
 
     fn judge(&mut self, frame: &StreamFrame) -> Verdict {

@@ -18,7 +18,7 @@ use reqwest::{
 
 pub use builder::ClientBuilder;
 
-use crate::{Content, Download, EventStream, ListTasks, SdkError};
+use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError};
 use events::{Follow, Topic};
 use http::Http;
 
@@ -120,6 +120,16 @@ impl Client {
             return Err(self.http.protocol("an artifact comes with its size and the hash of its content"));
         };
         Ok(Download { bytes, sha256, stream: http::body(response) })
+    }
+
+    /// Asks for a backup of everything, as of one moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; [`Forbidden`](ninja_core::api::ErrorCode::Forbidden) where the key is no administrator's.
+    pub async fn backup(&self) -> Result<Backup, SdkError> {
+        let response = self.http.send(self.http.api(Method::GET, ["backup"])?).await?;
+        Ok(Backup { stream: http::body(response) })
     }
 
     /// Follows a task from the event after `after`, or from its first, until it has ended.

@@ -97,7 +97,7 @@ impl From<ApiError> for Failure {
 
 impl From<SdkError> for Failure {
     fn from(error: SdkError) -> Self {
-        let what = chain(&error);
+        let what = format::one_line(&error.chain());
         match error {
             SdkError::Api(error) => error.into(),
             SdkError::Unreachable { .. } => {
@@ -111,20 +111,6 @@ impl From<SdkError> for Failure {
             _ => Self { what, advice: None, exit: Exit::Failed, code: None },
         }
     }
-}
-
-/// Writes an error with its sources.
-fn chain(error: &SdkError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    format::one_line(&text)
 }
 
 /// Returns how the command ends and what the person can do beyond what the engine's own sentence says.

@@ -7,13 +7,13 @@ use super::Failure;
 
 /// Hears the person, or the system, ask the command to stop.
 #[derive(Debug, Clone)]
-pub(super) struct Interrupt {
+pub(crate) struct Interrupt {
     asked: watch::Receiver<bool>,
 }
 
 impl Interrupt {
     /// Begins to listen.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let (tx, asked) = watch::channel(false);
         let mut signals = Signals::new().map_err(|error| {
             Failure::new(Exit::Failed, format!("signals cannot be heard: {error}"), "run it outside of this sandbox")
@@ -28,7 +28,7 @@ impl Interrupt {
     }
 
     /// Returns when the command is asked to stop, now or before. Cancel-safe.
-    pub(super) async fn asked(&mut self) {
+    pub(crate) async fn asked(&mut self) {
         if self.asked.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }

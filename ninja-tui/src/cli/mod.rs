@@ -5,6 +5,7 @@ mod artifacts;
 mod ask;
 mod attend;
 mod cancel;
+mod console;
 mod decide;
 mod failure;
 mod given;
@@ -17,8 +18,10 @@ mod show;
 mod tasks;
 mod watch;
 
+pub use console::Console;
 pub(crate) use failure::reaction;
 pub use failure::{Exit, Failure};
+pub(crate) use interrupt::Interrupt;
 pub use output::{Output, Terminal};
 pub use run::Run;
 
@@ -37,6 +40,8 @@ pub enum Command {
     Watch(watch::Watch),
     /// Stop a task and everything it runs
     Cancel(cancel::Cancel),
+    /// Watch and steer all your tasks on one screen
+    Console(console::Console),
     /// Answer a task that waits for you: yes
     Approve(decide::Approve),
     /// Answer a task that waits for you: no
@@ -54,6 +59,7 @@ impl Command {
             Self::Show(show) => show.json,
             Self::Watch(watch) => watch.json,
             Self::Cancel(cancel) => cancel.json,
+            Self::Console(_) => false,
             Self::Approve(approve) => approve.json,
             Self::Deny(deny) => deny.json,
             Self::Artifacts(artifacts) => artifacts.is_json(),
@@ -69,6 +75,7 @@ impl Command {
             Self::Show(show) => show.execute(connector, &output).await,
             Self::Watch(watch) => watch.execute(connector, &output).await,
             Self::Cancel(cancel) => cancel.execute(connector, &output).await,
+            Self::Console(console) => console.execute(connector, &output).await,
             Self::Approve(approve) => approve.execute(connector, &output).await,
             Self::Deny(deny) => deny.execute(connector, &output).await,
             Self::Artifacts(artifacts) => artifacts.execute(connector, &output).await,

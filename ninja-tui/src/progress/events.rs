@@ -15,7 +15,7 @@ pub(super) fn plain(event: &Event) -> String {
 }
 
 /// Returns what an event says.
-pub(super) fn words(event: &EventBody) -> String {
+pub(crate) fn words(event: &EventBody) -> String {
     match event {
         EventBody::TaskSubmitted { goal, template, .. } => match template {
             Some(template) => format!("accepted: template {}: {}", one_line(template), detail(goal)),

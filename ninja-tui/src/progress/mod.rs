@@ -5,6 +5,7 @@
 mod events;
 mod live;
 
+pub(crate) use events::words;
 use ninja_sdk::api::{StreamFrame, Task};
 
 use crate::cli::Output;

@@ -13,7 +13,7 @@ use super::{power::Power, *};
 use crate::journal::calls::Calls;
 
 /// The commit that each writer makes as its `n`-th: records of several sizes, a feed entry, a document, a blob.
-fn commit(writer: u128, n: u64) -> Commit {
+pub(super) fn commit(writer: u128, n: u64) -> Commit {
     let sizes = [20, 300, SPILL_BYTES as u64 + 1, 30_000];
     let records = [bytes(n, 40), bytes(n, sizes[n as usize % 4] as usize)];
     let mut commit = append(writer, n * 2 - 1, &records);
@@ -24,7 +24,7 @@ fn commit(writer: u128, n: u64) -> Commit {
 }
 
 /// Checks that a store holds the first `acknowledged` commits of a writer whole, and any later one whole or not at all.
-fn assert_holds(store: &dyn Store, writer: u128, acknowledged: u64) {
+pub(super) fn assert_holds(store: &dyn Store, writer: u128, acknowledged: u64) {
     let log = store.read_log(task(writer), 1, usize::MAX).unwrap();
     assert_eq!(log.len() % 2, 0, "a commit was torn");
     let held = log.len() as u64 / 2;

@@ -158,7 +158,7 @@ fn check_segment(path: PathBuf, bytes: &Bytes, header: Header, newest: bool) -> 
 }
 
 /// Lists the ids of the segments, oldest first. Other files are none of the log's business.
-fn list(directory: &Path) -> Result<Vec<u64>, StoreError> {
+pub(super) fn list(directory: &Path) -> Result<Vec<u64>, StoreError> {
     let error = |error| io_error("list the log", error);
     let mut ids = Vec::new();
     for entry in fs::read_dir(directory).map_err(error)? {
@@ -172,7 +172,8 @@ fn list(directory: &Path) -> Result<Vec<u64>, StoreError> {
     Ok(ids)
 }
 
-fn read(path: &Path) -> Result<Bytes, StoreError> {
+/// Reads a segment whole.
+pub(super) fn read(path: &Path) -> Result<Bytes, StoreError> {
     fs::read(path).map(Bytes::from).map_err(|error| io_error("read the log", error))
 }
 

@@ -16,14 +16,14 @@ use super::super::{ProviderError, Secret};
 const MESSAGE_CHARS_MAX: usize = 300;
 
 /// What is known of the call that failed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct ErrorContext<'a> {
     /// The provider's host.
     pub(super) host: &'a str,
     /// Its key, which must not show.
     pub(super) key: Option<&'a Secret>,
-    /// The prompt's tokens, estimated.
-    pub(super) prompt_tokens: u64,
+    /// Estimates the prompt's tokens: seldom needed, and no small matter for a long prompt with many tools.
+    pub(super) prompt_tokens: &'a (dyn Fn() -> u64 + Sync),
     /// The model's window.
     pub(super) window_tokens: u64,
 }
@@ -127,7 +127,7 @@ fn map_event(error: Value, context: &ErrorContext<'_>) -> ProviderError {
 fn prompt_too_large(body: &Value, context: &ErrorContext<'_>) -> ProviderError {
     let told = |field: &str| body.pointer(&format!("/error/{field}")).and_then(Value::as_u64);
     ProviderError::PromptTooLarge {
-        tokens: told("n_prompt_tokens").unwrap_or(context.prompt_tokens),
+        tokens: told("n_prompt_tokens").unwrap_or_else(context.prompt_tokens),
         window: told("n_ctx").unwrap_or(context.window_tokens),
     }
 }
@@ -196,7 +196,7 @@ mod tests {
     const PROMPT: &str = "the whole prompt";
 
     fn context(key: &Secret) -> ErrorContext<'_> {
-        ErrorContext { host: "h", key: Some(key), prompt_tokens: 50, window_tokens: 40 }
+        ErrorContext { host: "h", key: Some(key), prompt_tokens: &|| 50, window_tokens: 40 }
     }
 
     fn response(status: u16, body: &Value, headers: &[(&'static str, &'static str)]) -> ProviderError {

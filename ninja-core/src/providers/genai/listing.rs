@@ -35,7 +35,7 @@ pub(super) async fn list_models(
     key: Option<&Secret>,
 ) -> Result<Vec<ServedModel>, ProviderError> {
     let host = url.host_str().unwrap_or_default();
-    let context = ErrorContext { host, key, prompt_tokens: 0, window_tokens: 0 };
+    let context = ErrorContext { host, key, prompt_tokens: &|| 0, window_tokens: 0 };
     let path = match wire.listing {
         Listing::OpenaiModels => "models",
         Listing::OllamaTags => "../api/tags",

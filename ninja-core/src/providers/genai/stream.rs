@@ -152,13 +152,14 @@ fn finish_reason(reason: Option<StopReason>, has_calls: bool) -> Result<FinishRe
 }
 
 /// Returns what the provider counted; what it did not is estimated and says so.
-fn usage(told: Option<GenaiUsage>, prompt_tokens: u64, output_tokens: u64) -> Usage {
+fn usage(told: Option<GenaiUsage>, prompt_tokens: impl Fn() -> u64, output_tokens: u64) -> Usage {
     let count = |tokens: Option<i32>| tokens.and_then(|tokens| u64::try_from(tokens).ok());
     let told = told.unwrap_or_default();
     let mut usage = Usage { model_calls: 1, ..Usage::default() };
     usage.input_tokens = count(told.prompt_tokens).unwrap_or_else(|| {
-        usage.estimated_tokens += prompt_tokens;
-        prompt_tokens
+        let estimated = prompt_tokens();
+        usage.estimated_tokens += estimated;
+        estimated
     });
     usage.output_tokens = count(told.completion_tokens).unwrap_or_else(|| {
         usage.estimated_tokens += output_tokens;
@@ -188,9 +189,9 @@ mod tests {
     fn what_is_not_told_is_estimated() {
         let told = GenaiUsage { prompt_tokens: Some(7), completion_tokens: Some(3), ..GenaiUsage::default() };
         let exact = Usage { input_tokens: 7, output_tokens: 3, model_calls: 1, ..Usage::default() };
-        assert_eq!(usage(Some(told.clone()), 9, 9), exact);
+        assert_eq!(usage(Some(told.clone()), || 9, 9), exact);
         let half = GenaiUsage { completion_tokens: None, ..told };
-        assert_eq!(usage(Some(half), 9, 4), Usage { output_tokens: 4, estimated_tokens: 4, ..exact });
-        assert_eq!(usage(None, 9, 4), Usage { input_tokens: 9, output_tokens: 4, estimated_tokens: 13, ..exact });
+        assert_eq!(usage(Some(half), || 9, 4), Usage { output_tokens: 4, estimated_tokens: 4, ..exact });
+        assert_eq!(usage(None, || 9, 4), Usage { input_tokens: 9, output_tokens: 4, estimated_tokens: 13, ..exact });
     }
 }

@@ -28,7 +28,7 @@ fn request(text: &str) -> ChatRequest {
     ChatRequest {
         model: "smollm2".into(),
         messages: vec![Message::User { text: text.into() }],
-        tools: Vec::new(),
+        tools: Arc::default(),
         schema: None,
         max_output_tokens: 64,
     }
@@ -97,7 +97,7 @@ async fn a_conversation_is_sent_with_its_calls_and_their_results() {
             Message::Tool { call_id: weather_call().id, name: "weather".into(), text: "rain".into() },
             Message::Tool { call_id: "b".into(), name: "weather".into(), text: "unreadable".into() },
         ],
-        tools: vec![tool],
+        tools: Arc::new([tool]),
         schema: Some(json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"] })),
         ..request("")
     };

@@ -138,7 +138,13 @@ mod tests {
         let call = |id: &&str| ToolCall { id: (*id).into(), name: "t".into(), args: json!({}) };
         let tool_calls = ids.iter().map(call).collect();
         let messages = vec![Message::Assistant { text: String::new(), tool_calls }];
-        ChatRequest { model: "m".into(), messages, tools: vec![], schema: None, max_output_tokens: 1 }
+        ChatRequest {
+            model: "m".into(),
+            messages,
+            tools: std::sync::Arc::default(),
+            schema: None,
+            max_output_tokens: 1,
+        }
     }
 
     fn read(pieces: &[Value], ids: &[&str]) -> Vec<(String, String, Value)> {

@@ -148,7 +148,7 @@ impl LoadedModel {
         stop: &CancellationToken,
     ) -> Result<Answer, ProviderError> {
         let shape = self.shape(request)?;
-        let tools = if matches!(shape, Shape::TextOrCall(_)) { request.tools.as_slice() } else { &[] };
+        let tools = if matches!(shape, Shape::TextOrCall(_)) { &*request.tools } else { &[] };
         let prompt = self.template.encode(&request.messages, tools, &self.vocabulary)?;
         let (tokens, window) = (prompt.len() as u64, u64::from(window_tokens));
         if tokens + u64::from(request.max_output_tokens) > window {

@@ -26,7 +26,7 @@ fn providers(entries: &[(&str, &Arc<Scripted>)]) -> Providers {
 
 fn request() -> ChatRequest {
     let messages = vec![Message::User { text: "hello".into() }];
-    ChatRequest { model: String::new(), messages, tools: vec![], schema: None, max_output_tokens: 8 }
+    ChatRequest { model: String::new(), messages, tools: Arc::default(), schema: None, max_output_tokens: 8 }
 }
 
 fn model(provider: &str, model: &str) -> ModelRef {

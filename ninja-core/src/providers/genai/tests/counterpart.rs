@@ -51,7 +51,8 @@ async fn a_real_server_takes_tools_and_their_results() {
     let Some((provider, model)) = real_server().await else { return };
     let city = json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] });
     let tool = ToolDefinition { name: "weather".into(), description: "Tells the weather.".into(), schema: city };
-    let request = ChatRequest { model, tools: vec![tool], ..request("What is the weather in Paris? Use the tool.") };
+    let request =
+        ChatRequest { model, tools: Arc::new([tool]), ..request("What is the weather in Paris? Use the tool.") };
     let first = call(&provider, request.clone()).await.unwrap();
     eprintln!("{first:?}");
     // Whether a small model calls is its own choice; that the result of a call is taken back is ours.

@@ -29,7 +29,7 @@ pub(super) fn request(text: &str, max_output_tokens: u32) -> ChatRequest {
     ChatRequest {
         model: "tiny".into(),
         messages: vec![Message::User { text: text.into() }],
-        tools: Vec::new(),
+        tools: Arc::default(),
         schema: None,
         max_output_tokens,
     }
@@ -190,7 +190,7 @@ async fn a_small_model_is_not_given_tools() {
     assert_eq!((info.tools, info.label.as_str()), (false, "small local model"));
     assert_eq!(model.model_info("unknown").window_tokens, 2_048);
     let tool = ToolDefinition { name: "add".into(), description: String::new(), schema: json!({}) };
-    let refused = ask(&model, ChatRequest { tools: vec![tool], ..request("hello", 10) }).await.unwrap_err();
+    let refused = ask(&model, ChatRequest { tools: Arc::new([tool]), ..request("hello", 10) }).await.unwrap_err();
     assert!(refused.to_string().contains("too small to use tools"), "{refused}");
 }
 

@@ -4,7 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ fn request(text: &str, max_output_tokens: u32) -> ChatRequest {
     ChatRequest {
         model: DEFAULT_MODEL.into(),
         messages: vec![Message::User { text: text.into() }],
-        tools: Vec::new(),
+        tools: Arc::default(),
         schema: None,
         max_output_tokens,
     }

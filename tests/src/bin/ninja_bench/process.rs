@@ -1,0 +1,89 @@
+//! A program under test in a process of its own, and what the system says of it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// How long a program may take to listen, or to end. Not a figure: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(120);
+/// The kernel counts processor time for programs in hundredths of a second, whatever its own clock does.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process that listens on a port of this machine. Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Its number.
+    pub(crate) pid: u32,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// From its start to the line that says where it listens.
+    pub(crate) listened_after: Duration,
+}
+
+impl Process {
+    /// Starts a program with nothing in its environment but what is given, and waits until it listens.
+    pub(crate) async fn start(program: &Path, args: &[&OsStr], home: &Path) -> Result<Self> {
+        let started = Instant::now();
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", home)
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("NINJA_LOG", "warn");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("failed to start {}", program.display()))?;
+        let pid = child.id().context("it has ended already")?;
+        let mut lines = BufReader::new(child.stdout.take().context("it has no output")?).lines();
+        let listens = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some((_, address)) = line.split_once("listening on http://") {
+                    return Ok(address.trim().parse()?);
+                }
+            }
+            bail!("{} ended before it listened", program.display())
+        };
+        let address = timeout(HANG, listens).await.context("it never listened")??;
+        let listened_after = started.elapsed();
+        // What it says later is read, so that its output never fills up.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { child, pid, address, listened_after })
+    }
+
+    /// Returns the processor time that it has used, in the kernel and out of it.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        // The name may hold anything but ends at the last parenthesis.
+        let (_, fields) = stat.rsplit_once(')').context("its line in /proc does not read")?;
+        let ticks: Vec<u32> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(TICK * ticks.iter().sum::<u32>())
+    }
+
+    /// Returns the memory that it holds, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+}

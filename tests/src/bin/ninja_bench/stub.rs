@@ -1,0 +1,105 @@
+//! The model that answers at once: OpenAI's chat completions, streamed if the client asks for it.
+//!
+//! It keeps the last request, so that the floor can send the very bytes that Ninja sends, and counts its connections.
+
+use std::{
+    convert::Infallible,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    header,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, sync::Mutex};
+
+const MODELS: &str = r#"{"object":"list","data":[{"id":"stub","object":"model","owned_by":"bench"}]}"#;
+const WHOLE: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"stub","choices":[{"index":0,"message":{"role":"assistant","content":"The stub has answered."},"finish_reason":"stop"}],"usage":{"prompt_tokens":400,"completion_tokens":5,"total_tokens":405}}"#;
+const STREAMED: [&str; 4] = [
+    "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"stub\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"The stub has answered.\"},\"finish_reason\":null}]}\n\n",
+    "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"stub\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+    "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"stub\",\"choices\":[],\"usage\":{\"prompt_tokens\":400,\"completion_tokens\":5,\"total_tokens\":405}}\n\n",
+    "data: [DONE]\n\n",
+];
+
+/// Under which path the last request is given out.
+pub(crate) const LAST: &str = "/last-request";
+/// Under which path the number of connections so far is given out.
+pub(crate) const CONNECTIONS: &str = "/connections";
+
+type Pieces = stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>;
+type Body = Either<Full<Bytes>, StreamBody<Pieces>>;
+
+#[derive(Default)]
+struct Stub {
+    last: Mutex<Bytes>,
+    connections: AtomicU64,
+}
+
+/// Serves on a free port of this machine until it is killed.
+pub(crate) async fn run() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let stub = Arc::new(Stub::default());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        stub.connections.fetch_add(1, Ordering::Relaxed);
+        let stub = Arc::clone(&stub);
+        let service = service_fn(move |request| {
+            let stub = Arc::clone(&stub);
+            async move { stub.answer(request).await }
+        });
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+impl Stub {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let path = request.uri().path().to_owned();
+        let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let whole = |text: &'static str| Either::Left(Full::new(Bytes::from_static(text.as_bytes())));
+        let mut response = Response::new(match path.as_str() {
+            "/v1/chat/completions" if is_streamed(&body) => Either::Right(StreamBody::new(pieces())),
+            "/v1/chat/completions" => whole(WHOLE),
+            "/v1/models" => whole(MODELS),
+            LAST => Either::Left(Full::new(self.last.lock().await.clone())),
+            CONNECTIONS => Either::Left(Full::new(self.connections.load(Ordering::Relaxed).to_string().into())),
+            _ => whole("{}"),
+        });
+        let kind = match response.body() {
+            Either::Right(_) => "text/event-stream",
+            Either::Left(_) => "application/json",
+        };
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+        match path.as_str() {
+            "/v1/chat/completions" => *self.last.lock().await = body,
+            "/v1/models" | LAST | CONNECTIONS => {}
+            _ => *response.status_mut() = StatusCode::NOT_FOUND,
+        }
+        Ok(response)
+    }
+}
+
+/// The answer in pieces, as model servers send it, all at once.
+fn pieces() -> Pieces {
+    let pieces: Vec<_> = STREAMED.iter().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes())))).collect();
+    stream::iter(pieces)
+}
+
+fn is_streamed(body: &[u8]) -> bool {
+    const SAYS: &[u8] = b"\"stream\":true";
+    body.windows(SAYS.len()).any(|window| window == SAYS)
+}
