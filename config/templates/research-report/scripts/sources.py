@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass, field
 from typing import List, Optional
 
 from request import Failure, Request
-from texts import BYTES_MAX, Unreadable, html_text, text_of
+from texts import BYTES_MAX, Unreadable, markdown_text, text_of
 from wording import sentences
 
 _TITLE_CHARS = 160
@@ -107,11 +106,10 @@ def _read_page(library: Library, url: str, page: object) -> None:
     if not isinstance(text, str) or not text.strip():
         library.failed.append(Failed(url, "it holds no text"))
         return
-    title = page.get("title")
-    if re.match(r"\s*<(!doctype|html)", text, re.IGNORECASE):
-        text, found = html_text(text)
-        title = title or found
     data = text.encode("utf-8")
+    # Pages come as Markdown.
+    text, found = markdown_text(text)
+    title = page.get("title") or found
     notes = ["only its beginning was fetched"] if page.get("truncated") else []
     if page.get("url") and page["url"] != url:
         notes.append(f"it was redirected to {page['url']}")

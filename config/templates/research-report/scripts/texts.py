@@ -50,7 +50,7 @@ def text_of(name: str, data: bytes) -> Tuple[str, Optional[str]]:
     if kind == "json":
         return _json_text(text), None
     if kind in ("md", "markdown"):
-        return _markdown_text(text)
+        return markdown_text(text)
     if kind in ("txt", "text", "log", "rst", "tsv"):
         return text, None
     raise Unreadable(f"files of the kind .{kind[:12]} are not read; give txt, md, html, csv or json")
@@ -113,7 +113,8 @@ def html_text(text: str) -> Tuple[str, Optional[str]]:
     return "\n\n".join(line for line in lines if line), " ".join(page.title.split()) or None
 
 
-def _markdown_text(text: str) -> Tuple[str, Optional[str]]:
+def markdown_text(text: str) -> Tuple[str, Optional[str]]:
+    """The text of Markdown without its marks, and its first heading."""
     title = re.search(r"^#\s+(.+)$", text, re.MULTILINE)
     text = re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
