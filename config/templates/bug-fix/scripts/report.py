@@ -76,8 +76,8 @@ def _suspect_lines(red: dict) -> List[str]:
 def _judgement(red: dict) -> List[str]:
     lines = [
         "- Every test that was there or was written for the fault ran in a process of its own and was counted; an exit code alone proves nothing.",
-        "- Tests are unchanged since they failed. Their SHA-256:",
-        *(f"    - `{_line(path)}` {digest}" for path, digest in sorted(red["hashes"].items())),
+        f"- Tests are unchanged since they failed. SHA-256 of all {red['judges']['count']} test files: {red['judges']['sha256']}; of each:",
+        *(f"    - `{_line(path)}` {digest}" for path, digest in sorted(red["judges"]["files"].items())),
         "- Changes that touch tests, end or inspect the process, or answer a test's own input are refused.",
         "- That tests pass does not prove that nothing else is wrong. Read the change before you use it.",
     ]

@@ -23,6 +23,7 @@ from runner import SECONDS, Outcome, Runner, shortfall, written_tests
 
 _SINGLE_SECONDS = 3.0
 _SINGLE_TESTS_MAX = 60
+_JUDGES_SHOWN = 30
 
 
 class Workbench:
@@ -68,10 +69,12 @@ class Workbench:
         """Every test that the text of a test file declares."""
         return [test for path in self.test_files for test in written_tests(path, self.originals[path])]
 
-    def hashes(self) -> Dict[str, str]:
-        """SHA-256 of each file that judges."""
-        judges = [path for path in self.originals if is_test_code(path)]
-        return {path: hashlib.sha256(self.originals[path].encode("utf-8")).hexdigest() for path in judges}
+    def judges(self) -> dict:
+        """SHA-256 of the first files that judge, and of all of them together."""
+        paths = sorted(path for path in self.originals if is_test_code(path))
+        digests = {path: hashlib.sha256(self.originals[path].encode("utf-8")).hexdigest() for path in paths}
+        whole = hashlib.sha256("\n".join(f"{digest} {path}" for path, digest in digests.items()).encode("utf-8")).hexdigest()
+        return {"count": len(paths), "sha256": whole, "files": dict(list(digests.items())[:_JUDGES_SHOWN])}
 
     # Runs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import json
 import keyword
 import re
 import sys
@@ -45,6 +46,12 @@ class Given:
         if len(self.signatures) == 1 and not self.texts and not self.code:
             cases += [("the goal's own words", case) for case in known_cases(self.goal, self.signatures[0])]
         return cases
+
+
+def fit(text: str, bytes_max: int) -> str:
+    """A text cut to what it takes in a step's output, where each letter beyond ASCII takes six bytes."""
+    size = len(json.dumps(text))
+    return text if size <= bytes_max else text[: len(text) * bytes_max // size]
 
 
 def read_given(request: Request) -> Given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import List, Optional
 
@@ -11,6 +12,8 @@ from given import Given
 from request import Request
 
 _CASES_MAX = 30
+# The tests are part of a step's output, which is where the contract reads them.
+_TESTS_BYTES_MAX = 30_000
 
 
 @dataclass
@@ -36,7 +39,10 @@ def build_suite(request: Request, given: Given, code: Optional[str]) -> Suite:
     for origin, case in _cases(request, given, suite):
         said = str(case.get("expression"))[:80]
         try:
-            methods.append(writer.method(case, len(methods) + 1))
+            method = writer.method(case, len(methods) + 1)
+            if len(json.dumps([*methods, method])) > _TESTS_BYTES_MAX:
+                raise CaseRefused("there are enough")
+            methods.append(method)
             suite.origins.append(origin)
         except CaseRefused as why:
             suite.refused.append(f"{said}: {why}")

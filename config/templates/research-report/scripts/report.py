@@ -16,7 +16,7 @@ from request import Request, run_step
 from sources import Library, read_library
 
 _KEY_PASSAGES = 5
-_STRUCK_MAX = 40
+_STRUCK_MAX = 30
 
 
 def report(request: Request) -> dict:
@@ -46,7 +46,7 @@ def report(request: Request) -> dict:
         "sources": len(library.sources),
         "failed": len(library.failed),
         "kept": len(kept),
-        "struck": [{"sentence": claim.text[:300], "reason": claim.reason} for claim in struck[:_STRUCK_MAX]],
+        "struck": [{"sentence": claim.text[:150], "reason": (claim.reason or "")[:150]} for claim in struck[:_STRUCK_MAX]],
     }
 
 
