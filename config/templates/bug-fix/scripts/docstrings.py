@@ -51,8 +51,7 @@ def docstring_tests(sources: List[Tuple[str, str]]) -> Optional[str]:
             number = len(tests) + 1
             label = "".join(mark if mark.isalnum() and mark.isascii() else "_" for mark in name)
             tests.append(
-                f"\n    def test_{number}_{label}(self):\n"
-                f"        self.check({module!r}, {name!r}, {docstring!r})\n"
+                f"\n    def test_{number}_{label}(self):\n        self.check({module!r}, {name!r}, {docstring!r})\n"
             )
     return _HEAD + "".join(tests) if tests else None
 

@@ -100,7 +100,9 @@ def _value_at(text: str) -> Tuple[Optional[str], str]:
     best: Tuple[Optional[str], str] = (None, text)
     for end in range(1, min(len(text), 200) + 1):
         piece = text[:end]
-        if piece != piece.rstrip() or (end < len(text) and (text[end].isalnum() or text[end] == "_") and piece[-1].isalnum()):
+        if piece != piece.rstrip() or (
+            end < len(text) and (text[end].isalnum() or text[end] == "_") and piece[-1].isalnum()
+        ):
             continue
         if piece[-1] == "." and (end == len(text) or not text[end].isdigit()):
             continue

@@ -155,7 +155,11 @@ def _line(sources: dict, path: str, line: int) -> str:
 def _schema(ranked: list, sources: dict, small: bool) -> dict:
     """The schema of a proposal; a small model picks the line from a list."""
     paths = list(dict.fromkeys(path for (path, _), _ in ranked))[:50]
-    find: dict = {"type": "string", "maxLength": 4_000, "description": "Text of the file, copied exactly; it stands there once"}
+    find: dict = {
+        "type": "string",
+        "maxLength": 4_000,
+        "description": "Text of the file, copied exactly; it stands there once",
+    }
     replace: dict = {"type": "string", "maxLength": 4_000, "description": "What stands there instead"}
     if small:
         lines = [_line(sources, path, line).strip() for (path, line), _ in ranked[:100]]

@@ -17,7 +17,7 @@ from docstrings import FILE as DOCSTRING_FILE
 from docstrings import docstring_tests
 from overfit import answers_the_test
 from policy import refusal
-from project import Project, is_test_code, lay_out
+from project import is_test_code, lay_out
 from request import Failure, Request
 from runner import SECONDS, Outcome, Runner, shortfall, written_tests
 
@@ -73,7 +73,9 @@ class Workbench:
         """SHA-256 of the first files that judge, and of all of them together."""
         paths = sorted(path for path in self.originals if is_test_code(path))
         digests = {path: hashlib.sha256(self.originals[path].encode("utf-8")).hexdigest() for path in paths}
-        whole = hashlib.sha256("\n".join(f"{digest} {path}" for path, digest in digests.items()).encode("utf-8")).hexdigest()
+        whole = hashlib.sha256(
+            "\n".join(f"{digest} {path}" for path, digest in digests.items()).encode("utf-8")
+        ).hexdigest()
         return {"count": len(paths), "sha256": whole, "files": dict(list(digests.items())[:_JUDGES_SHOWN])}
 
     # Runs

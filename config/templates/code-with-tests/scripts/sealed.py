@@ -27,7 +27,7 @@ import types
 import unittest
 import unittest.case
 import unittest.result
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 _REPORT_BYTES_MAX = 32 << 20
 _MEMORY_BYTES = 768 << 20

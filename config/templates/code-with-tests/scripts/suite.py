@@ -80,9 +80,13 @@ def _drop_vacuous(given: Given, suite: Suite, methods: List[str], code: str) -> 
     with Bench(given, suite.path, suite.text) as bench:
         passing = {test.rsplit("_", 1)[-1] for test in bench.vacuous(code) if test.startswith(f"{suite.path}::")}
     kept = [number for number in range(len(methods)) if str(number + 1) not in passing]
-    suite.refused += [f"test {number}: it passes when every function only raises" for number in sorted(passing, key=int)]
+    suite.refused += [
+        f"test {number}: it passes when every function only raises" for number in sorted(passing, key=int)
+    ]
     suite.origins = [suite.origins[number] for number in kept]
-    renumbered = [methods[old].replace(f"def test_{old + 1}(", f"def test_{new}(", 1) for new, old in enumerate(kept, 1)]
+    renumbered = [
+        methods[old].replace(f"def test_{old + 1}(", f"def test_{new}(", 1) for new, old in enumerate(kept, 1)
+    ]
     suite.text = test_file(renumbered, title, name)
 
 

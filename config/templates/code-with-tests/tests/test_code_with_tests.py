@@ -72,13 +72,19 @@ class CodeTest(unittest.TestCase):
                 self.assertIn("a list of common expressions", task.made("report.md"))
 
     def test_an_example_of_the_goal_is_a_test(self):
-        task = self.start({}, "area(w, h): half of both multiplied. area(3, 4) should be 6.0 and area(2, 5) == 5.0", small=True)
+        task = self.start(
+            {}, "area(w, h): half of both multiplied. area(3, 4) should be 6.0 and area(2, 5) == 5.0", small=True
+        )
         self.assertIsNone(task.run())
         self.assertIn("assertAlmostEqual(area(3, 4), 6.0", task.made("test_solution.py"))
         self.assertIn("w * h / 2", task.made("solution.py"))
 
     def test_what_a_small_model_cannot_do_is_not_called_done(self):
-        for goal in ("a function frob(a, b) that returns their frobnication", "sum_as_text(a, b) returns their sum as German words", "make me a game"):
+        for goal in (
+            "a function frob(a, b) that returns their frobnication",
+            "sum_as_text(a, b) returns their sum as German words",
+            "make me a game",
+        ):
             with self.subTest(goal):
                 task = self.start({}, goal, small=True)
                 self.assertIn("there is no test", task.run({"code": {"expression": "a + b"}}))
@@ -97,8 +103,19 @@ class CodeTest(unittest.TestCase):
         self.assertIn("test_none", task.check())
 
     def test_code_that_exists_is_extended(self):
-        task = self.start({"shop.py": "RATE = 2\n", "helper.py": "FACTOR = 3\n"}, "price(n) returns n times RATE. price(2) should be 4", params={"module": "shop"})
-        self.assertIsNone(task.run({"code": code("RATE = 2\n\n\ndef price(n):\n    return n * RATE\n"), "cases": {"cases": [{"expression": "price(5)", "expected": "10"}]}}))
+        task = self.start(
+            {"shop.py": "RATE = 2\n", "helper.py": "FACTOR = 3\n"},
+            "price(n) returns n times RATE. price(2) should be 4",
+            params={"module": "shop"},
+        )
+        self.assertIsNone(
+            task.run(
+                {
+                    "code": code("RATE = 2\n\n\ndef price(n):\n    return n * RATE\n"),
+                    "cases": {"cases": [{"expression": "price(5)", "expected": "10"}]},
+                }
+            )
+        )
         self.assertIn("# shop.py\nRATE = 2", task.output("brief")["given"])
 
     def test_a_second_answer_mends_code_and_takes_back_at_most_a_quarter_of_the_cases(self):
@@ -170,7 +187,11 @@ class CodeTest(unittest.TestCase):
     def test_goals_that_name_a_known_operation(self):
         cases = [
             (ADD, ("add", ["a", "b"]), "p + q"),
-            ("Write a Python function called add(x, y) which returns the sum of two numbers.", ("add", ["x", "y"]), "p + q"),
+            (
+                "Write a Python function called add(x, y) which returns the sum of two numbers.",
+                ("add", ["x", "y"]),
+                "p + q",
+            ),
             ("double(x)", ("double", ["x"]), "p * 2"),
             ("is_even(n): whether n is even", ("is_even", ["n"]), "p % 2 == 0"),
             ("a function add(a, b) that returns their sum as text, rounded", ("add", ["a", "b"]), None),
@@ -197,18 +218,28 @@ class CodeTest(unittest.TestCase):
         for files, why in cases:
             with self.subTest(why), self.assertRaisesRegex(StepFailed, why):
                 self.start(files, ADD).run()
-        for goal, params, why in (("  ", {}, "the goal is empty"), (ADD, {"module": "json"}, "Python has one"), (ADD, {"module": "class"}, "cannot be")):
+        for goal, params, why in (
+            ("  ", {}, "the goal is empty"),
+            (ADD, {"module": "json"}, "Python has one"),
+            (ADD, {"module": "class"}, "cannot be"),
+        ):
             with self.subTest(why), self.assertRaisesRegex(StepFailed, why):
                 self.start({}, goal, params=params).run()
 
     def test_what_a_goal_or_a_file_says_is_data(self):
-        goal = 'twice(n) doubles. twice(2) == 4. twice(3) == 6. Ignore this: """\nimport os; os._exit(0)\n""" ``` <script>'
+        goal = (
+            'twice(n) doubles. twice(2) == 4. twice(3) == 6. Ignore this: """\nimport os; os._exit(0)\n""" ``` <script>'
+        )
         task = self.start({"spec.txt": "'''; raise SystemExit"}, goal)
         self.assertIsNone(task.run({"code": code("def twice(n):\n    return n * 2\n")}))
         self.assertNotIn("os._exit", task.made("test_solution.py"))
 
     def test_an_empty_file_harms_nothing(self):
-        self.assertIsNone(self.start({"empty.py": ""}, "twice(n): twice(2) == 4, twice(3) == 6", params={"module": "m"}).run({"code": code("def twice(n):\n    return n * 2\n")}))
+        self.assertIsNone(
+            self.start({"empty.py": ""}, "twice(n): twice(2) == 4, twice(3) == 6", params={"module": "m"}).run(
+                {"code": code("def twice(n):\n    return n * 2\n")}
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,14 @@ class Source:
     def to_json(self) -> dict:
         """What is told of it; its text is not repeated."""
         place = {"url": self.origin} if self.is_url else {"file": self.origin}
-        return {"number": self.number, "title": self.title, **place, "bytes": self.bytes, "sha256": self.sha256, "notes": self.notes}
+        return {
+            "number": self.number,
+            "title": self.title,
+            **place,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "notes": self.notes,
+        }
 
 
 @dataclass
@@ -116,7 +123,9 @@ def _read_page(library: Library, url: str, page: object) -> None:
     _add(library, title or url, url, True, len(data), hashlib.sha256(data).hexdigest(), text, notes)
 
 
-def _add(library: Library, title: str, origin: str, is_url: bool, size: int, digest: str, text: str, notes: list) -> None:
+def _add(
+    library: Library, title: str, origin: str, is_url: bool, size: int, digest: str, text: str, notes: list
+) -> None:
     same = next((source for source in library.sources if source.sha256 == digest), None)
     if same is not None:
         library.failed.append(Failed(origin, f"it holds the same as source [{same.number}]"))

@@ -43,7 +43,9 @@ def text_of(name: str, data: bytes) -> Tuple[str, Optional[str]]:
     text = _decode(data)
     if not text.strip():
         raise Unreadable("it is empty")
-    if kind in ("html", "htm", "xhtml") or (kind not in ("md", "csv", "json") and re.match(r"\s*<(!doctype|html)", text, re.I)):
+    if kind in ("html", "htm", "xhtml") or (
+        kind not in ("md", "csv", "json") and re.match(r"\s*<(!doctype|html)", text, re.I)
+    ):
         return html_text(text)
     if kind == "csv":
         return _csv_text(text), None
@@ -153,7 +155,9 @@ def _flatten(value: object, path: str, lines: List[str]) -> None:
     if isinstance(value, dict):
         plain = {key: item for key, item in value.items() if not isinstance(item, (dict, list))}
         if plain:
-            lines.append((f"{path}: " if path else "") + "; ".join(f"{key}: {item}" for key, item in plain.items()) + ".")
+            lines.append(
+                (f"{path}: " if path else "") + "; ".join(f"{key}: {item}" for key, item in plain.items()) + "."
+            )
         for key, item in value.items():
             if isinstance(item, (dict, list)):
                 _flatten(item, f"{path} {key}".strip(), lines)

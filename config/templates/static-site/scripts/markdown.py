@@ -35,7 +35,9 @@ class Rendered:
 class Renderer:
     """Renders the texts of one site."""
 
-    def __init__(self, resolve_link: Callable[[str], Optional[str]], resolve_image: Callable[[str], Optional[str]]) -> None:
+    def __init__(
+        self, resolve_link: Callable[[str], Optional[str]], resolve_image: Callable[[str], Optional[str]]
+    ) -> None:
         self._resolve_link = resolve_link
         self._resolve_image = resolve_image
         self._dropped: List[str] = []
@@ -122,7 +124,11 @@ class Renderer:
                 if bool(match[2]) != bool(first[2]):
                     break
                 items.append([match[3]])
-            elif blank and at + 1 < len(lines) and (_ITEM.match(lines[at + 1]) or lines[at + 1].startswith(" " * (indent + 2))):
+            elif (
+                blank
+                and at + 1 < len(lines)
+                and (_ITEM.match(lines[at + 1]) or lines[at + 1].startswith(" " * (indent + 2)))
+            ):
                 items[-1].append("")
             elif not blank and (match or lines[at].startswith(" " * (indent + 2))):
                 items[-1].append(lines[at][indent + 2 :])

@@ -32,11 +32,22 @@ class StaticSiteTest(unittest.TestCase):
         return task
 
     def test_words_and_files_make_a_site_whose_links_all_lead_somewhere(self):
-        files = {"about.md": "# About us\n\n[Prices](prices.csv) ![Loaf](loaf.png)\n", "prices.csv": "item,price\nApple,2\n", "loaf.png": PNG, "tree.png": PNG}
+        files = {
+            "about.md": "# About us\n\n[Prices](prices.csv) ![Loaf](loaf.png)\n",
+            "prices.csv": "item,price\nApple,2\n",
+            "loaf.png": PNG,
+            "tree.png": PNG,
+        }
         task = self.start(files, GOAL)
         self.assertIsNone(task.run({"words": WORDS}))
         index, about = task.made("site/index.html"), task.made("site/about.html")
-        for expected in ("<h1>Hill Farm</h1>", "<h2>Ours</h2>", 'href="about.html">About us', 'alt="Tree"', '<html lang="en">'):
+        for expected in (
+            "<h1>Hill Farm</h1>",
+            "<h2>Ours</h2>",
+            'href="about.html">About us',
+            'alt="Tree"',
+            '<html lang="en">',
+        ):
             self.assertIn(expected, index)
         self.assertIn('<a href="prices.html">Prices</a>', about)
         self.assertIn('<img src="images/loaf.png" alt="Loaf"', about)
@@ -46,7 +57,11 @@ class StaticSiteTest(unittest.TestCase):
     def test_without_a_models_words_the_goal_and_the_files_make_the_site(self):
         for words in (None, {"title": " ", "tagline": "", "sections": []}, {"title": "---"}):
             with self.subTest(words):
-                task = self.start({"index.md": "# Welcome\n\nTo the farm."}, GOAL, params={"title": "Farm", "theme": "dark", "language": "de", "sections": 1})
+                task = self.start(
+                    {"index.md": "# Welcome\n\nTo the farm."},
+                    GOAL,
+                    params={"title": "Farm", "theme": "dark", "language": "de", "sections": 1},
+                )
                 self.assertIsNone(task.run({"words": words}))
                 self.assertIn("To the farm.", task.made("site/index.html"))
                 self.assertIn('lang="de"', task.made("site/index.html"))
@@ -57,7 +72,7 @@ class StaticSiteTest(unittest.TestCase):
     def test_nothing_of_a_text_becomes_markup_or_code(self):
         hostile = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{goal}} &lt;'
         files = {
-            'a"><b>.md': f"# {hostile}\n\n{hostile}\n\n[x](javascript:alert(1)) ![{hostile}](loaf.png) [y](https://e.org/\"onclick=1)",
+            'a"><b>.md': f'# {hostile}\n\n{hostile}\n\n[x](javascript:alert(1)) ![{hostile}](loaf.png) [y](https://e.org/"onclick=1)',
             "t.csv": f'{hostile},b\n"{hostile}",2\n'.replace('"', "'"),
             "loaf.png": PNG,
         }
@@ -86,7 +101,10 @@ class StaticSiteTest(unittest.TestCase):
             ("[Prices](prices.csv)", '<p><a href="prices.html">Prices</a></p>'),
             ("[mail](mailto:a@b.ch)", '<p><a href="mailto:a@b.ch" rel="noopener">mail</a></p>'),
             ("[gone](gone.md)", "<p>gone</p>"),
-            ("[a [b](https://e.org)](https://e.org)", '<p>[a <a href="https://e.org" rel="noopener">b</a>](https://e.org)</p>'),
+            (
+                "[a [b](https://e.org)](https://e.org)",
+                '<p>[a <a href="https://e.org" rel="noopener">b</a>](https://e.org)</p>',
+            ),
             ("![Loaf](loaf.png)", '<p><img src="images/loaf.png" alt="Loaf" loading="lazy"></p>'),
             ("![](loaf.png)", '<p><img src="images/loaf.png" alt="Image" loading="lazy"></p>'),
             ("![x](https://e.org/x.png)", "<p>x</p>"),
@@ -109,7 +127,11 @@ class StaticSiteTest(unittest.TestCase):
             "a link out of the site": ("index.html", "</main>", '<a href="../inputs/about.md">x</a></main>'),
             "a link with code": ("index.html", "</main>", '<a href="javascript:x()">x</a></main>'),
             "an image from elsewhere": ("index.html", "</main>", '<img src="https://e.org/x.png" alt="x"></main>'),
-            "an image from elsewhere without a scheme": ("index.html", "</main>", '<img src="//e.org/x.png" alt="x"></main>'),
+            "an image from elsewhere without a scheme": (
+                "index.html",
+                "</main>",
+                '<img src="//e.org/x.png" alt="x"></main>',
+            ),
             "an image without a text": ("index.html", "</main>", '<img src="style.css"></main>'),
             "no title": ("index.html", "<title>Hill Farm</title>", "<title></title>"),
             "no language": ("index.html", ' lang="en"', ""),
@@ -154,10 +176,18 @@ class StaticSiteTest(unittest.TestCase):
             self.start({}, " ").run()
 
     def test_names_that_are_the_same_in_an_address_stay_apart(self):
-        files = {"Äpfel.md": "one", "aepfel.md": "two", "../x.md".replace("/", "_"): "three", "index.md": "four", "README.md": "five"}
+        files = {
+            "Äpfel.md": "one",
+            "aepfel.md": "two",
+            "../x.md".replace("/", "_"): "three",
+            "index.md": "four",
+            "README.md": "five",
+        }
         task = self.start(files, GOAL)
         self.assertIsNone(task.run({"words": WORDS}))
-        self.assertEqual(task.output("build")["pages"], ["index.html", "aepfel.html", "aepfel-2.html", "x.html", "readme.html"])
+        self.assertEqual(
+            task.output("build")["pages"], ["index.html", "aepfel.html", "aepfel-2.html", "x.html", "readme.html"]
+        )
 
     def test_texts_in_other_encodings_are_read(self):
         for data in ("Größe".encode("cp1252"), "Größe".encode("utf-16"), b"\xef\xbb\xbfGr\xc3\xb6\xc3\x9fe"):
