@@ -7,6 +7,7 @@ of their own, so a change to a docstring changes no test.
 from __future__ import annotations
 
 import ast
+import doctest
 import keyword
 from typing import List, Optional, Tuple
 
@@ -66,6 +67,14 @@ def _docstrings(text: str) -> List[Tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, kinds):
             docstring = ast.get_docstring(node, clean=True) or ""
-            if ">>>" in docstring:
+            if ">>>" in docstring and _is_readable(docstring):
                 found.append((getattr(node, "name", "module"), docstring))
     return found
+
+
+def _is_readable(docstring: str) -> bool:
+    """Whether the examples are written as Python's own reader of them wants it."""
+    try:
+        return bool(doctest.DocTestParser().get_examples(docstring))
+    except ValueError:
+        return False

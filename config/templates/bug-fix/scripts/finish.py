@@ -29,7 +29,7 @@ def finish(request: Request) -> dict:
             attempt, changes = _by_search(bench, baseline)
             attempts.append(attempt)
         patch = patch_text(bench.originals, changes or {})
-        _write("report.md", report_text(request, red, baseline, attempts, patch))
+        _write("report.md", report_text(request, {**red, "aside": bench.aside}, baseline, attempts, patch))
         if changes:
             _write("fix.patch", patch)
             for path, text in changes.items():

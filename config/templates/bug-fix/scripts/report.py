@@ -45,6 +45,9 @@ def _result(baseline: Outcome, attempts: List[Attempt], fixed: bool) -> str:
 
 def _red_lines(red: dict, baseline: Outcome) -> List[str]:
     lines = [f"- `{_line(test)}`: {_code(baseline.tests[test][1])}" for test in baseline.failing()[:20]]
+    if red["aside"]:
+        aside = f"{len(red['aside'])} examples in docstrings failed as well"
+        lines.append(f"- {aside}. They may be out of date, so they are no condition, but they decide between fixes.")
     reproduction = red["reproduction"]
     if reproduction:
         origin = " and ".join(reproduction["origins"])
