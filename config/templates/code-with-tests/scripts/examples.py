@@ -26,6 +26,7 @@ _INSTEAD = re.compile(
 _RAISES = re.compile(r"^\s*(?:should\s+|must\s+)?raises?\s+(?:an?\s+)?([A-Z]\w*)", re.IGNORECASE)
 _FAULT_WORDS = ("instead of", "rather than", "but should", "but expected", "should be", "should return", "should give")
 _LOOK_CHARS = 160
+_EXAMPLES_MAX = 40
 
 
 def find_examples(text: str, names: Optional[set] = None) -> List[dict]:
@@ -40,6 +41,8 @@ def find_examples(text: str, names: Optional[set] = None) -> List[dict]:
         case = _judge(call, rest[:_LOOK_CHARS].split("\n\n", 1)[0])
         if case is not None and case not in found:
             found.append(case)
+        if len(found) >= _EXAMPLES_MAX:
+            break
     return found
 
 

@@ -12,6 +12,8 @@ from texts import BYTES_MAX, Unreadable, markdown_text, text_of
 from wording import sentences
 
 _TITLE_CHARS = 160
+# Every step reads all of it, and every sentence is weighed.
+_TEXT_CHARS_MAX = 6_000_000
 
 
 @dataclass
@@ -26,10 +28,13 @@ class Source:
     sha256: str
     text: str
     notes: List[str] = field(default_factory=list)
+    _sentences: Optional[List[str]] = None
 
     def sentences(self) -> List[str]:
         """The sentences of its text, in order."""
-        return sentences(self.text)
+        if self._sentences is None:
+            self._sentences = sentences(self.text)
+        return self._sentences
 
     def to_json(self) -> dict:
         """What is told of it; its text is not repeated."""
@@ -129,6 +134,9 @@ def _add(
     same = next((source for source in library.sources if source.sha256 == digest), None)
     if same is not None:
         library.failed.append(Failed(origin, f"it holds the same as source [{same.number}]"))
+        return
+    if sum(len(source.text) for source in library.sources) + len(text) > _TEXT_CHARS_MAX:
+        library.failed.append(Failed(origin, f"the sources together have more than {_TEXT_CHARS_MAX:,} characters"))
         return
     title = " ".join(str(title).split())[:_TITLE_CHARS] or origin
     number = len(library.sources) + 1

@@ -13,7 +13,7 @@ import json
 import re
 from typing import List, Optional, Tuple
 
-BYTES_MAX = 8 << 20
+BYTES_MAX = 2 << 20
 _CELLS_ROWS_MAX = 5_000
 _JSON_LINES_MAX = 5_000
 _UNREADABLE = {

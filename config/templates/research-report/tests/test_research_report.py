@@ -212,6 +212,15 @@ class ResearchTest(unittest.TestCase):
         self.assertIsNone(task.run())
         self.assertIn("the same as source [1]", task.output("read")["failed"][0]["why"])
 
+    def test_more_text_than_can_be_weighed_is_refused_by_name(self):
+        page = "The bridge opened in 1890. " * 50_000
+        files = {f"{number}.txt": f"{number} {page}" for number in range(6)}
+        task = self.start(files, QUESTION)
+        task.finish("fetch", [])
+        read = task.step("read")
+        self.assertEqual((read["sources"], len(read["failed"])), (4, 2))
+        self.assertIn("together have more than", read["failed"][0]["why"])
+
     def test_sentences_numbers_and_names(self):
         self.assertEqual(sentences("By Dr. Smith. It cost 4.5 million! U.S. trade fell.")[0], "By Dr. Smith.")
         self.assertEqual(numbers("1,234 men, 2.5 tons, seven days, -3"), {1234.0, 2.5, 7.0, 3.0})

@@ -21,6 +21,8 @@ _ITEM = re.compile(r"^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)$")
 _RULE = re.compile(r"^ {0,3}([-*_])\s*(?:\1\s*){2,}$")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _BLOCKS_MAX = 20_000
+# Marks in a longer line are left as they are: looking for their ends takes time that grows with its square.
+_INLINE_CHARS_MAX = 8_000
 
 
 @dataclass
@@ -168,6 +170,8 @@ class Renderer:
     # Within a line
 
     def _inline(self, text: str, depth: int = 0) -> str:
+        if len(text) > _INLINE_CHARS_MAX:
+            return html.escape(text)
         parts, at = [], 0
         for match in _INLINE.finditer(text) if depth < 4 else ():
             parts += [html.escape(text[at : match.start()]), self._mark(match, depth)]
