@@ -331,11 +331,11 @@ impl App {
 /// Notes what news says of a connection; returns the frame in it.
 fn hear(link: &mut Link, news: News, now: Timestamp) -> Option<StreamFrame> {
     let frame = match news {
-        News::Down(why) => {
+        News::Down(why) | News::Gone(why) => {
             link.state = LinkState::Away(one_line(&why));
             return None;
         }
-        News::Gone(_) | News::Up | News::Alive => None,
+        News::Up | News::Alive => None,
         News::Frame(frame) => Some(frame),
     };
     (link.state, link.heard) = (LinkState::Live, now);

@@ -82,6 +82,7 @@ fn describe(event: &EventBody) -> (Option<StepId>, Tone, String) {
             (Some(step.clone()), tone, String::new())
         }
         EventBody::ApprovalRequested { approval } => (Some(approval.step.clone()), Tone::Notice, String::new()),
+        EventBody::StepRetried { step, .. } => (Some(step.clone()), Tone::Notice, String::new()),
         EventBody::TaskRecovered { .. } | EventBody::ActorFailed { .. } | EventBody::CancelRequested => {
             (None, Tone::Notice, String::new())
         }

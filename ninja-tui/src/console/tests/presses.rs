@@ -215,6 +215,15 @@ fn memory_is_bounded() {
 }
 
 #[test]
+fn a_feed_that_is_refused_is_not_called_live() {
+    let mut console = Console::with(80, 24, Vec::new());
+    let news = News::Gone("the key may not do this (forbidden)".into());
+    console.app.update(Message::News { source: Source::Feed, news });
+    let screen = console.draw();
+    assert!(screen.contains("○ away") && screen.contains("(forbidden)"), "{screen}");
+}
+
+#[test]
 fn a_long_result_leaves_room_for_the_rest() {
     let mut console = Console::following(80, 24, task(TaskStatus::Running));
     let output = json!((1..=400).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"));
