@@ -91,11 +91,29 @@ fn links_between_documents_lead_somewhere() -> Result<()> {
         let text = fs::read_to_string(&document)?;
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.contains("://")) {
-            let file = document.parent().context("a document lies in a folder")?.join(target);
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file.is_empty() {
+                true => document.clone(),
+                false => document.parent().context("a document lies in a folder")?.join(file),
+            };
             assert!(file.exists(), "{}: {target} is not there", document.display());
+            assert!(
+                heading.is_empty() || has_heading(&file, heading)?,
+                "{}: {target} is not there",
+                document.display()
+            );
         }
     }
     Ok(())
+}
+
+/// Returns whether a document has a heading that a link names.
+fn has_heading(document: &Path, name: &str) -> Result<bool> {
+    let text = fs::read_to_string(document)?;
+    let headings = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')));
+    Ok(headings.map(|heading| heading.to_lowercase().replace(' ', "-")).any(|heading| heading == name))
 }
 
 /// Returns the first fenced block of a language in a guide.
