@@ -73,7 +73,6 @@ async fn a_task_that_failed_is_retried_forked_replayed_and_compared() {
     for (name, body) in [
         ("forked_nowhere", json!({})),
         ("forked_at_no_step", json!({ "at": "none" })),
-        ("forked_to_no_model", json!({ "at": "say", "model": "nobody/x" })),
         ("forked_with_unknown_field", json!({ "step": "say" })),
     ] {
         insta::assert_json_snapshot!(name, exchange(fork(body)).await);
