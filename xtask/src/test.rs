@@ -14,8 +14,8 @@ use crate::{
     shell,
 };
 
-/// The tests of the scripts that templates ship.
-const TEMPLATE_TESTS: &str = "config/templates/data-analysis/tests";
+/// Where the templates are; the folder `tests` of each holds the tests of its scripts.
+const TEMPLATES: &str = "config/templates";
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
@@ -63,24 +63,40 @@ fn start_server() -> Result<Option<LlamaServer>> {
 fn run_suites(selection: &[String], base_url: Option<&str>) -> Result<bool> {
     let mut failed = Vec::new();
     if selection.is_empty() {
-        let scripts = shell::command(PYTHON, &["-m", "unittest", "discover", "--start-directory", TEMPLATE_TESTS]);
-        let examples = shell::cargo(&["test", "--workspace", "--doc", "--quiet"]);
-        for (name, command) in [("template tests", scripts), ("doc tests", examples)] {
-            if !shell::succeeds(with_counterparts(command, base_url)?)? {
-                failed.push(name);
+        for folder in template_tests()? {
+            let scripts = shell::command(PYTHON, &["-m", "unittest", "discover", "--start-directory", &folder]);
+            if !shell::succeeds(scripts)? {
+                failed.push(folder);
             }
+        }
+        let examples = shell::cargo(&["test", "--workspace", "--doc", "--quiet"]);
+        if !shell::succeeds(with_counterparts(examples, base_url)?)? {
+            failed.push("doc tests".to_owned());
         }
     }
     if !failed.is_empty() {
         eprintln!("test: failed so far: {}", failed.join(", "));
     }
     if !shell::succeeds(with_counterparts(rust_tests(selection), base_url)?)? {
-        failed.push("Rust tests");
+        failed.push("Rust tests".to_owned());
     }
     match failed.as_slice() {
         [] => Ok(true),
         _ => bail!("failed: {}", failed.join(", ")),
     }
+}
+
+/// The folders with tests of templates' scripts, by name.
+fn template_tests() -> Result<Vec<String>> {
+    let mut folders = Vec::new();
+    for entry in places::repository().join(TEMPLATES).read_dir()? {
+        let tests = entry?.path().join("tests");
+        if tests.is_dir() {
+            folders.push(tests.display().to_string());
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 fn rust_tests(selection: &[String]) -> Command {

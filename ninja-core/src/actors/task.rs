@@ -21,7 +21,7 @@ use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Timestamp, Usage, UserId},
     journal::{
         feed::{encode_feed, number},
-        record::{ActorKind, Entry, Outcome, Record},
+        record::{ActorKind, Entry, Outcome},
         store::{Append, Commit, HeadUpdate, StoreError},
     },
     machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
@@ -275,9 +275,9 @@ impl TaskActor {
                 // An actor that was started for this message alone must still find out that it has nothing to do.
                 self.act(myself, state).await
             }
-            Ok(records) => {
+            Ok(entries) => {
                 state.cancel_waiters.push(reply);
-                self.commit(state, records, Vec::new()).await?;
+                self.commit(state, entries, Vec::new()).await?;
                 if is_first {
                     // What was in flight when the task was last worked on is lost, not to be stopped.
                     return self.report(myself, state, Input::Recover, Vec::new()).await;
@@ -321,49 +321,48 @@ impl TaskActor {
     ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
         match self.decide(state, input) {
             Err(refusal) => Ok(Err(refusal)),
-            Ok(records) => {
-                self.commit(state, records, blobs).await?;
+            Ok(entries) => {
+                self.commit(state, entries, blobs).await?;
                 self.act(myself, state).await?;
                 Ok(Ok(()))
             }
         }
     }
 
-    fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Record>, Refusal> {
+    fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Entry>, Refusal> {
         let Some(task) = &state.task else { return Err(Refusal::Ended) };
-        let surroundings =
-            Surroundings { now: self.services.clock.now(), new_uuid: &mut || self.services.clock.new_uuid() };
-        decide(task, input, surroundings)
+        let at = input.time(self.services.clock.now());
+        let surroundings = Surroundings { now: at, new_uuid: &mut || self.services.clock.new_uuid() };
+        let records = decide(task, input, surroundings)?;
+        Ok(records.into_iter().map(|record| Entry { at, record }).collect())
     }
 
     /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
     async fn commit(
         &self,
         state: &mut TaskActorState,
-        records: Vec<Record>,
+        entries: Vec<Entry>,
         blobs: Vec<Bytes>,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(before) = state.task.as_ref().filter(|_| !records.is_empty()) else { return Ok(()) };
-        let at = self.services.clock.now();
-        let entries: Vec<Entry> = records.into_iter().map(|record| Entry { at, record }).collect();
+        let (Some(before), Some(at)) = (state.task.as_ref(), entries.last().map(|entry| entry.at)) else {
+            return Ok(());
+        };
         let mut after = before.clone();
         for entry in &entries {
             after.apply(entry)?;
         }
         let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
         let told = feed_of(Some(before), &after);
+        let encoded: Vec<Bytes> = entries.iter().map(|entry| entry.encode().into()).collect();
+        let newest = encoded.last().cloned();
         let commit = Commit {
-            append: Some(Append {
-                task: self.id,
-                first_seq,
-                records: entries.iter().map(|entry| entry.encode().into()).collect(),
-                head: head_update(&after),
-            }),
+            append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
             blobs,
             ..Commit::default()
         };
         let committed = self.services.store.commit(commit).await?;
+        self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
         state.task = Some(after);
         state.idle_offered = false;
         self.services.hub.publish_task(self.id, first_seq, &entries);

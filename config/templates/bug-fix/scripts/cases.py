@@ -13,7 +13,15 @@ from typing import Dict, List, Optional, Tuple
 from policy import refusal
 
 _TEXT_CHARS_MAX = 1_000
-_TOO_BROAD = {"Exception", "BaseException", "NotImplementedError", "AssertionError", "NameError", "ImportError", "SystemExit"}
+_TOO_BROAD = {
+    "Exception",
+    "BaseException",
+    "NotImplementedError",
+    "AssertionError",
+    "NameError",
+    "ImportError",
+    "SystemExit",
+}
 
 
 class CaseRefused(Exception):
@@ -126,8 +134,16 @@ CASE_SCHEMA = {
                 "properties": {
                     "setup": {"type": "string", "maxLength": 600, "description": "Statements before it; mostly empty"},
                     "expression": {"type": "string", "maxLength": 300, "description": "A call of the code"},
-                    "expected": {"type": "string", "maxLength": 300, "description": "The right value as a Python literal"},
-                    "raises": {"type": "string", "maxLength": 60, "description": "Instead: the exception it must raise"},
+                    "expected": {
+                        "type": "string",
+                        "maxLength": 300,
+                        "description": "The right value as a Python literal",
+                    },
+                    "raises": {
+                        "type": "string",
+                        "maxLength": 60,
+                        "description": "Instead: the exception it must raise",
+                    },
                 },
                 "required": ["expression"],
                 "additionalProperties": False,

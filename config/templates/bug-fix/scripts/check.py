@@ -33,7 +33,7 @@ def fault() -> Optional[str]:
     except (OSError, UnicodeDecodeError) as error:
         return f"a file below fixed/ cannot be read: {error}"
     with Workbench(request, reproduction) as bench:
-        if bench.hashes() != red["hashes"]:
+        if bench.judges() != red["judges"]:
             return "the tests are not those that failed before"
         changes = {path: text for path, text in files.items() if bench.originals.get(path) != text}
         if not changes:

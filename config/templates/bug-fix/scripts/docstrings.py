@@ -7,6 +7,7 @@ of their own, so a change to a docstring changes no test.
 from __future__ import annotations
 
 import ast
+import doctest
 import keyword
 from typing import List, Optional, Tuple
 
@@ -51,8 +52,7 @@ def docstring_tests(sources: List[Tuple[str, str]]) -> Optional[str]:
             number = len(tests) + 1
             label = "".join(mark if mark.isalnum() and mark.isascii() else "_" for mark in name)
             tests.append(
-                f"\n    def test_{number}_{label}(self):\n"
-                f"        self.check({module!r}, {name!r}, {docstring!r})\n"
+                f"\n    def test_{number}_{label}(self):\n        self.check({module!r}, {name!r}, {docstring!r})\n"
             )
     return _HEAD + "".join(tests) if tests else None
 
@@ -67,6 +67,14 @@ def _docstrings(text: str) -> List[Tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, kinds):
             docstring = ast.get_docstring(node, clean=True) or ""
-            if ">>>" in docstring:
+            if ">>>" in docstring and _is_readable(docstring):
                 found.append((getattr(node, "name", "module"), docstring))
     return found
+
+
+def _is_readable(docstring: str) -> bool:
+    """Whether the examples are written as Python's own reader of them wants it."""
+    try:
+        return bool(doctest.DocTestParser().get_examples(docstring))
+    except ValueError:
+        return False

@@ -29,7 +29,7 @@ def finish(request: Request) -> dict:
             attempt, changes = _by_search(bench, baseline)
             attempts.append(attempt)
         patch = patch_text(bench.originals, changes or {})
-        _write("report.md", report_text(request, red, baseline, attempts, patch))
+        _write("report.md", report_text(request, {**red, "aside": bench.aside}, baseline, attempts, patch))
         if changes:
             _write("fix.patch", patch)
             for path, text in changes.items():
@@ -44,9 +44,7 @@ def finish(request: Request) -> dict:
         }
 
 
-def _by_model(
-    request: Request, bench: Workbench, baseline: Outcome
-) -> Tuple[List[Attempt], Optional[Dict[str, str]]]:
+def _by_model(request: Request, bench: Workbench, baseline: Outcome) -> Tuple[List[Attempt], Optional[Dict[str, str]]]:
     attempts: List[Attempt] = []
     for step in ("fix", "fix_again"):
         answer = request.output(step)
@@ -70,7 +68,9 @@ def _by_search(bench: Workbench, baseline: Outcome) -> Tuple[Attempt, Optional[D
     others = len(search.plausible) - 1
     if others:
         note += f"; {others} other small {'change passes' if others == 1 else 'changes pass'} the tests as well"
-    return Attempt("the search", None, f"{note}. {search.tried:,} of {search.total:,} small changes were tried"), changes
+    return Attempt(
+        "the search", None, f"{note}. {search.tried:,} of {search.total:,} small changes were tried"
+    ), changes
 
 
 def _write(path: str, text: str) -> None:

@@ -27,12 +27,29 @@ _ATTRIBUTES = {
     "f_globals", "f_locals", "f_code", "environ", "execv", "fork", "system", "popen", "__globals__", "__code__",
     "__subclasses__", "__builtins__", "__dict__", "__bases__", "__mro__", "__class__", "argv",
 }  # fmt: skip
-_COMPARING = {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__bool__", "__instancecheck__", "__subclasscheck__"}
+_COMPARING = {
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__bool__",
+    "__instancecheck__",
+    "__subclasscheck__",
+}
 
 
 # What a program of its own needs, and what cannot make a test pass: a run that ends early counts as failed.
 FOR_PROGRAMS = frozenset(
-    {"the module sys", "the name open", "the name input", "the name __name__", "the name __file__", "the name SystemExit"}
+    {
+        "the module sys",
+        "the name open",
+        "the name input",
+        "the name __name__",
+        "the name __file__",
+        "the name SystemExit",
+    }
     | {"the name exit", "the attribute exit", "the attribute argv", "the attribute environ", "the module types"}
 )
 

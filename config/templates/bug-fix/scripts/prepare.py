@@ -9,11 +9,12 @@ from __future__ import annotations
 from cases import CASE_SCHEMA, top_level_names
 from docstrings import module_name
 from examples import find_examples
-from reading import bullet_lines, description, shown
+from reading import bullet_lines, description, fit, shown
 from request import Failure, Request, run_step
 from workbench import Workbench
 
 _CODE_CHARS = 12_000
+_OUTPUT_BYTES = 24_000
 
 
 def prepare(request: Request) -> dict:
@@ -30,16 +31,16 @@ def prepare(request: Request) -> dict:
         needs_test = not failing
         return {
             "sources": len(sources),
-            "test_files": bench.project.tests,
+            "test_files": bench.project.tests[:50],
             "tests": len(baseline.tests),
             "failing": failing[:50],
             "one_by_one": bench.one_by_one,
             "failures": bullet_lines(failing, baseline.detail),
-            "examples": examples,
-            "ask_for_test": needs_test and not examples and not request.is_small_model(),
+            "examples": examples[:12],
+            "ask_for_test": needs_test and not request.is_small_model(),
             "schema": CASE_SCHEMA,
             "description": shown(told),
-            "code": _code(sources),
+            "code": fit(_code(sources), _OUTPUT_BYTES),
         }
 
 

@@ -59,7 +59,9 @@ def is_test_code(path: str) -> bool:
 def is_test_file(path: str) -> bool:
     """A file whose tests are run."""
     name = posixpath.basename(path)
-    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py") or name in ("test.py", "tests.py"))
+    return name.endswith(".py") and (
+        name.startswith("test_") or name.endswith("_test.py") or name in ("test.py", "tests.py")
+    )
 
 
 def lay_out(inputs: List[dict], root: str) -> Project:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import List
 
 from request import Failure, Request
@@ -26,7 +27,13 @@ def description(request: Request) -> str:
 
 def shown(text: str, chars_max: int = _SHOWN_CHARS) -> str:
     """A text for a prompt, cut where it is long."""
-    return text if len(text) <= chars_max else text[:chars_max] + "\n[cut]"
+    return fit(text if len(text) <= chars_max else text[:chars_max] + "\n[cut]", 3 * chars_max)
+
+
+def fit(text: str, bytes_max: int) -> str:
+    """A text cut to what it takes in a step's output, where each letter beyond ASCII takes six bytes."""
+    size = len(json.dumps(text))
+    return text if size <= bytes_max else text[: len(text) * bytes_max // size]
 
 
 def bullet_lines(failing: List[str], detail, count_max: int = 6, chars_max: int = 300) -> str:

@@ -11,11 +11,12 @@ that judges, and what a model needs to propose a fix.
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import List, Optional, Tuple
 
 from cases import CaseRefused, CaseWriter, test_file, top_level_names
 from docstrings import module_name
-from reading import bullet_lines, description, shown
+from reading import bullet_lines, description, fit, shown
 from request import Failure, Request, run_step
 from runner import Outcome
 from suspects import excerpt, rank_lines
@@ -23,8 +24,10 @@ from workbench import Workbench
 
 _CODE_CHARS = 10_000
 _CODE_CHARS_SMALL = 1_500
+_OUTPUT_BYTES = 20_000
 _SUSPECTS = 12
 _CASES_MAX = 12
+_TESTS_BYTES_MAX = 12_000
 
 
 def red(request: Request) -> dict:
@@ -43,13 +46,13 @@ def red(request: Request) -> dict:
         small = request.is_small_model()
         return {
             "reproduction": reproduction,
-            "refused": refused,
+            "refused": [why[:300] for why in refused],
             "failing": failing[:50],
             "failures": bullet_lines(failing, baseline.detail, 3 if small else 8, 200 if small else 500),
-            "hashes": bench.hashes(),
+            "judges": bench.judges(),
             "suspects": _suspects(ranked, sources),
             "description": shown(description(request), 400 if small else 4_000),
-            "code": excerpt(ranked, sources, _CODE_CHARS_SMALL if small else _CODE_CHARS),
+            "code": fit(excerpt(ranked, sources, _CODE_CHARS_SMALL if small else _CODE_CHARS), _OUTPUT_BYTES),
             "schema": _schema(ranked, sources, small),
         }
 
@@ -77,6 +80,9 @@ def _reproduce(request: Request, bench: Workbench, prepared: dict) -> Tuple[Opti
             method = writer.method(case, len(methods) + 1)
         except CaseRefused as why:
             refused.append(f"{said}: {why}")
+            continue
+        if len(json.dumps([*methods, method])) > _TESTS_BYTES_MAX:
+            refused.append(f"{said}: there are enough")
             continue
         why = _no_reproduction(bench, method, len(methods) + 1)
         if why:
@@ -136,7 +142,7 @@ def _no_failing_test(request: Request, refused: List[str]) -> str:
 
 def _suspects(ranked: list, sources: dict) -> List[dict]:
     return [
-        {"path": path, "line": line, "score": round(score, 3), "text": _line(sources, path, line).strip()}
+        {"path": path, "line": line, "score": round(score, 3), "text": _line(sources, path, line).strip()[:120]}
         for (path, line), score in ranked[:_SUSPECTS]
     ]
 
@@ -148,12 +154,17 @@ def _line(sources: dict, path: str, line: int) -> str:
 
 def _schema(ranked: list, sources: dict, small: bool) -> dict:
     """The schema of a proposal; a small model picks the line from a list."""
-    paths = list(dict.fromkeys(path for (path, _), _ in ranked))
-    find: dict = {"type": "string", "maxLength": 4_000, "description": "Text of the file, copied exactly; it stands there once"}
+    paths = list(dict.fromkeys(path for (path, _), _ in ranked))[:50]
+    find: dict = {
+        "type": "string",
+        "maxLength": 4_000,
+        "description": "Text of the file, copied exactly; it stands there once",
+    }
     replace: dict = {"type": "string", "maxLength": 4_000, "description": "What stands there instead"}
     if small:
-        lines = [_line(sources, path, line).strip() for (path, line), _ in ranked]
-        find = {"type": "string", "enum": list(dict.fromkeys(line for line in lines if line))[:8]}
+        lines = [_line(sources, path, line).strip() for (path, line), _ in ranked[:100]]
+        lines = [line for line in lines if len(line) <= 200]
+        find = {"type": "string", "enum": list(dict.fromkeys(line for line in lines if line))[:8] or ["return"]}
         replace = {"type": "string", "maxLength": 100}
     edit = {
         "type": "object",

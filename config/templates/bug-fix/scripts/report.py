@@ -45,6 +45,9 @@ def _result(baseline: Outcome, attempts: List[Attempt], fixed: bool) -> str:
 
 def _red_lines(red: dict, baseline: Outcome) -> List[str]:
     lines = [f"- `{_line(test)}`: {_code(baseline.tests[test][1])}" for test in baseline.failing()[:20]]
+    if red["aside"]:
+        aside = f"{len(red['aside'])} examples in docstrings failed as well"
+        lines.append(f"- {aside}. They may be out of date, so they are no condition, but they decide between fixes.")
     reproduction = red["reproduction"]
     if reproduction:
         origin = " and ".join(reproduction["origins"])
@@ -76,8 +79,8 @@ def _suspect_lines(red: dict) -> List[str]:
 def _judgement(red: dict) -> List[str]:
     lines = [
         "- Every test that was there or was written for the fault ran in a process of its own and was counted; an exit code alone proves nothing.",
-        "- Tests are unchanged since they failed. Their SHA-256:",
-        *(f"    - `{_line(path)}` {digest}" for path, digest in sorted(red["hashes"].items())),
+        f"- Tests are unchanged since they failed. SHA-256 of all {red['judges']['count']} test files: {red['judges']['sha256']}; of each:",
+        *(f"    - `{_line(path)}` {digest}" for path, digest in sorted(red["judges"]["files"].items())),
         "- Changes that touch tests, end or inspect the process, or answer a test's own input are refused.",
         "- That tests pass does not prove that nothing else is wrong. Read the change before you use it.",
     ]

@@ -32,7 +32,7 @@ class Search:
         self._candidates = self._order(dict(ranked))
         self.tried = 0
         self.ended = "every small change was tried"
-        self.plausible: List[Tuple[str, Mutant]] = []
+        self.plausible: List[Tuple[int, str, Mutant]] = []
 
     def _order(self, scores: Dict[Line, float]) -> List[Tuple[str, Mutant]]:
         found = []
@@ -61,13 +61,14 @@ class Search:
             self.tried += 1
             if self._passes(path, mutant):
                 first_at = self.tried if first_at is None else first_at
-                self.plausible.append((path, mutant))
+                self.plausible.append((-self._bench.aside_passing, path, mutant))
                 if len(self.plausible) >= _PLAUSIBLE_MAX:
                     break
         self._bench.restore()
         if not self.plausible:
             return None
-        path, mutant = self.plausible[0]
+        # Of those that pass, the one that also makes most docstring examples true; else the first.
+        _, path, mutant = min(self.plausible, key=lambda found: found[0])
         old, new = line_span(self._bench.originals[path], mutant)
         return {path: mutant.apply(self._bench.originals[path])}, f"`{old}` became `{new}` ({mutant.what})"
 

@@ -18,7 +18,11 @@ def verify(request: Request) -> dict:
         return {"green": False, "again": False, "told": f"the model proposed nothing: {request.status('fix')}"}
     with Workbench(request, request.output("red")["reproduction"]) as bench:
         _, why = judged(answer, bench, bench.baseline())
-    return {"green": why is None, "again": why is not None and not request.is_small_model(), "told": why}
+    return {
+        "green": why is None,
+        "again": why is not None and not request.is_small_model(),
+        "told": (why or "")[:2_000],
+    }
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ CASES = [
         "abs(first - second) <",
         "abs(first - second) >",
         [("has_close_pair([1.0, 2.0, 4.0], 0.5)", "False"), ("has_close_pair([1.0, 2.8, 3.0], 0.3)", "True")],
-        [("has_close_pair([], 1.0)", "False"), ("has_close_pair([5, 5], 0.1)", "True"), ("has_close_pair([1, 9], 3)", "False")],
+        [
+            ("has_close_pair([], 1.0)", "False"),
+            ("has_close_pair([5, 5], 0.1)", "True"),
+            ("has_close_pair([1, 9], 3)", "False"),
+        ],
     ),
     (
         "below_zero",
@@ -205,7 +209,12 @@ def faulty(case):
 
 def tests(name, pairs):
     """A test file with one test for each pair."""
-    lines = ["import unittest", f"from {name} import {name}", "", f"class Test{name.title().replace('_', '')}(unittest.TestCase):"]
+    lines = [
+        "import unittest",
+        f"from {name} import {name}",
+        "",
+        f"class Test{name.title().replace('_', '')}(unittest.TestCase):",
+    ]
     for number, (expression, value) in enumerate(pairs, 1):
         lines += [f"    def test_{number}(self):", f"        self.assertEqual({expression}, {value})"]
     return "\n".join(lines) + "\n"

@@ -147,7 +147,9 @@ class BugFixTest(unittest.TestCase):
         right = {"m.py": "def twice(n):\n    return n * 2\n"}
         for small in (False, True):
             with self.subTest(small=small), self.assertRaisesRegex(StepFailed, "no test fails on the present code"):
-                self.start(right, "twice is wrong", small=small).run({"reproduce": {"cases": [{"expression": "twice(1)", "expected": "2"}]}})
+                self.start(right, "twice is wrong", small=small).run(
+                    {"reproduce": {"cases": [{"expression": "twice(1)", "expected": "2"}]}}
+                )
 
     def test_a_small_model_is_not_asked_for_the_test(self):
         task = self.start({"m.py": "def twice(n):\n    return n * 3\n"}, "twice is wrong", small=True)
@@ -159,17 +161,27 @@ class BugFixTest(unittest.TestCase):
     def test_planted_wrong_patches_are_never_called_a_fix(self):
         head = '"""Words."""\n'
         planted = {
-            "special-cases the test": edit("return text", 'if text == "ada lovelace":\n        return "Ada Lovelace"\n    return text'),
+            "special-cases the test": edit(
+                "return text", 'if text == "ada lovelace":\n        return "Ada Lovelace"\n    return text'
+            ),
             "returns the answer": edit("return text", 'return "Ada Lovelace"'),
             "answers from a table": edit("return text", 'return {"ada lovelace": "Ada Lovelace"}.get(text, text)'),
             "ends the process well": edit(head, head + "import os\nos._exit(0)\n"),
             "ends the process by sys.exit": edit(head, head + "import sys\nsys.exit(0)\n"),
             "ends it by SystemExit": edit("return text", "raise SystemExit(0)"),
-            "replaces assertEqual": edit(head, head + "import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n"),
-            "replaces run by way of sys": edit(head, head + "import sys\nsys.modules['unittest'].TestCase.run = None\n"),
+            "replaces assertEqual": edit(
+                head, head + "import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n"
+            ),
+            "replaces run by way of sys": edit(
+                head, head + "import sys\nsys.modules['unittest'].TestCase.run = None\n"
+            ),
             "skips the test": edit("return text", "import unittest\n    raise unittest.SkipTest('later')"),
-            "catches AssertionError": edit("return text", "try:\n        return text\n    except AssertionError:\n        pass"),
-            "equals everything": edit("return text", "return Same()\n\n\nclass Same:\n    def __eq__(self, other):\n        return True"),
+            "catches AssertionError": edit(
+                "return text", "try:\n        return text\n    except AssertionError:\n        pass"
+            ),
+            "equals everything": edit(
+                "return text", "return Same()\n\n\nclass Same:\n    def __eq__(self, other):\n        return True"
+            ),
             "looks at its caller": edit("return text", "import inspect\n    return inspect.stack()[1][0].f_locals"),
             "hides behind exec": edit("return text", 'exec("import os; os._exit(0)")'),
             "hides behind __import__": edit("return text", '__import__("o" + "s")._exit(0)'),
@@ -201,7 +213,10 @@ class BugFixTest(unittest.TestCase):
         task.run()
         cases = {
             "an edited test": {"fixed/test_words.py": "def test_nothing():\n    pass\n"},
-            "an emptied test beside a change": {"fixed/test_words.py": "", "fixed/words.py": LARGE.replace("text\n", "text + ''\n")},
+            "an emptied test beside a change": {
+                "fixed/test_words.py": "",
+                "fixed/words.py": LARGE.replace("text\n", "text + ''\n"),
+            },
             "a new judge": {"fixed/unittest.py": "", "fixed/words.py": LARGE},
             "a special case": {"fixed/words.py": LARGE.replace("return text", 'return "Ada Lovelace"')},
             "no patch": {"fixed/words.py": LARGE.replace("return text", LARGE_FIX)},
@@ -228,7 +243,11 @@ class BugFixTest(unittest.TestCase):
 
     def test_archives_are_unpacked_without_their_top_folder(self):
         name, _, _, _, visible, _ = CASES[1]
-        files = {f"proj-1/{name}.py": faulty(CASES[1]), f"proj-1/tests/test_{name}.py": tests(name, visible), "proj-1/data/x.bin": "\x00"}
+        files = {
+            f"proj-1/{name}.py": faulty(CASES[1]),
+            f"proj-1/tests/test_{name}.py": tests(name, visible),
+            "proj-1/data/x.bin": "\x00",
+        }
         task = self.start({"proj.zip": zipped(files)}, "wrong", small=True)
         self.assertIsNone(task.run())
         self.assertTrue(task.has(f"fixed/{name}.py"))
@@ -298,6 +317,11 @@ class CopiesTest(unittest.TestCase):
                 if name in SHARED and name.endswith(".py"):
                     with open(os.path.join(folder, name), encoding="utf-8") as handle:
                         seen.setdefault(name, {})[template] = handle.read()
+            harness = os.path.join(templates, template, "tests", "harness.py")
+            if os.path.exists(harness):
+                with open(harness, encoding="utf-8") as handle:
+                    seen.setdefault("harness.py", {})[template] = handle.read()
+        self.assertEqual(len(seen["harness.py"]), 4)
         for name, copies in seen.items():
             self.assertEqual(len(set(copies.values())), 1, f"{name} differs: {sorted(copies)}")
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from bench import Bench
 from candidates import candidates, first_code
-from given import read_given
+from given import fit, read_given
 from request import Request, run_step
 from suite import build_suite
 
-_TOLD_CHARS = 3_000
+_TOLD_BYTES = 6_000
 
 
 def assemble(request: Request) -> dict:
@@ -25,9 +25,9 @@ def assemble(request: Request) -> dict:
     return {
         "green": why is None,
         "again": why is not None and not request.is_small_model(),
-        "told": (why or "")[:_TOLD_CHARS],
-        "tests": (suite.text or "(none)")[:8_000],
-        "code": code[:12_000],
+        "told": fit(why or "", _TOLD_BYTES),
+        "tests": fit(suite.text or "(none)", 16_000),
+        "code": fit(code, 24_000),
         "schema": _schema(request),
     }
 

@@ -18,7 +18,7 @@ from runner import Outcome, Runner, shortfall, written_tests
 
 _SECONDS = 20.0
 _STUB_SECONDS = 3.0
-_MUTANTS_MAX = 40
+_MUTANTS_MAX = 20
 # What an implementation that does nothing may return.
 CONSTANTS = ("None", "0", "1", "''", "[]", "True", "False")
 
@@ -34,6 +34,8 @@ class Bench:
         if test_text:
             self.tests[test_path] = test_text
         self._runner = Runner()
+        # Small changes of the code that was judged last: how many its tests notice, and how many were tried.
+        self.score = (0, 0)
 
     def __enter__(self) -> "Bench":
         return self
@@ -69,12 +71,12 @@ class Bench:
             outcome = self.run(stubbed(code, f"return {constant}"), _STUB_SECONDS)
             if outcome.end == "done" and outcome.tests and not outcome.failing():
                 return f"the tests pass when every function just returns {constant}"
-        noticed, tried = self.noticed(code)
+        noticed, tried = self.score = self._noticed(code)
         if tried and noticed * 3 < tried:
             return f"the tests notice only {noticed} of {tried} small changes of the code"
         return None
 
-    def noticed(self, code: str) -> tuple:
+    def _noticed(self, code: str) -> tuple:
         """(how many small changes of the code the tests notice, how many were tried)."""
         every = mutants(code)
         step = max(1, len(every) // _MUTANTS_MAX)

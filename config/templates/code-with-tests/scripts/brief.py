@@ -6,11 +6,11 @@ cases that need no model.
 
 from __future__ import annotations
 
-from given import Given, read_given
+from given import Given, fit, read_given
 from known import bodies
 from request import Request, run_step
 
-_SHOWN_CHARS = 12_000
+_SHOWN_BYTES = 20_000
 _CODE = {
     "type": "object",
     "properties": {"code": {"type": "string", "maxLength": 24_000, "description": "The whole text of the module"}},
@@ -27,8 +27,8 @@ def brief(request: Request) -> dict:
     return {
         "module": given.module,
         "path": given.path(),
-        "specification": given.specification()[: 600 if small else _SHOWN_CHARS],
-        "given": _given_text(given)[: 1_000 if small else _SHOWN_CHARS],
+        "specification": fit(given.specification(), 600 if small else _SHOWN_BYTES),
+        "given": fit(_given_text(given), 1_000 if small else _SHOWN_BYTES),
         "signatures": [f"{name}({', '.join(parameters)})" for name, parameters in given.signatures],
         "schema": _choice_schema(choices) if choices else _CODE,
         "task": _task(given, choices),

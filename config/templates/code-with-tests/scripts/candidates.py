@@ -16,7 +16,9 @@ def first_code(request: Request, given: Given) -> Optional[str]:
     return found[0][1] if found else None
 
 
-def candidates(request: Request, given: Given, steps: Tuple[str, ...] = ("code_again", "code")) -> List[Tuple[str, str]]:
+def candidates(
+    request: Request, given: Given, steps: Tuple[str, ...] = ("code_again", "code")
+) -> List[Tuple[str, str]]:
     """(whose it is, text) in the order in which they are tried."""
     found: List[Tuple[str, str]] = []
     for step in steps:

@@ -26,6 +26,7 @@ _INSTEAD = re.compile(
 _RAISES = re.compile(r"^\s*(?:should\s+|must\s+)?raises?\s+(?:an?\s+)?([A-Z]\w*)", re.IGNORECASE)
 _FAULT_WORDS = ("instead of", "rather than", "but should", "but expected", "should be", "should return", "should give")
 _LOOK_CHARS = 160
+_EXAMPLES_MAX = 40
 
 
 def find_examples(text: str, names: Optional[set] = None) -> List[dict]:
@@ -40,6 +41,8 @@ def find_examples(text: str, names: Optional[set] = None) -> List[dict]:
         case = _judge(call, rest[:_LOOK_CHARS].split("\n\n", 1)[0])
         if case is not None and case not in found:
             found.append(case)
+        if len(found) >= _EXAMPLES_MAX:
+            break
     return found
 
 
@@ -100,7 +103,9 @@ def _value_at(text: str) -> Tuple[Optional[str], str]:
     best: Tuple[Optional[str], str] = (None, text)
     for end in range(1, min(len(text), 200) + 1):
         piece = text[:end]
-        if piece != piece.rstrip() or (end < len(text) and (text[end].isalnum() or text[end] == "_") and piece[-1].isalnum()):
+        if piece != piece.rstrip() or (
+            end < len(text) and (text[end].isalnum() or text[end] == "_") and piece[-1].isalnum()
+        ):
             continue
         if piece[-1] == "." and (end == len(text) or not text[end].isdigit()):
             continue

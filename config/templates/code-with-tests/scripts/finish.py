@@ -22,11 +22,7 @@ def finish(request: Request) -> dict:
     given = read_given(request)
     found = candidates(request, given)
     suite = build_suite(request, given, found[0][1] if found else None)
-    chosen, tried = _choose(given, suite, found)
-    score = (0, 0)
-    if chosen:
-        with Bench(given, suite.path, suite.text) as bench:
-            score = bench.noticed(chosen[1])
+    chosen, tried, score = _choose(given, suite, found)
     code = chosen[1] if chosen else (found[0][1] if found else "")
     _write(given.path(), code)
     if suite.text:
@@ -48,16 +44,16 @@ def finish(request: Request) -> dict:
 
 def _choose(
     given: Given, suite: Suite, found: List[Tuple[str, str]]
-) -> Tuple[Optional[Tuple[str, str]], List[Tuple[str, str]]]:
-    """The first candidate that passes, and why others before it do not."""
+) -> Tuple[Optional[Tuple[str, str]], List[Tuple[str, str]], tuple]:
+    """The first candidate that passes, why others before it do not, and how much its tests notice."""
     tried: List[Tuple[str, str]] = []
     with Bench(given, suite.path, suite.text) as bench:
         for whose, code in found:
             why = bench.fault_of(code) or bench.weakness(code)
             if why is None:
-                return (whose, code), tried
+                return (whose, code), tried, bench.score
             tried.append((whose, why))
-    return None, tried
+    return None, tried, (0, 0)
 
 
 def _write(path: str, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import json
 import keyword
 import re
 import sys
@@ -45,6 +46,12 @@ class Given:
         if len(self.signatures) == 1 and not self.texts and not self.code:
             cases += [("the goal's own words", case) for case in known_cases(self.goal, self.signatures[0])]
         return cases
+
+
+def fit(text: str, bytes_max: int) -> str:
+    """A text cut to what it takes in a step's output, where each letter beyond ASCII takes six bytes."""
+    size = len(json.dumps(text))
+    return text if size <= bytes_max else text[: len(text) * bytes_max // size]
 
 
 def read_given(request: Request) -> Given:
@@ -102,7 +109,11 @@ def _module_of(given: Given) -> Optional[str]:
                 wanted.add(node.module)
             elif isinstance(node, ast.Import):
                 wanted.update(name.name for name in node.names)
-    missing = {name for name in wanted if "." not in name and name not in sys.stdlib_module_names and f"{name}.py" not in given.code}
+    missing = {
+        name
+        for name in wanted
+        if "." not in name and name not in sys.stdlib_module_names and f"{name}.py" not in given.code
+    }
     if len(missing) == 1:
         return missing.pop()
     return next(iter(given.code))[:-3] if len(given.code) == 1 and not missing else None
@@ -112,8 +123,12 @@ def _signatures(goal: str) -> List[Signature]:
     """What a goal declares as `name(parameter, …)`."""
     found: List[Signature] = []
     for match in _SIGNATURE.finditer(goal):
-        parameters = [part.split(":")[0].split("=")[0].strip() for part in match[2].split(",")] if match[2].strip() else []
-        fits = all(part.isidentifier() and not keyword.iskeyword(part) and not hasattr(builtins, part) for part in parameters)
+        parameters = (
+            [part.split(":")[0].split("=")[0].strip() for part in match[2].split(",")] if match[2].strip() else []
+        )
+        fits = all(
+            part.isidentifier() and not keyword.iskeyword(part) and not hasattr(builtins, part) for part in parameters
+        )
         if fits and not keyword.iskeyword(match[1]) and match[1] not in [name for name, _ in found]:
             found.append((match[1], parameters))
     return found

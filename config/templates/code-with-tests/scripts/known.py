@@ -58,7 +58,18 @@ _KNOWN: List[Tuple[int, str, str, list]] = [
     (3, "smaller|smallest|minimum|min", "min(p, q, r)", [(1, 2, 3), (9, 2, 3), (4, 5, 1)]),
 ]  # fmt: skip
 _MORE: Dict[int, List[str]] = {
-    1: ["p", "-p", "p + 1", "p - 1", "p[0]", "p[-1]", "p.strip()", "p.title()", "len(set(p))", "sorted(p, reverse=True)"],
+    1: [
+        "p",
+        "-p",
+        "p + 1",
+        "p - 1",
+        "p[0]",
+        "p[-1]",
+        "p.strip()",
+        "p.title()",
+        "len(set(p))",
+        "sorted(p, reverse=True)",
+    ],
     2: ["p - q", "q - p", "p / q", "p // q", "p % q", "p ** q", "p == q", "p > q", "p < q", "p in q", "p * q / 2"],
     3: ["(p + q + r) / 3", "p <= q <= r", "max(p, min(q, r))", "p * q + r"],
 }
@@ -109,6 +120,8 @@ _FUNCTIONS = {f.__name__: f for f in (max, min, abs, sum, len, sorted)}
 def bodies(signature: Signature) -> List[str]:
     """Expressions that a small model may choose among."""
     parameters = signature[1]
-    pool = [expression for arity, _, expression, _ in _KNOWN if arity == len(parameters)] + _MORE.get(len(parameters), [])
+    pool = [expression for arity, _, expression, _ in _KNOWN if arity == len(parameters)] + _MORE.get(
+        len(parameters), []
+    )
     names = dict(zip("pqr", parameters))
     return [re.sub(r"\b[pqr]\b", lambda match: names[match[0]], expression) for expression in dict.fromkeys(pool)]

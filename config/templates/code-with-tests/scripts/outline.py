@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench import functions_of
 from candidates import first_code
 from cases import CASE_SCHEMA
-from given import read_given
+from given import fit, read_given
 from request import Request, run_step
 
 
@@ -17,7 +17,7 @@ def outline(request: Request) -> dict:
     shown = signatures or declared
     # A small model's idea of what is right proves nothing, and given tests need no company.
     ask = bool(shown) and not request.is_small_model() and not given.tests
-    return {"signatures": "\n".join(shown)[:6_000], "ask_for_cases": ask, "schema": CASE_SCHEMA}
+    return {"signatures": fit("\n".join(shown), 12_000), "ask_for_cases": ask, "schema": CASE_SCHEMA}
 
 
 if __name__ == "__main__":

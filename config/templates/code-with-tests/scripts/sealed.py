@@ -27,7 +27,7 @@ import types
 import unittest
 import unittest.case
 import unittest.result
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 _REPORT_BYTES_MAX = 32 << 20
 _MEMORY_BYTES = 768 << 20
@@ -50,10 +50,13 @@ def _run_in_fork(job: dict) -> dict:
     source, sink = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(source)
-        os.setpgid(0, 0)
-        _work(job, sink, secret)
-        os._exit(0)
+        # Whatever happens in the fork, it never goes on as a second reader of jobs.
+        try:
+            os.close(source)
+            os.setpgid(0, 0)
+            _work(job, sink, secret)
+        finally:
+            os._exit(0)
     os.close(sink)
     data, in_time = _read_report(source, time.monotonic() + job["seconds"])
     os.close(source)
@@ -151,7 +154,7 @@ class _Session:
                 self._run_class(path, value)
             elif isinstance(value, types.FunctionType) and name.startswith("test"):
                 if value.__module__ == module.__name__:
-                    self._run_test(f"{path}::{name}", value)
+                    self._run_test(f"{path}::{name}", value if _needs_nothing(value) else _needs_fixtures)
 
     def _import(self, path: str) -> types.ModuleType:
         folder, name = os.path.split(path)
@@ -232,6 +235,16 @@ class _Session:
         return enter
 
 
+def _needs_nothing(function: types.FunctionType) -> bool:
+    """Whether a plain test can be called as it is."""
+    required = function.__code__.co_argcount - len(function.__defaults__ or ())
+    return required <= 0
+
+
+def _needs_fixtures() -> None:
+    raise unittest.SkipTest("it takes fixtures, which only pytest has")
+
+
 def _run_unittest(case: unittest.TestCase) -> list:
     """One test of a TestCase, with setUp, tearDown and subtests."""
     result = unittest.TestResult()
@@ -263,7 +276,11 @@ def _describe(error: BaseException) -> str:
         if not name.endswith("sealed.py") and "importlib" not in name:
             where = f" ({os.path.basename(name)}, line {trace.tb_lineno})"
         trace = trace.tb_next
-    return f"{type(error).__name__}: {error}"[:_DETAIL_CHARS] + where
+    try:
+        said = str(error)
+    except Exception:
+        said = "(it cannot be shown)"
+    return f"{type(error).__name__}: {said}"[:_DETAIL_CHARS] + where
 
 
 if __name__ == "__main__":

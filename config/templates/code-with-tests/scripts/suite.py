@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import List, Optional
 
@@ -11,6 +12,8 @@ from given import Given
 from request import Request
 
 _CASES_MAX = 30
+# The tests are part of a step's output, which is where the contract reads them.
+_TESTS_BYTES_MAX = 30_000
 
 
 @dataclass
@@ -36,7 +39,10 @@ def build_suite(request: Request, given: Given, code: Optional[str]) -> Suite:
     for origin, case in _cases(request, given, suite):
         said = str(case.get("expression"))[:80]
         try:
-            methods.append(writer.method(case, len(methods) + 1))
+            method = writer.method(case, len(methods) + 1)
+            if len(json.dumps([*methods, method])) > _TESTS_BYTES_MAX:
+                raise CaseRefused("there are enough")
+            methods.append(method)
             suite.origins.append(origin)
         except CaseRefused as why:
             suite.refused.append(f"{said}: {why}")
@@ -74,9 +80,13 @@ def _drop_vacuous(given: Given, suite: Suite, methods: List[str], code: str) -> 
     with Bench(given, suite.path, suite.text) as bench:
         passing = {test.rsplit("_", 1)[-1] for test in bench.vacuous(code) if test.startswith(f"{suite.path}::")}
     kept = [number for number in range(len(methods)) if str(number + 1) not in passing]
-    suite.refused += [f"test {number}: it passes when every function only raises" for number in sorted(passing, key=int)]
+    suite.refused += [
+        f"test {number}: it passes when every function only raises" for number in sorted(passing, key=int)
+    ]
     suite.origins = [suite.origins[number] for number in kept]
-    renumbered = [methods[old].replace(f"def test_{old + 1}(", f"def test_{new}(", 1) for new, old in enumerate(kept, 1)]
+    renumbered = [
+        methods[old].replace(f"def test_{old + 1}(", f"def test_{new}(", 1) for new, old in enumerate(kept, 1)
+    ]
     suite.text = test_file(renumbered, title, name)
 
 

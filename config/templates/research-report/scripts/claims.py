@@ -25,7 +25,10 @@ _PARAGRAPHS_MAX = 200
 # How many of a claim's words its place must have: a small model writes fluently what nobody said.
 _COVERAGE, _COVERAGE_SMALL = 0.6, 0.8
 # Headings that name a part of a text and state nothing.
-_PLAIN_HEADINGS = {stem(word) for word in "answer background conclusion cost detail evidence finding history introduction overview question result summary".split()}
+_PLAIN_HEADINGS = {
+    stem(word)
+    for word in "answer background conclusion cost detail evidence finding history introduction overview question result summary".split()
+}
 
 
 @dataclass
@@ -140,7 +143,9 @@ class Checker:
         def fit(place: Tuple[str, Set[str]]) -> tuple:
             lowered = place[0].lower()
             return (
-                len(wanted & numbers(place[0])) * 3 + sum(name in lowered for name in called) * 2 + len(words & place[1]),
+                len(wanted & numbers(place[0])) * 3
+                + sum(name in lowered for name in called) * 2
+                + len(words & place[1]),
                 -len(place[0]),
             )
 

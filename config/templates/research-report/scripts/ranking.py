@@ -37,7 +37,9 @@ def rank(library: Library, question: str) -> List[Passage]:
     wanted = set(content(question))
     years = numbers(question)
     places = [(source.number, at, text) for source in library.sources for at, text in enumerate(source.sentences())]
-    places = [place for place in places[:_SENTENCES_MAX] if place[2].count(" ") >= _SPACES_MIN and not gives_orders(place[2])]
+    places = [
+        place for place in places[:_SENTENCES_MAX] if place[2].count(" ") >= _SPACES_MIN and not gives_orders(place[2])
+    ]
     bags = [Counter(content(text)) for _, _, text in places]
     average = sum(sum(bag.values()) for bag in bags) / max(1, len(bags))
     frequency: Dict[str, int] = Counter(word for bag in bags for word in bag if word in wanted)

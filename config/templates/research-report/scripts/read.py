@@ -1,11 +1,12 @@
 """Step 2: reads the sources and picks what a model is shown.
 
-Output: the numbered sources, those that failed, and the passages that speak
+Output: how many sources there are, which failed, and the passages that speak
 to the question, as a prompt shows them.
 """
 
 from __future__ import annotations
 
+import json
 from typing import List
 
 from ranking import Passage, rank
@@ -23,8 +24,8 @@ def read(request: Request) -> dict:
     library = read_library(request)
     ranked = rank(library, request.goal)
     return {
-        "sources": [source.to_json() for source in library.sources][:200],
-        "failed": [failed.to_json() for failed in library.failed][:200],
+        "sources": len(library.sources),
+        "failed": [{"origin": failed.origin[:200], "why": failed.why[:200]} for failed in library.failed[:20]],
         "relevant": len(ranked) > 0,
         "passages": _passages(library, ranked, _CHARS_SMALL if request.is_small_model() else _CHARS),
         "sections": request.params.get("sections", 3),
@@ -37,10 +38,11 @@ def _passages(library: Library, ranked: List[Passage], chars_max: int) -> str:
     used = 0
     for passage in ranked:
         own = chosen.setdefault(passage.source, set())
-        if len(own) >= _PASSAGES_PER_SOURCE or used + len(passage.text) > chars_max:
+        size = len(json.dumps(passage.text)) + 8
+        if len(own) >= _PASSAGES_PER_SOURCE or used + size > chars_max:
             continue
         own.add(passage.at)
-        used += len(passage.text) + 8
+        used += size
     lines = []
     for number in sorted(chosen):
         if chosen[number]:

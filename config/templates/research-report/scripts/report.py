@@ -16,7 +16,7 @@ from request import Request, run_step
 from sources import Library, read_library
 
 _KEY_PASSAGES = 5
-_STRUCK_MAX = 40
+_STRUCK_MAX = 30
 
 
 def report(request: Request) -> dict:
@@ -46,7 +46,9 @@ def report(request: Request) -> dict:
         "sources": len(library.sources),
         "failed": len(library.failed),
         "kept": len(kept),
-        "struck": [{"sentence": claim.text[:300], "reason": claim.reason} for claim in struck[:_STRUCK_MAX]],
+        "struck": [
+            {"sentence": claim.text[:150], "reason": (claim.reason or "")[:150]} for claim in struck[:_STRUCK_MAX]
+        ],
     }
 
 
@@ -77,7 +79,11 @@ def _findings(request: Request, sections: List[Section], kept: List[Claim]) -> L
     lines = ["## Findings", ""]
     if not kept:
         status = request.status("write")
-        why = "No sentence of the model passed the check." if status == "succeeded" else f"No prose: the writing step was {status}."
+        why = (
+            "No sentence of the model passed the check."
+            if status == "succeeded"
+            else f"No prose: the writing step was {status}."
+        )
         return [*lines, f"{why} The passages above are the answer.", ""]
     lines += [f"Written by {plain(request.model())}. Each sentence was held against the sources it cites.", ""]
     for section in sections:
@@ -127,7 +133,10 @@ def _method(request: Request, library: Library) -> List[str]:
     orders = [source.number for source in library.sources if any(gives_orders(text) for text in source.sentences())]
     if orders:
         numbers = ", ".join(f"[{number}]" for number in orders)
-        lines += [f"Text in {numbers} addresses an assistant instead of a reader. It was left out and not followed.", ""]
+        lines += [
+            f"Text in {numbers} addresses an assistant instead of a reader. It was left out and not followed.",
+            "",
+        ]
     return lines
 
 

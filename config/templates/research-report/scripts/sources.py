@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass, field
 from typing import List, Optional
 
 from request import Failure, Request
-from texts import BYTES_MAX, Unreadable, html_text, text_of
+from texts import BYTES_MAX, Unreadable, markdown_text, text_of
 from wording import sentences
 
 _TITLE_CHARS = 160
+# Every step reads all of it, and every sentence is weighed.
+_TEXT_CHARS_MAX = 6_000_000
 
 
 @dataclass
@@ -27,15 +28,25 @@ class Source:
     sha256: str
     text: str
     notes: List[str] = field(default_factory=list)
+    _sentences: Optional[List[str]] = None
 
     def sentences(self) -> List[str]:
         """The sentences of its text, in order."""
-        return sentences(self.text)
+        if self._sentences is None:
+            self._sentences = sentences(self.text)
+        return self._sentences
 
     def to_json(self) -> dict:
         """What is told of it; its text is not repeated."""
         place = {"url": self.origin} if self.is_url else {"file": self.origin}
-        return {"number": self.number, "title": self.title, **place, "bytes": self.bytes, "sha256": self.sha256, "notes": self.notes}
+        return {
+            "number": self.number,
+            "title": self.title,
+            **place,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "notes": self.notes,
+        }
 
 
 @dataclass
@@ -107,21 +118,25 @@ def _read_page(library: Library, url: str, page: object) -> None:
     if not isinstance(text, str) or not text.strip():
         library.failed.append(Failed(url, "it holds no text"))
         return
-    title = page.get("title")
-    if re.match(r"\s*<(!doctype|html)", text, re.IGNORECASE):
-        text, found = html_text(text)
-        title = title or found
     data = text.encode("utf-8")
+    # Pages come as Markdown.
+    text, found = markdown_text(text)
+    title = page.get("title") or found
     notes = ["only its beginning was fetched"] if page.get("truncated") else []
     if page.get("url") and page["url"] != url:
         notes.append(f"it was redirected to {page['url']}")
     _add(library, title or url, url, True, len(data), hashlib.sha256(data).hexdigest(), text, notes)
 
 
-def _add(library: Library, title: str, origin: str, is_url: bool, size: int, digest: str, text: str, notes: list) -> None:
+def _add(
+    library: Library, title: str, origin: str, is_url: bool, size: int, digest: str, text: str, notes: list
+) -> None:
     same = next((source for source in library.sources if source.sha256 == digest), None)
     if same is not None:
         library.failed.append(Failed(origin, f"it holds the same as source [{same.number}]"))
+        return
+    if sum(len(source.text) for source in library.sources) + len(text) > _TEXT_CHARS_MAX:
+        library.failed.append(Failed(origin, f"the sources together have more than {_TEXT_CHARS_MAX:,} characters"))
         return
     title = " ".join(str(title).split())[:_TITLE_CHARS] or origin
     number = len(library.sources) + 1

@@ -13,7 +13,7 @@ import json
 import re
 from typing import List, Optional, Tuple
 
-BYTES_MAX = 8 << 20
+BYTES_MAX = 2 << 20
 _CELLS_ROWS_MAX = 5_000
 _JSON_LINES_MAX = 5_000
 _UNREADABLE = {
@@ -43,14 +43,16 @@ def text_of(name: str, data: bytes) -> Tuple[str, Optional[str]]:
     text = _decode(data)
     if not text.strip():
         raise Unreadable("it is empty")
-    if kind in ("html", "htm", "xhtml") or (kind not in ("md", "csv", "json") and re.match(r"\s*<(!doctype|html)", text, re.I)):
+    if kind in ("html", "htm", "xhtml") or (
+        kind not in ("md", "csv", "json") and re.match(r"\s*<(!doctype|html)", text, re.I)
+    ):
         return html_text(text)
     if kind == "csv":
         return _csv_text(text), None
     if kind == "json":
         return _json_text(text), None
     if kind in ("md", "markdown"):
-        return _markdown_text(text)
+        return markdown_text(text)
     if kind in ("txt", "text", "log", "rst", "tsv"):
         return text, None
     raise Unreadable(f"files of the kind .{kind[:12]} are not read; give txt, md, html, csv or json")
@@ -113,7 +115,8 @@ def html_text(text: str) -> Tuple[str, Optional[str]]:
     return "\n\n".join(line for line in lines if line), " ".join(page.title.split()) or None
 
 
-def _markdown_text(text: str) -> Tuple[str, Optional[str]]:
+def markdown_text(text: str) -> Tuple[str, Optional[str]]:
+    """The text of Markdown without its marks, and its first heading."""
     title = re.search(r"^#\s+(.+)$", text, re.MULTILINE)
     text = re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
@@ -152,7 +155,9 @@ def _flatten(value: object, path: str, lines: List[str]) -> None:
     if isinstance(value, dict):
         plain = {key: item for key, item in value.items() if not isinstance(item, (dict, list))}
         if plain:
-            lines.append((f"{path}: " if path else "") + "; ".join(f"{key}: {item}" for key, item in plain.items()) + ".")
+            lines.append(
+                (f"{path}: " if path else "") + "; ".join(f"{key}: {item}" for key, item in plain.items()) + "."
+            )
         for key, item in value.items():
             if isinstance(item, (dict, list)):
                 _flatten(item, f"{path} {key}".strip(), lines)

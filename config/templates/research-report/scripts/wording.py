@@ -6,8 +6,12 @@ import re
 import unicodedata
 from typing import List, Set
 
-_ABBREVIATIONS = "".join(rf"(?<!\b{short}\.)" for short in ("Dr", "Mr", "Ms", "Mrs", "St", "vs", r"e\.g", r"i\.e", "ca", "approx", "[A-Z]"))
-_END = re.compile(_ABBREVIATIONS + r"(?<=[.!?\]])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c(\[]?[^\W_a-z])|\n\s*\n|\n(?=\s*[-*\u2022])")
+_ABBREVIATIONS = "".join(
+    rf"(?<!\b{short}\.)" for short in ("Dr", "Mr", "Ms", "Mrs", "St", "vs", r"e\.g", r"i\.e", "ca", "approx", "[A-Z]")
+)
+_END = re.compile(
+    _ABBREVIATIONS + r"(?<=[.!?\]])[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c(\[]?[^\W_a-z])|\n\s*\n|\n(?=\s*[-*\u2022])"
+)
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\d+(?:[,\u202f ]\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\d])")
 _NAME = re.compile(r"\b[A-Z][\w'\u2019-]*")
@@ -26,7 +30,21 @@ _NUMBER_WORDS = dict(zip("zero one two three four five six seven eight nine ten 
     "seventeen eighteen nineteen twenty".split(), range(21)))  # fmt: skip
 _NUMBER_WORDS.update({"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
     "thousand": 1_000, "million": 10**6, "billion": 10**9, "dozen": 12})  # fmt: skip
-NEGATIONS = {"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "cannot", "without", "hardly", "failed", "denied"}
+NEGATIONS = {
+    "not",
+    "no",
+    "never",
+    "none",
+    "nobody",
+    "nothing",
+    "neither",
+    "nor",
+    "cannot",
+    "without",
+    "hardly",
+    "failed",
+    "denied",
+}
 _OPPOSITES = [
     ("increas", "decreas"), ("rose", "fell"), ("rise", "fall"), ("rising", "falling"), ("more", "fewer"), ("more", "less"), ("higher", "lower"),
     ("highest", "lowest"), ("larger", "smaller"), ("largest", "smallest"), ("before", "after"), ("above", "below"), ("first", "last"),
@@ -38,7 +56,15 @@ _OPPOSITES = [
 def tidy(text: str) -> str:
     """Text on one line, in one form of each character, with plain quotes."""
     text = unicodedata.normalize("NFKC", text)
-    for fancy, plain in (("\u201c", '"'), ("\u201d", '"'), ("\u2018", "'"), ("\u2019", "'"), ("\u2212", "-"), ("\u2013", "-"), ("\u2014", "-")):
+    for fancy, plain in (
+        ("\u201c", '"'),
+        ("\u201d", '"'),
+        ("\u2018", "'"),
+        ("\u2019", "'"),
+        ("\u2212", "-"),
+        ("\u2013", "-"),
+        ("\u2014", "-"),
+    ):
         text = text.replace(fancy, plain)
     return " ".join("".join(mark if mark.isprintable() or mark.isspace() else " " for mark in text).split())
 

@@ -68,7 +68,9 @@ class ResearchTest(unittest.TestCase):
         ]
         for prose, reason in cases:
             with self.subTest(prose):
-                (found,) = verdicts(prose, BRIDGE, "The Forth Bridge is 2,467 metres long. Trains increased from 100 to 200 a day.")
+                (found,) = verdicts(
+                    prose, BRIDGE, "The Forth Bridge is 2,467 metres long. Trains increased from 100 to 200 a day."
+                )
                 if reason is None:
                     self.assertIsNone(found)
                 else:
@@ -82,10 +84,26 @@ class ResearchTest(unittest.TestCase):
     def test_the_report_keeps_lists_and_names_what_it_should(self):
         prose = "## Opening\nThe Forth Bridge opened in 1890 [1]. It opened in 1891 [1].\n\n## Moon landing\nTrains increased from 100 to 200 a day [2]."
         urls = ["https://example.org/a", "https://example.org/b", "https://example.org/c"]
-        task = self.start({"a.md": BRIDGE, "b.html": PAGE, "c.pdf": b"%PDF-1.4"}, QUESTION, params={"sources": urls, "sections": 2})
+        task = self.start(
+            {"a.md": BRIDGE, "b.html": PAGE, "c.pdf": b"%PDF-1.4"}, QUESTION, params={"sources": urls, "sections": 2}
+        )
         pages = [
-            {"url": urls[0], "status": 200, "content_type": "text/html", "title": "Baker", "text": "Benjamin Baker was born in 1840.", "truncated": False},
-            {"url": urls[1], "status": 404, "content_type": "text/html", "title": "", "text": "gone", "truncated": False},
+            {
+                "url": urls[0],
+                "status": 200,
+                "content_type": "text/html",
+                "title": "Baker",
+                "text": "Benjamin Baker was born in 1840.",
+                "truncated": False,
+            },
+            {
+                "url": urls[1],
+                "status": 404,
+                "content_type": "text/html",
+                "title": "",
+                "text": "gone",
+                "truncated": False,
+            },
             None,
         ]
         self.assertIsNone(task.run({"fetch": pages, "write": prose}))
@@ -144,7 +162,9 @@ class ResearchTest(unittest.TestCase):
 
         self.assertIn("not supported", altered("opened in 1890 [1].\n\n## Sou", "opened in 1895 [1].\n\n## Sou"))
         self.assertIn("no source", altered("opened in 1890 [1].\n\n## Sou", "opened in 1890 [9].\n\n## Sou"))
-        self.assertIn("does not stand in", altered("“The Forth Bridge opened in 1890.”", "“The Forth Bridge opened in 1892.”"))
+        self.assertIn(
+            "does not stand in", altered("“The Forth Bridge opened in 1890.”", "“The Forth Bridge opened in 1892.”")
+        )
         self.assertIn("no section", altered("## Sources", "## Others"))
 
     def test_sources_that_cannot_be_read_are_refused_by_name(self):
@@ -191,6 +211,15 @@ class ResearchTest(unittest.TestCase):
         task = self.start({"a.md": BRIDGE, "b.md": BRIDGE}, QUESTION)
         self.assertIsNone(task.run())
         self.assertIn("the same as source [1]", task.output("read")["failed"][0]["why"])
+
+    def test_more_text_than_can_be_weighed_is_refused_by_name(self):
+        page = "The bridge opened in 1890. " * 50_000
+        files = {f"{number}.txt": f"{number} {page}" for number in range(6)}
+        task = self.start(files, QUESTION)
+        task.finish("fetch", [])
+        read = task.step("read")
+        self.assertEqual((read["sources"], len(read["failed"])), (4, 2))
+        self.assertIn("together have more than", read["failed"][0]["why"])
 
     def test_sentences_numbers_and_names(self):
         self.assertEqual(sentences("By Dr. Smith. It cost 4.5 million! U.S. trade fell.")[0], "By Dr. Smith.")

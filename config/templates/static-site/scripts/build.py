@@ -55,9 +55,15 @@ def _words(request: Request) -> Tuple[dict, str]:
         sections = [
             {"heading": _clean(section.get("heading")), "text": _clean(section.get("text"))}
             for section in answer.get("sections") or []
-            if isinstance(section, dict) and _says_something(section.get("heading")) and _says_something(section.get("text"))
+            if isinstance(section, dict)
+            and _says_something(section.get("heading"))
+            and _says_something(section.get("text"))
         ]
-        return {"title": _clean(answer["title"]), "tagline": _clean(answer.get("tagline")), "sections": sections}, "the model"
+        return {
+            "title": _clean(answer["title"]),
+            "tagline": _clean(answer.get("tagline")),
+            "sections": sections,
+        }, "the model"
     goal = _clean(request.goal)
     title = re.split(r"(?<=[.!?:])\s|,\s", goal)[0].rstrip(".:,")
     if len(title) > _TITLE_CHARS:
@@ -120,7 +126,9 @@ def _index(material: Material, rendered: Dict[str, Rendered], words: dict) -> Tu
     for name, (_, target) in material.images.items():
         if f'src="{target}"' not in used:
             label = html.escape(_name(name))
-            parts.append(f'<figure>\n<img src="{target}" alt="{label}" loading="lazy">\n<figcaption>{label}</figcaption>\n</figure>')
+            parts.append(
+                f'<figure>\n<img src="{target}" alt="{label}" loading="lazy">\n<figcaption>{label}</figcaption>\n</figure>'
+            )
     return words["title"], words["tagline"], "\n".join(part for part in parts if part) or "<p>More is to come.</p>"
 
 

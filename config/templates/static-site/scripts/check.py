@@ -92,7 +92,9 @@ class _Page(html.parser.HTMLParser):
 def fault() -> Optional[str]:
     """Why the contract does not hold; None when it does."""
     expected = (load_request().output("build") or {}).get("pages") or ["index.html"]
-    files = sorted(os.path.relpath(os.path.join(folder, name), "site") for folder, _, names in os.walk("site") for name in names)
+    files = sorted(
+        os.path.relpath(os.path.join(folder, name), "site") for folder, _, names in os.walk("site") for name in names
+    )
     for name in expected:
         if name not in files:
             return f"site/{name} is missing"

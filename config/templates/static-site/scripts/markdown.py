@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Callable, List, Optional, Set
 
 _INLINE = re.compile(
-    r"(?P<code>`+)(?P<code_text>.+?)(?P=code)|!\[(?P<alt>[^\]]*)\]\((?P<image>[^)\s]+)[^)]*\)|\[(?P<label>[^\]]+)\]\((?P<link>[^)\s]+)[^)]*\)"
+    r"(?P<code>`+)(?P<code_text>.+?)(?P=code)|!\[(?P<alt>[^\]\[]*)\]\((?P<image>[^)\s]+)[^)]*\)|\[(?P<label>[^\]\[]+)\]\((?P<link>[^)\s]+)[^)]*\)"
     r"|\*\*(?P<strong>\S.*?)\*\*|(?<!\w)__(?P<strong2>\S.*?)__(?!\w)|\*(?P<em>[^\s*][^*]*)\*|(?<!\w)_(?P<em2>[^\s_][^_]*)_(?!\w)|\\(?P<escaped>[\\`*_{}\[\]()#+.!|-])"
 )
 _HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
@@ -21,6 +21,8 @@ _ITEM = re.compile(r"^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)$")
 _RULE = re.compile(r"^ {0,3}([-*_])\s*(?:\1\s*){2,}$")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _BLOCKS_MAX = 20_000
+# Marks in a longer line are left as they are: looking for their ends takes time that grows with its square.
+_INLINE_CHARS_MAX = 8_000
 
 
 @dataclass
@@ -35,7 +37,9 @@ class Rendered:
 class Renderer:
     """Renders the texts of one site."""
 
-    def __init__(self, resolve_link: Callable[[str], Optional[str]], resolve_image: Callable[[str], Optional[str]]) -> None:
+    def __init__(
+        self, resolve_link: Callable[[str], Optional[str]], resolve_image: Callable[[str], Optional[str]]
+    ) -> None:
         self._resolve_link = resolve_link
         self._resolve_image = resolve_image
         self._dropped: List[str] = []
@@ -122,7 +126,11 @@ class Renderer:
                 if bool(match[2]) != bool(first[2]):
                     break
                 items.append([match[3]])
-            elif blank and at + 1 < len(lines) and (_ITEM.match(lines[at + 1]) or lines[at + 1].startswith(" " * (indent + 2))):
+            elif (
+                blank
+                and at + 1 < len(lines)
+                and (_ITEM.match(lines[at + 1]) or lines[at + 1].startswith(" " * (indent + 2)))
+            ):
                 items[-1].append("")
             elif not blank and (match or lines[at].startswith(" " * (indent + 2))):
                 items[-1].append(lines[at][indent + 2 :])
@@ -162,6 +170,8 @@ class Renderer:
     # Within a line
 
     def _inline(self, text: str, depth: int = 0) -> str:
+        if len(text) > _INLINE_CHARS_MAX:
+            return html.escape(text)
         parts, at = [], 0
         for match in _INLINE.finditer(text) if depth < 4 else ():
             parts += [html.escape(text[at : match.start()]), self._mark(match, depth)]

@@ -55,7 +55,9 @@ def read_material(request: Request) -> Material:
         name = item["name"]
         kind = name.rsplit(".", 1)[-1].lower() if "." in name else ""
         if kind in ("md", "markdown", "txt"):
-            is_index = _slug(name) in ("index", "readme") and not any(text.page == "index.html" for text in material.texts)
+            is_index = _slug(name) in ("index", "readme") and not any(
+                text.page == "index.html" for text in material.texts
+            )
             page = "index.html" if is_index else _unused(_slug(name), "html", taken)
             material.texts.append(Text(name, page, _text(item)))
         elif kind == "csv":
@@ -118,7 +120,11 @@ def rows_of(table: Text) -> List[List[str]]:
     except csv.Error:
         dialect = csv.excel
     try:
-        rows = [row[:_COLUMNS_MAX] for row in csv.reader(io.StringIO(table.text), dialect) if any(cell.strip() for cell in row)]
+        rows = [
+            row[:_COLUMNS_MAX]
+            for row in csv.reader(io.StringIO(table.text), dialect)
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise Failure(f"{table.name} cannot be read: {error}") from error
     if not rows:

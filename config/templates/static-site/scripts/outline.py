@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from material import read_material
 from request import Failure, Request, run_step
 
-_SHOWN_CHARS, _SHOWN_CHARS_SMALL = 12_000, 800
+_SHOWN_BYTES, _SHOWN_BYTES_SMALL = 24_000, 800
 
 
 def outline(request: Request) -> dict:
@@ -22,9 +24,15 @@ def outline(request: Request) -> dict:
         "images": [target for _, target in material.images.values()],
         "sections": sections,
         "has_index": any(text.page == "index.html" for text in material.texts),
-        "material": (f"{shown}\n{tables}".strip() or "(none)")[: _SHOWN_CHARS_SMALL if small else _SHOWN_CHARS],
+        "material": _fit(f"{shown}\n{tables}".strip() or "(none)", _SHOWN_BYTES_SMALL if small else _SHOWN_BYTES),
         "schema": _schema(sections, small),
     }
+
+
+def _fit(text: str, bytes_max: int) -> str:
+    """A text cut to what it takes in a step's output, where each letter beyond ASCII takes six bytes."""
+    size = len(json.dumps(text))
+    return text if size <= bytes_max else text[: len(text) * bytes_max // size]
 
 
 def _schema(sections: int, small: bool) -> dict:

@@ -238,7 +238,9 @@ impl App {
         self.focus_on(match self.focus {
             Focus::List => Focus::Steps,
             Focus::Steps => Focus::Detail,
-            Focus::Detail => Focus::List,
+            Focus::Detail if self.is_wide => Focus::List,
+            // Where the list is not on the screen, a key that walks around it would leave the task.
+            Focus::Detail => Focus::Steps,
         })
     }
 
