@@ -1,6 +1,12 @@
-//! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use.
+//! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
+//! planned, mapped, delegated, tried again and promised, in `steering` what a person does with a task.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "engine/plans.rs"]
+mod plans;
+#[path = "engine/steering.rs"]
+mod steering;
 
 use std::time::Duration;
 

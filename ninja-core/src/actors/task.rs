@@ -34,7 +34,7 @@ const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
 
 /// What a task actor is told.
 pub(crate) enum TaskMsg {
-    /// Read the log and go on from there. The first message, unless that is [`TaskMsg::Cancel`].
+    /// Read the log and go on from there. The first message, unless that one [is to prevent work](TaskMsg::comes_first).
     Begin {
         /// What happened to the actor before this one, if one failed.
         failure: Option<String>,
@@ -95,6 +95,22 @@ pub(crate) enum TaskMsg {
     Park,
 }
 
+impl TaskMsg {
+    /// Returns whether the message is to prevent work: beginning before it would make the very calls that it is to prevent.
+    pub(super) fn comes_first(&self) -> bool {
+        match self {
+            Self::Cancel { .. } => true,
+            Self::Steer { input, .. } => matches!(**input, Input::Pause { .. }),
+            Self::Begin { .. }
+            | Self::CallEnded { .. }
+            | Self::CallInterrupted { .. }
+            | Self::DecideApproval { .. }
+            | Self::Wake { .. }
+            | Self::Park => false,
+        }
+    }
+}
+
 /// The actor.
 pub(super) struct TaskActor {
     pub(super) id: TaskId,
@@ -149,6 +165,9 @@ impl Actor for TaskActor {
                 state.in_flight.remove(&(step.clone(), call));
                 let input = Input::InterruptCall { step, call, reason, blamed };
                 self.report(&myself, state, input, Vec::new()).await
+            }
+            TaskMsg::Steer { input, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
+                self.pause_first(&myself, state, *input, reply).await
             }
             // The log could not be read yet: the reply is dropped, and the caller asks again.
             TaskMsg::DecideApproval { .. } | TaskMsg::Steer { .. } | TaskMsg::Wake { .. } if state.task.is_none() => {
@@ -287,6 +306,23 @@ impl TaskActor {
         }
     }
 
+    /// Pauses a task that nobody has taken up: what was in flight when it was last worked on is lost, and nothing begins.
+    async fn pause_first(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        pause: Input,
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    ) -> Result<(), ActorProcessingErr> {
+        state.task = Some(self.load()?);
+        let decided = self.decide(state, pause);
+        let refused = decided.as_ref().err().cloned();
+        self.commit(state, decided.unwrap_or_default(), Vec::new()).await?;
+        self.report(myself, state, Input::Recover, Vec::new()).await?;
+        reply.send(refused.map_or_else(|| state.view(), Err)).ok();
+        Ok(())
+    }
+
     /// Takes what a person asked for, and answers with the task after it.
     async fn answer(
         &self,
@@ -329,6 +365,7 @@ impl TaskActor {
         }
     }
 
+    /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
     fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Entry>, Refusal> {
         let Some(task) = &state.task else { return Err(Refusal::Ended) };
         let at = input.time(self.services.clock.now());

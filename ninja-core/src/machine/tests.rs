@@ -6,6 +6,7 @@ mod makers;
 mod nested;
 mod plans;
 mod promises;
+mod replays;
 mod steering;
 mod waits;
 
