@@ -75,7 +75,10 @@ pub(super) fn artifact(paint: Paint, artifact: &Artifact) -> String {
 
 /// Writes a question and the exact call it is about.
 pub(super) fn question(approval: &Approval) -> Vec<String> {
-    let mut text = vec![format!("{} asks: {}", approval.step, one_line(&approval.prompt))];
+    // A plan is shown line by line; what steers a terminal is taken out of each.
+    let mut prompt = approval.prompt.lines().map(one_line).filter(|line| !line.is_empty());
+    let mut text = vec![format!("{} asks: {}", approval.step, prompt.next().unwrap_or_default())];
+    text.extend(prompt.map(|line| format!("  {line}")));
     if let Some(call) = &approval.call {
         text.push(format!("  the exact call: {} {}", one_line(&call.tool), one_line(&call.args.to_string())));
     }

@@ -32,7 +32,7 @@ pub(super) async fn go_on(
     if !session.is_in_process() || task.status.is_terminal() {
         output.json_if_wanted(task);
         output.say(&format!("{done}; the task is {}", task.status.as_str()));
-        if !output.json {
+        if !output.json && !task.status.is_terminal() {
             output.note(&format!("follow it: ninja watch {}", short(task.id)));
         }
         return Ok(Exit::Done);

@@ -214,7 +214,7 @@ async fn a_step_is_tried_again_after_a_wait() {
 
 fn promise(command: &str) -> Option<Contract> {
     let checks = vec![Check::Command { command: command.to_owned(), timeout_seconds: None }];
-    Some(Contract { checks, repair_agent: None })
+    Some(Contract { checks, repair_agent: Some("coder".to_owned()) })
 }
 
 fn mending(repaired: &'static str) -> Scripted {
