@@ -125,6 +125,7 @@ fn example(guide: &str, language: &str) -> Result<String> {
 fn examples(guide: &str, language: &str) -> Result<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide").join(guide);
     let text = fs::read_to_string(path)?;
-    let begun = text.split(&format!("```{language}\n")).skip(1);
+    let opening = format!("```{language}\n");
+    let begun = text.split(&opening).skip(1);
     begun.map(|from| Ok(from.split_once("\n```").context("an example does not end")?.0.to_owned())).collect()
 }

@@ -365,6 +365,7 @@ impl TaskActor {
         }
     }
 
+    /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
     fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Entry>, Refusal> {
         let Some(task) = &state.task else { return Err(Refusal::Ended) };
         let at = input.time(self.services.clock.now());

@@ -182,17 +182,16 @@ impl Binding {
 }
 
 fn name((code, ctrl): (KeyCode, bool)) -> String {
-    let name = match code {
+    match code {
         KeyCode::Up => "↑".to_owned(),
         KeyCode::Down => "↓".to_owned(),
         KeyCode::Left => "←".to_owned(),
         KeyCode::Right => "→".to_owned(),
         KeyCode::PageUp => "PgUp".to_owned(),
         KeyCode::PageDown => "PgDn".to_owned(),
-        KeyCode::Char(character) if ctrl => return format!("Ctrl-{}", character.to_ascii_uppercase()),
+        KeyCode::Char(character) if ctrl => format!("Ctrl-{}", character.to_ascii_uppercase()),
         other => other.to_string(),
-    };
-    name
+    }
 }
 
 #[cfg(test)]
