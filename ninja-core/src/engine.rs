@@ -35,6 +35,7 @@ mod health;
 pub mod maintenance;
 mod owner;
 mod pins;
+mod references;
 mod replay;
 mod start;
 mod steer;

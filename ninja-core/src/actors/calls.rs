@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{sandbox::SandboxHandle, services::Services, task::TaskMsg};
 use crate::{
-    api::{ApiError, EffectClass, ErrorCode, ModelRef, StepId, TaskId, Usage},
-    journal::record::{Manifest, ManifestDelta, Outcome},
+    api::{ApiError, BlobHash, EffectClass, ErrorCode, ModelRef, StepId, TaskId, Usage},
+    journal::{
+        record::{Manifest, ManifestDelta, Outcome},
+        store::StoreError,
+    },
     providers::{ChatRequest, DeltaSink, ProviderError, ToolCall},
     sandbox::Mount,
     tools::{ToolError, ToolRun},
@@ -41,10 +44,18 @@ pub(super) struct ToolJob {
     /// The workspace as the step sees it.
     pub manifest: Manifest,
     /// Inputs and the template's files, read-only.
-    pub mounts: Vec<Mount>,
+    pub placed: Vec<Placed>,
     /// What scripts read about the task.
     pub request: Value,
     pub cancel: CancellationToken,
+}
+
+/// A blob that a call can read.
+#[derive(Clone)]
+pub(super) struct Placed {
+    pub blob: BlobHash,
+    /// Its path in the sandbox.
+    pub inside: PathBuf,
 }
 
 /// What a call came to.
@@ -172,9 +183,12 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
     };
     let workspace = match services.workspaces.prepare(job.task, &job.step, &job.manifest).await {
         Ok(workspace) => workspace,
-        Err(error) => return end(failed(ErrorCode::ToolFailed, format!("the workspace: {error}"))),
+        Err(error) => return end(failed(error.code(), format!("the workspace: {error}"))),
     };
-    let mut mounts = job.mounts.clone();
+    let mut mounts = match mounts(services, job).await {
+        Ok(mounts) => mounts,
+        Err(error) => return end(failed(error.code(), format!("the task's files: {error}"))),
+    };
     match write_request(services, job).await {
         Ok(host) => mounts.push(Mount { host, inside: PathBuf::from(REQUEST_INSIDE) }),
         Err(error) => return end(failed(ErrorCode::Internal, format!("the request for scripts: {error}"))),
@@ -219,6 +233,15 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
         }
         Err(error) => end(failed(ErrorCode::LimitReached, format!("the workspace: {error}"))),
     }
+}
+
+/// Finds what is placed beside the workspace. A blob is read through the first time, which takes its time.
+async fn mounts(services: &Services, job: &ToolJob) -> Result<Vec<Mount>, StoreError> {
+    let (store, placed) = (Arc::clone(&services.store), job.placed.clone());
+    let found = move || {
+        placed.into_iter().map(|Placed { blob, inside }| Ok(Mount { host: store.blob_path(blob)?, inside })).collect()
+    };
+    tokio::task::spawn_blocking(found).await.expect("finding blobs does not panic")
 }
 
 /// Where scripts find what the task is about.

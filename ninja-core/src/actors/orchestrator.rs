@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::{TaskId, TaskStatus, Timestamp, WaitFor},
+    journal::store::StoreError,
     machine::{ACTOR_FAILURES_MAX, TaskHead},
 };
 
@@ -29,6 +30,8 @@ use timers::Timers;
 const SWEEP_PAGE: usize = 1_000;
 /// The wait before a task actor that failed is started again, times its failures so far.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
+/// How long a task that met a full disk waits before it tries again.
+const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
 
 /// What the orchestrator is told.
 pub(crate) enum OrchestratorMsg {
@@ -43,8 +46,8 @@ pub(crate) enum OrchestratorMsg {
     RestartTask {
         /// Which.
         task: TaskId,
-        /// What the failed one said.
-        failure: String,
+        /// What the failed one said, where that counts against the task.
+        failure: Option<String>,
     },
     /// Hand a message to a task's actor, started if need be.
     DeliverToTask {
@@ -153,7 +156,7 @@ impl Actor for Orchestrator {
         match event {
             SupervisionEvent::ActorTerminated(actor, ..) => self.forget(&myself, state, actor.get_id()),
             SupervisionEvent::ActorFailed(actor, error) => {
-                self.note_failure(&myself, state, actor.get_id(), error.to_string()).await
+                self.note_failure(&myself, state, actor.get_id(), &error).await
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
         }
@@ -168,6 +171,21 @@ impl OrchestratorState {
             // If it is gone already, its end is in the mailbox.
             active.actor.send_message(TaskMsg::Park).ok();
         }
+    }
+
+    /// Keeps what is sent to a task whose actor failed, and has it started again after a while.
+    fn restart_later(
+        &mut self,
+        myself: &ActorRef<OrchestratorMsg>,
+        task: TaskId,
+        wait: Duration,
+        failure: Option<String>,
+    ) {
+        if let Some(active) = self.active.get_mut(&task) {
+            active.restarting = true;
+            active.parking.get_or_insert_default();
+        }
+        myself.send_after(wait, move || OrchestratorMsg::RestartTask { task, failure });
     }
 
     fn unpark(&mut self, task: TaskId) {
@@ -310,11 +328,16 @@ impl Orchestrator {
         myself: &ActorRef<OrchestratorMsg>,
         state: &mut OrchestratorState,
         actor: ActorId,
-        failure: String,
+        error: &ActorProcessingErr,
     ) -> Result<(), ActorProcessingErr> {
         let Some(task) = state.by_actor.remove(&actor) else { return Ok(()) };
-        tracing::warn!(%task, failure, "a task actor failed");
-        if self.services.store.failure().is_some() {
+        tracing::warn!(%task, %error, "a task actor failed");
+        if error.downcast_ref::<StoreError>().is_some_and(StoreError::is_disk_full) {
+            // Not the task's doing. It goes on as after a crash, once something can be written again.
+            state.restart_later(myself, task, DISK_FULL_WAIT, None);
+            return Ok(());
+        }
+        if self.services.store.failure().is_some_and(|failure| !failure.is_disk_full()) {
             // Nothing can be written any more: starting it again would only fail again.
             state.active.remove(&task);
             return Ok(());
@@ -324,15 +347,11 @@ impl Orchestrator {
         if *failures >= ACTOR_FAILURES_MAX {
             state.active.remove(&task);
             state.failures.remove(&task);
-            self.set_aside(task, &failure).await;
+            self.set_aside(task, &error.to_string()).await;
             return self.start_queued(myself, state);
         }
         let wait = RESTART_WAIT * *failures;
-        if let Some(active) = state.active.get_mut(&task) {
-            active.restarting = true;
-            active.parking.get_or_insert_default();
-        }
-        myself.send_after(wait, move || OrchestratorMsg::RestartTask { task, failure });
+        state.restart_later(myself, task, wait, Some(error.to_string()));
         Ok(())
     }
 
@@ -341,12 +360,10 @@ impl Orchestrator {
         myself: &ActorRef<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
-        failure: String,
+        failure: Option<String>,
     ) -> Result<(), ActorProcessingErr> {
         match state.active.get(&task) {
-            Some(active) if active.restarting => {
-                self.start(myself, state, task, TaskMsg::Begin { failure: Some(failure) })
-            }
+            Some(active) if active.restarting => self.start(myself, state, task, TaskMsg::Begin { failure }),
             Some(_) | None => Ok(()),
         }
     }

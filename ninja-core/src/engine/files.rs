@@ -1,12 +1,12 @@
 //! Uploaded files and artifacts.
 
-use std::io;
+use std::{io, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 
-use super::{Engine, no_task, store_error};
+use super::{Engine, store_error};
 use crate::{
     api::{ApiError, Artifact, ErrorCode, FILE_BYTES_MAX, File, FileId, Principal, Role, TaskId, UserId},
     journal::store::{Commit, DocKey, DocKind},
@@ -17,9 +17,9 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// A file as it is stored, with whose it is.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct StoredFile {
+pub(super) struct StoredFile {
     owner: UserId,
-    file: File,
+    pub(super) file: File,
 }
 
 impl Engine {
@@ -37,14 +37,10 @@ impl Engine {
         let name = clean_name(name)?;
         let services = &self.0.services;
         let id = FileId::from_uuid(services.clock.new_uuid());
-        let unfinished = services.store.scratch_dir().join(id.to_string());
-        let written = write_stream(&unfinished, content).await;
-        if let Err(error) = written {
-            tokio::fs::remove_file(&unfinished).await.ok();
-            return Err(error);
-        }
-        let store = std::sync::Arc::clone(&services.store);
-        let kept = tokio::task::spawn_blocking(move || store.put_blob_file(&unfinished)).await;
+        let unfinished = Unfinished(services.store.scratch_dir().join(id.to_string()));
+        write_stream(&unfinished.0, content).await?;
+        let store = Arc::clone(&services.store);
+        let kept = tokio::task::spawn_blocking(move || store.put_blob_file(&unfinished.0)).await;
         let (sha256, bytes) =
             kept.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?.map_err(store_error)?;
         let file = File { id, name, bytes, sha256, created_at: services.clock.now() };
@@ -82,8 +78,21 @@ impl Engine {
         let missing = || ApiError::new(ErrorCode::NotFound, format!("{task} has made no `{path}`"));
         let artifact =
             crate::machine::artifacts(&state).into_iter().find(|artifact| artifact.path == path).ok_or_else(missing)?;
-        let file = self.store().open_blob(artifact.sha256).map_err(store_error)?.ok_or_else(|| no_task(task))?;
-        Ok((artifact, file))
+        let (store, blob) = (Arc::clone(self.store()), artifact.sha256);
+        let opened = tokio::task::spawn_blocking(move || store.open_blob(blob)).await;
+        let opened = opened.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let lost = || ApiError::new(ErrorCode::Corrupt, format!("the bytes of `{path}` are missing"));
+        Ok((artifact, opened.map_err(store_error)?.ok_or_else(lost)?))
+    }
+}
+
+/// A file that is being received. It is removed when that ends, also where the sender has just gone; by then a finished one
+/// has moved on.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
     }
 }
 

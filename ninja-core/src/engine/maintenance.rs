@@ -15,10 +15,11 @@ use futures::{
 };
 use tokio::sync::mpsc;
 
-use super::Engine;
+use super::{Engine, references::REFERENCES};
 pub use crate::journal::{
     backup::{BackupError, Restored, verify},
-    examine::{Examined, Finding, Part, check},
+    compact::Compacted,
+    examine::{Examined, Finding, Part},
     item::ItemCounts,
 };
 use crate::{
@@ -84,6 +85,24 @@ pub fn restore(input: &mut dyn BufRead, data_dir: &Path) -> Result<Restored, Bac
     backup::restore(input, data_dir, &reads)
 }
 
+/// Reads everything in a data directory at rest and says what is damaged or missing; changes nothing. Blocks.
+///
+/// # Errors
+///
+/// Fails where an engine holds the directory, a newer version wrote it, or the disk cannot be read at all.
+pub fn check(data_dir: &Path) -> Result<Examined, StoreError> {
+    examine::check(data_dir, REFERENCES)
+}
+
+/// Removes the files of a data directory at rest that nothing names: what was received or made just before a crash. Blocks.
+///
+/// # Errors
+///
+/// Fails where an engine holds the directory. Where anything in it cannot be read, nothing is removed.
+pub fn compact(data_dir: &Path) -> Result<Compacted, StoreError> {
+    crate::journal::compact::compact(data_dir, REFERENCES)
+}
+
 /// Keeps what is readable of a data directory at rest and sets the damaged files aside, as they are, in a folder of it that is named
 /// after the time `at`. Returns what was lost, and that folder where anything was. Blocks.
 ///
@@ -91,7 +110,7 @@ pub fn restore(input: &mut dyn BufRead, data_dir: &Path) -> Result<Restored, Bac
 ///
 /// Fails where an engine holds the directory, a newer version wrote it, or the disk cannot be read or written.
 pub fn repair(data_dir: &Path, at: Timestamp) -> Result<(Examined, Option<PathBuf>), StoreError> {
-    examine::repair(data_dir, &at.strftime("damaged-%Y%m%dT%H%M%SZ").to_string())
+    examine::repair(data_dir, REFERENCES, &at.strftime("damaged-%Y%m%dT%H%M%SZ").to_string())
 }
 
 /// Returns whether a task's records fold into a task.

@@ -60,7 +60,13 @@ impl StartError {
             Self::Agents(_) | Self::Templates(_) => ErrorCode::InvalidRequest,
             Self::Other { .. } => ErrorCode::Internal,
         };
-        ApiError::new(code, self.to_string())
+        let advice = match self {
+            Self::Store(StoreError::Corrupt(_)) => {
+                "; `ninja db check` says what is damaged, `ninja restore` and `ninja db repair` mend it"
+            }
+            Self::Store(_) | Self::Agents(_) | Self::Templates(_) | Self::Other { .. } => "",
+        };
+        ApiError::new(code, format!("{self}{advice}"))
     }
 
     pub(super) fn other(doing: &'static str, what: impl std::fmt::Display) -> Self {

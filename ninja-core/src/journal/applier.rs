@@ -116,6 +116,12 @@ impl Applier {
         }
     }
 
+    /// Forgets what was admitted and not applied.
+    pub(super) fn forget(&mut self) {
+        self.tasks = HashMap::new();
+        self.feeds = HashMap::new();
+    }
+
     fn check(&mut self, append: &AppendChange) -> Result<Option<TaskState>, StoreError> {
         let db = &self.db;
         let state = remember(&mut self.tasks, append.task, || {

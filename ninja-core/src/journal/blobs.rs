@@ -2,15 +2,19 @@
 //!
 //! A file appears under its name whole or, if a power cut took its bytes, torn; it is never written in place. A blob
 //! that travelled in a frame is written without a sync, since its frame can restore it; [`Blobs::sync`] comes before
-//! that frame is dropped. A blob that came as a file is synced at once.
+//! that frame is dropped. A blob that came as a file is synced at once. Whoever reads one gets what its name says or an
+//! error: it is read through the first time a process opens it, unless the process wrote it.
 
 use std::{
     collections::HashSet,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -24,6 +28,9 @@ use super::{
 };
 use crate::api::BlobHash;
 
+/// How many blobs are known to be good; more are read through again.
+const CHECKED_MAX: usize = 16 * 1024;
+
 /// The blobs of one store, and the directory in which files for them are made.
 #[derive(Debug)]
 pub(super) struct Blobs {
@@ -32,6 +39,8 @@ pub(super) struct Blobs {
     scratch: PathBuf,
     calls: Calls,
     made: AtomicU64,
+    /// Blobs that this process has written or read through.
+    checked: Mutex<HashSet<BlobHash>>,
 }
 
 impl Blobs {
@@ -54,6 +63,7 @@ impl Blobs {
             scratch: directory.join("scratch"),
             calls: Calls::default(),
             made: AtomicU64::new(0),
+            checked: Mutex::default(),
         }
     }
 
@@ -69,7 +79,29 @@ impl Blobs {
         self.root.join(head).join(tail)
     }
 
-    /// Opens a blob. `None` where there is none.
+    /// Opens a blob that is what its name says. `None` where there is none.
+    pub(super) fn open_checked(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
+        let Some(mut file) = self.open_file(hash)? else { return Ok(None) };
+        if !self.checked().contains(&hash) {
+            let (found, _) = hash_file(&mut file).map_err(|error| io_error("read a blob", error))?;
+            if found != hash {
+                return Err(StoreError::Corrupt(format!("blob {hash}: its bytes are not what was written")));
+            }
+            file.rewind().map_err(|error| io_error("read a blob", error))?;
+            self.note_good(hash);
+        }
+        Ok(Some(file))
+    }
+
+    /// Returns where a blob stands that is what its name says.
+    pub(super) fn checked_path(&self, hash: BlobHash) -> Result<PathBuf, StoreError> {
+        match self.open_checked(hash)? {
+            Some(_) => Ok(self.path(hash)),
+            None => Err(StoreError::Corrupt(format!("blob {hash}: missing"))),
+        }
+    }
+
+    /// Opens a blob, whatever it holds. `None` where there is none.
     pub(super) fn open_file(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
         match File::open(self.path(hash)) {
             Ok(file) => Ok(Some(file)),
@@ -95,6 +127,13 @@ impl Blobs {
         Ok(())
     }
 
+    /// Reads a blob of any length whole, and checks that it is what its name says.
+    pub(super) fn read_all(&self, hash: BlobHash) -> Result<Bytes, StoreError> {
+        let path = self.path(hash);
+        let len = fs::symlink_metadata(&path).map_err(|_| StoreError::Corrupt(format!("blob {hash}: missing")))?.len();
+        self.read(hash, len)
+    }
+
     /// Reads a blob whole, and checks that it is what its name says.
     pub(super) fn read(&self, hash: BlobHash, len: u64) -> Result<Bytes, StoreError> {
         let damaged = |what: &str| StoreError::Corrupt(format!("blob {hash}: {what}"));
@@ -113,7 +152,7 @@ impl Blobs {
         let path = self.path(hash);
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() && found.len() == bytes.len() as u64 => Ok(()),
-            _ => self.write_anew(&path, bytes),
+            _ => self.write_anew(hash, bytes),
         }
     }
 
@@ -121,7 +160,7 @@ impl Blobs {
     pub(super) fn restore(&self, hash: BlobHash, bytes: &[u8]) -> Result<(), StoreError> {
         match self.read(hash, bytes.len() as u64) {
             Ok(_) => Ok(()),
-            Err(_) => self.write_anew(&self.path(hash), bytes),
+            Err(_) => self.write_anew(hash, bytes),
         }
     }
 
@@ -150,7 +189,20 @@ impl Blobs {
         let target = self.path(hash);
         self.rename(path, &target)?;
         self.sync_parents(&target).map_err(|error| health.fail(error))?;
+        self.note_good(hash);
         Ok((hash, len))
+    }
+
+    fn note_good(&self, hash: BlobHash) {
+        let mut checked = self.checked();
+        if checked.len() >= CHECKED_MAX {
+            checked.clear();
+        }
+        checked.insert(hash);
+    }
+
+    fn checked(&self) -> MutexGuard<'_, HashSet<BlobHash>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sync_parents(&self, path: &Path) -> Result<(), StoreError> {
@@ -160,13 +212,15 @@ impl Blobs {
         self.calls.sync_directory(&self.root)
     }
 
-    fn write_anew(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_anew(&self, hash: BlobHash, bytes: &[u8]) -> Result<(), StoreError> {
         let temporary = self.incoming.join(self.made.fetch_add(1, Ordering::Relaxed).to_string());
         self.calls.run(DiskCall::WriteBlob, &temporary, || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             file.write_all(bytes)
         })?;
-        self.rename(&temporary, path)
+        self.rename(&temporary, &self.path(hash))?;
+        self.note_good(hash);
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ use super::{
     blobs::Blobs,
     calls::{Calls, DiskCall},
     health::Health,
+    room::Room,
     store::StoreError,
     tree::{self, Db},
     writer::WriterMsg,
@@ -27,6 +28,7 @@ pub(super) struct Checkpointer {
     pub(super) backlog: Arc<Backlog>,
     pub(super) writer: Sender<WriterMsg>,
     pub(super) health: Health,
+    pub(super) room: Room,
     pub(super) calls: Calls,
     /// The log's directory.
     pub(super) log: PathBuf,
@@ -57,6 +59,7 @@ impl Checkpointer {
     }
 
     fn try_checkpoint(&self, retired: &Retired) -> Result<(), StoreError> {
+        self.room.prepare_flush(retired.bytes);
         self.blobs.sync(&retired.blobs)?;
         tree::flush(&self.db, &self.calls)?;
         for path in &retired.segments {

@@ -1,12 +1,13 @@
 //! The store on disk: a write-ahead log, a tree and blobs in one directory that one engine holds.
 //!
 //! ```text
-//! lock  format  log/<id>.log  tree/…  blobs/ab/cdef…  snapshots/ab/<task>  incoming/  scratch/
+//! lock  format  ballast  log/<id>.log  tree/…  blobs/ab/cdef…  snapshots/ab/<task>  incoming/  scratch/
 //! ```
 //!
 //! This module opens and closes; writing is in `writer`, forgetting the log in `checkpointer`, reading in `lookup`.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,11 +27,12 @@ use super::{
     calls::Calls,
     capture::{self, CaptureRequest},
     change::Change,
-    export,
+    export::{self, Sink},
     health::Health,
     item::Item,
     lookup,
     opening::{self, Opened},
+    room::{self, Room},
     snapshots::Snapshots,
     store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
     tree::Tree,
@@ -53,6 +55,8 @@ pub struct DiskOptions {
     pub checkpoint_interval: Duration,
     /// How long a log segment may grow before a checkpoint forgets it.
     pub segment_bytes: u64,
+    /// How much room is kept in reserve, so that a disk that has run full can still be worked with. 0 keeps none.
+    pub reserve_bytes: u64,
     /// What a test puts around storage calls.
     pub(super) calls: Calls,
 }
@@ -63,6 +67,7 @@ impl Default for DiskOptions {
             cache_bytes: 64 * 1024 * 1024,
             checkpoint_interval: Duration::from_millis(500),
             segment_bytes: 64 * 1024 * 1024,
+            reserve_bytes: 16 * 1024 * 1024,
             calls: Calls::default(),
         }
     }
@@ -77,6 +82,7 @@ pub struct DiskStore {
     blobs: Arc<Blobs>,
     snapshots: Snapshots,
     health: Health,
+    disk: Room,
     room: Arc<Semaphore>,
     queue: Sender<WriterMsg>,
     running: Mutex<Option<Running>>,
@@ -99,8 +105,18 @@ impl DiskStore {
     /// [`StoreError::Locked`] if another engine holds it, [`StoreError::Version`] if a newer version wrote it,
     /// [`StoreError::Corrupt`] if it is damaged (and then nothing in it has been changed).
     pub fn open(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
+        match Self::open_once(directory, options.clone()) {
+            Err(error) if error.is_disk_full() && room::give_up_reserve(directory) => {
+                tracing::warn!(%error, "the disk is full; opening with the room kept in reserve");
+                Self::open_once(directory, options)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_once(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel();
-        let Opened { tree, blobs, backlog, health, writer, checkpointer, lock } =
+        let Opened { tree, blobs, backlog, health, writer, checkpointer, room: disk, lock } =
             opening::open(directory, options, queue.clone(), waiting)?;
         let (release, released) = oneshot::channel();
         let ended = Arc::clone(&backlog);
@@ -119,11 +135,12 @@ impl DiskStore {
         let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
         let (snapshots, room) = (Snapshots::of(directory), Arc::new(Semaphore::new(QUEUE_BYTES)));
-        Ok(Self { tree, blobs, snapshots, health, room, queue, running, captures: AtomicU64::new(0) })
+        Ok(Self { tree, blobs, snapshots, health, disk, room, queue, running, captures: AtomicU64::new(0) })
     }
 
     async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
         self.health.check()?;
+        self.disk.check()?;
         let change = Change::new(commit)?;
         let body = change.encode();
         let weight = u32::try_from(body.len() + REQUEST_BYTES).expect("a commit is bounded far below 4 GiB");
@@ -135,6 +152,25 @@ impl DiskStore {
             self.health.check()?;
             Err(closed())
         })
+    }
+
+    /// Hands on all that is no blob, as of one moment.
+    pub(super) fn entries(&self, each: Sink<'_>) -> Result<(), StoreError> {
+        export::entries(&self.tree, &self.blobs, self.capture()?, each).map(drop)
+    }
+
+    /// Returns the blobs. Whoever removes any must know that nobody writes meanwhile.
+    pub(super) fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Has the writer copy what is ever changed in place.
+    fn capture(&self) -> Result<File, StoreError> {
+        let number = self.captures.fetch_add(1, Ordering::Relaxed);
+        let file = capture::nameless_file(self.blobs.scratch(), number)?;
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.queue.send(WriterMsg::Capture(CaptureRequest { file, reply })).map_err(|_| closed())?;
+        answer.recv().map_err(|_| closed())?
     }
 
     /// Tells the threads to end, once.
@@ -201,12 +237,12 @@ impl Store for DiskStore {
         }
     }
 
-    fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {
-        self.blobs.open_file(hash)
+    fn open_blob(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
+        self.blobs.open_checked(hash)
     }
 
-    fn blob_path(&self, hash: BlobHash) -> PathBuf {
-        self.blobs.path(hash)
+    fn blob_path(&self, hash: BlobHash) -> Result<PathBuf, StoreError> {
+        self.blobs.checked_path(hash)
     }
 
     fn put_blob_file(&self, file: &Path) -> Result<(BlobHash, u64), StoreError> {
@@ -222,16 +258,11 @@ impl Store for DiskStore {
     }
 
     fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let number = self.captures.fetch_add(1, Ordering::Relaxed);
-        let file = capture::nameless_file(self.blobs.scratch(), number)?;
-        let (reply, answer) = mpsc::sync_channel(1);
-        self.queue.send(WriterMsg::Capture(CaptureRequest { file, reply })).map_err(|_| closed())?;
-        let captured = answer.recv().map_err(|_| closed())??;
-        export::all(&self.tree, &self.blobs, captured, each)
+        export::all(&self.tree, &self.blobs, self.capture()?, each)
     }
 
     fn failure(&self) -> Option<StoreError> {
-        self.health.failure()
+        self.health.failure().or_else(|| self.disk.check().err())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -21,9 +21,9 @@ use super::{
     import::Import,
     installing::{self, Site},
     item::{BLOB_PART_BYTES, Item, ItemCounts, Tally},
+    references::{Needed, References},
     remains::Remains,
     store::StoreError,
-    value::{SPILL_BYTES, hash_of},
     wal::{Survey, salvage},
 };
 use crate::api::{BlobHash, TaskId, UserId};
@@ -76,8 +76,17 @@ impl fmt::Display for Finding {
 pub struct Examined {
     /// What is damaged or missing, and what it takes with it.
     pub findings: Vec<Finding>,
+    /// What no repair mends and a backup may: files that are named and not there, records that do not read.
+    pub beyond_repair: Vec<Finding>,
     /// How much is whole.
     pub counts: ItemCounts,
+}
+
+impl Examined {
+    /// Returns whether nothing is damaged or missing.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty() && self.beyond_repair.is_empty()
+    }
 }
 
 /// Reads everything in a data directory at rest and says what is damaged. Blocks.
@@ -86,11 +95,10 @@ pub struct Examined {
 ///
 /// [`StoreError::Locked`] where an engine holds it, [`StoreError::Version`] where a newer version wrote it, [`StoreError::Io`] where the
 /// disk cannot be read at all.
-pub fn check(directory: &Path) -> Result<Examined, StoreError> {
+pub fn check(directory: &Path, references: References) -> Result<Examined, StoreError> {
     check_there(directory)?;
     let _lock = DirectoryLock::take(directory)?;
-    let mut tally = Tally::default();
-    examine(directory, &mut |item| tally.see(&item).map_err(StoreError::Corrupt))
+    examine(directory, references, &mut |_| Ok(()))
 }
 
 /// Keeps what is readable and moves the damaged files to the folder `aside` of the data directory, as they are. Returns what was
@@ -99,7 +107,11 @@ pub fn check(directory: &Path) -> Result<Examined, StoreError> {
 /// # Errors
 ///
 /// As [`check`]; nothing is moved before all that is readable has been written anew.
-pub fn repair(directory: &Path, aside: &str) -> Result<(Examined, Option<PathBuf>), StoreError> {
+pub fn repair(
+    directory: &Path,
+    references: References,
+    aside: &str,
+) -> Result<(Examined, Option<PathBuf>), StoreError> {
     check_there(directory)?;
     let site = Site::begin(directory, installing::REPAIRING)?;
     if site.is_done() {
@@ -107,7 +119,7 @@ pub fn repair(directory: &Path, aside: &str) -> Result<(Examined, Option<PathBuf
         site.install(None)?;
         return Ok((Examined::default(), aside));
     }
-    let built = build(directory, &site);
+    let built = build(directory, references, &site);
     match built {
         Ok(examined) if !examined.findings.is_empty() => {
             site.install(Some(aside))?;
@@ -121,16 +133,16 @@ pub fn repair(directory: &Path, aside: &str) -> Result<(Examined, Option<PathBuf
     }
 }
 
-fn build(directory: &Path, site: &Site) -> Result<Examined, StoreError> {
+fn build(directory: &Path, references: References, site: &Site) -> Result<Examined, StoreError> {
     let store = DiskStore::open(&site.workshop(), DiskOptions::default())?;
     let mut import = Import::into(&store)?;
-    let mut examined = examine(directory, &mut |item| import.take(item))?;
+    let mut examined = examine(directory, references, &mut |item| import.take(item))?;
     examined.counts = import.finish()?;
     installing::close(&store)?;
     Ok(examined)
 }
 
-fn check_there(directory: &Path) -> Result<(), StoreError> {
+pub(super) fn check_there(directory: &Path) -> Result<(), StoreError> {
     if !directory.join("tree").exists() && !directory.join("log").exists() && !directory.join("format").exists() {
         return Err(StoreError::Corrupt(format!("there is no data in {}", directory.display())));
     }
@@ -138,16 +150,16 @@ fn check_there(directory: &Path) -> Result<(), StoreError> {
 }
 
 /// Hands on everything that is whole.
-fn examine(directory: &Path, sink: Sink<'_>) -> Result<Examined, StoreError> {
+fn examine(directory: &Path, references: References, sink: Sink<'_>) -> Result<Examined, StoreError> {
     let copy = directory.join("checking");
     remove(&copy)?;
     let copied = copy_tree(&directory.join("tree"), &copy).map_err(|error| io_error("copy the tree", error));
-    let examined = copied.and_then(|()| examine_copy(directory, &copy, sink));
+    let examined = copied.and_then(|()| examine_copy(directory, &copy, references, sink));
     remove(&copy)?;
     examined
 }
 
-fn examine_copy(directory: &Path, tree: &Path, sink: Sink<'_>) -> Result<Examined, StoreError> {
+fn examine_copy(directory: &Path, tree: &Path, references: References, sink: Sink<'_>) -> Result<Examined, StoreError> {
     let log = directory.join("log");
     let mut salvaged = salvage(&log)?;
     let damage = std::mem::take(&mut salvaged.damage);
@@ -160,8 +172,9 @@ fn examine_copy(directory: &Path, tree: &Path, sink: Sink<'_>) -> Result<Examine
             tally.see(&item).map_err(StoreError::Corrupt)?;
             sink(item)
         },
-        spilled: HashSet::new(),
+        needed: Needed::by(references),
         findings: Vec::new(),
+        beyond_repair: Vec::new(),
     };
     for (name, detail) in damage {
         examination.find(Part::Log, name, detail);
@@ -172,17 +185,17 @@ fn examine_copy(directory: &Path, tree: &Path, sink: Sink<'_>) -> Result<Examine
         examination.log(&log, first);
     }
     examination.all()?;
-    let findings = examination.findings;
+    let Examination { findings, beyond_repair, .. } = examination;
     remains.close();
-    Ok(Examined { findings, counts: tally.finish().map_err(StoreError::Corrupt)? })
+    Ok(Examined { findings, beyond_repair, counts: tally.finish().map_err(StoreError::Corrupt)? })
 }
 
 struct Examination<'a> {
     remains: &'a Remains,
     sink: Sink<'a>,
-    /// Blobs that values have brought.
-    spilled: HashSet<BlobHash>,
+    needed: Needed,
     findings: Vec<Finding>,
+    beyond_repair: Vec<Finding>,
 }
 
 impl Examination<'_> {
@@ -192,7 +205,7 @@ impl Examination<'_> {
 
     fn log(&mut self, log: &Path, first: Option<u64>) {
         let applied = self.remains.applied;
-        if first.is_some_and(|first| first > applied + 1) {
+        if self.findings.is_empty() && first.is_some_and(|first| first > applied + 1) {
             let lost = format!("positions {} to {} are lost", applied + 1, first.unwrap_or(1) - 1);
             self.find(Part::Log, "log", lost);
         }
@@ -224,8 +237,7 @@ impl Examination<'_> {
         for key in docs {
             match self.remains.doc(&key) {
                 Ok(bytes) => {
-                    self.note(&bytes);
-                    (self.sink)(Item::Doc { key, bytes })?;
+                    self.hand_on(Item::Doc { key, bytes })?;
                 }
                 Err(error) => self.find(Part::Document, format!("{:?} {}", key.kind, key.id), error.to_string()),
             }
@@ -254,12 +266,10 @@ impl Examination<'_> {
             self.find(Part::Task, task.to_string(), what);
             return Ok(());
         }
-        self.note(&head);
-        (self.sink)(Item::Task { task, owner, unfinished, last_seq, head })?;
+        self.hand_on(Item::Task { task, owner, unfinished, last_seq, head })?;
         for seq in 1..=last_seq {
             let bytes = self.remains.record(task, seq)?;
-            self.note(&bytes);
-            (self.sink)(Item::Record { task, seq, bytes })?;
+            self.hand_on(Item::Record { task, seq, bytes })?;
         }
         Ok(())
     }
@@ -291,8 +301,7 @@ impl Examination<'_> {
         for seq in 1..=last {
             match self.remains.entry(user, seq) {
                 Ok(bytes) => {
-                    self.note(&bytes);
-                    (self.sink)(Item::Feed { user, seq, bytes })?;
+                    self.hand_on(Item::Feed { user, seq, bytes })?;
                 }
                 Err(error) => {
                     let what = format!("entries {seq} to {last} are lost: {error}");
@@ -306,34 +315,59 @@ impl Examination<'_> {
 
     fn blobs(&mut self) -> Result<(), StoreError> {
         let (mut whole, mut damaged) = (HashSet::new(), Vec::new());
-        let (remains, spilled, sink) = (self.remains, &self.spilled, &mut *self.sink);
+        let (remains, needed, sink) = (self.remains, &self.needed, &mut *self.sink);
         remains.blobs.each(&mut |hash, file| {
             if !is_whole(hash, &file)? {
                 damaged.push(hash);
                 return Ok(());
             }
             whole.insert(hash);
-            match spilled.contains(&hash) {
+            match needed.is_value(hash) {
                 true => Ok(()),
                 false => blob_parts(hash, file, sink),
             }
         })?;
         // What the log carries is written at the next start, whatever became of the file.
         for (hash, bytes) in
-            remains.carried.iter().filter(|(hash, _)| !whole.contains(*hash) && !spilled.contains(*hash))
+            remains.carried.iter().filter(|(hash, _)| !whole.contains(*hash) && !needed.is_value(**hash))
         {
             parts_of(*hash, bytes, sink)?;
         }
         damaged.retain(|hash| !remains.carried.contains_key(hash));
+        self.missing(&whole, &damaged);
         for hash in damaged {
             self.find(Part::Blob, hash.to_string(), "its bytes are not what was written");
         }
         Ok(())
     }
 
-    fn note(&mut self, bytes: &Bytes) {
-        if bytes.len() > SPILL_BYTES {
-            self.spilled.insert(hash_of(bytes));
+    fn hand_on(&mut self, item: Item) -> Result<(), StoreError> {
+        if let Err(error) = self.needed.see(&item) {
+            let part = match &item {
+                Item::Doc { .. } => Part::Document,
+                Item::Task { .. } | Item::Record { .. } => Part::Task,
+                Item::Feed { .. } => Part::Feed,
+                Item::BlobPart { .. } => Part::Blob,
+            };
+            self.beyond_repair.push(Finding { part, name: item.to_string(), detail: error.to_string() });
+        }
+        (self.sink)(item)
+    }
+
+    /// Looks whether what is named is there. What is there and damaged has been found.
+    fn missing(&mut self, whole: &HashSet<BlobHash>, damaged: &[BlobHash]) {
+        let remains = self.remains;
+        let is_there = |hash: BlobHash| whole.contains(&hash) || remains.carried.contains_key(&hash);
+        let read = self.needed.read_lists(&|list| match remains.carried.get(&list) {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => Ok(remains.blobs.read_all(list).ok()),
+        });
+        if let Err(error) = read {
+            self.beyond_repair.push(Finding { part: Part::Blob, name: "a list".to_owned(), detail: error.to_string() });
+        }
+        for (hash, by) in self.needed.named().iter().filter(|(hash, _)| !is_there(**hash) && !damaged.contains(hash)) {
+            let detail = format!("missing, and {by} names it");
+            self.beyond_repair.push(Finding { part: Part::Blob, name: hash.to_string(), detail });
         }
     }
 }

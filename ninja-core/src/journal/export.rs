@@ -24,13 +24,23 @@ pub(super) type Sink<'a> = &'a mut dyn FnMut(Item) -> Result<(), StoreError>;
 
 /// Hands on what a capture counts, then the blobs.
 pub(super) fn all(tree: &Tree, blobs: &Blobs, captured: File, sink: Sink<'_>) -> Result<(), StoreError> {
-    let mut export = Export { tree, blobs, sink, spilled: HashSet::new() };
-    capture::replay(captured, |key, value| export.entry(key, value))?;
-    let Export { sink, spilled, .. } = export;
+    let spilled = entries(tree, blobs, captured, sink)?;
     blobs.each(&mut |hash, file| match spilled.contains(&hash) {
         true => Ok(()),
         false => blob_parts(hash, file, sink),
     })
+}
+
+/// Hands on what a capture counts, and returns the blobs that were its values.
+pub(super) fn entries(
+    tree: &Tree,
+    blobs: &Blobs,
+    captured: File,
+    sink: Sink<'_>,
+) -> Result<HashSet<BlobHash>, StoreError> {
+    let mut export = Export { tree, blobs, sink, spilled: HashSet::new() };
+    capture::replay(captured, |key, value| export.entry(key, value))?;
+    Ok(export.spilled)
 }
 
 /// Hands on a blob in parts. Whether they are what the name says is for the one to judge who takes them.

@@ -2,6 +2,8 @@
 //!
 //! Indexes and counters are not among it: whoever takes items in makes them anew.
 
+use std::fmt;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -59,6 +61,18 @@ pub enum Item {
         /// Whether no part follows.
         last: bool,
     },
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Doc { key, .. } => write!(f, "{:?} {}", key.kind, key.id),
+            Self::Task { task, .. } => write!(f, "{task}"),
+            Self::Record { task, seq, .. } => write!(f, "record {seq} of {task}"),
+            Self::Feed { user, seq, .. } => write!(f, "entry {seq} of the feed of {user}"),
+            Self::BlobPart { hash, .. } => write!(f, "blob {hash}"),
+        }
+    }
 }
 
 /// How much of a blob is in one item: little enough to hold, enough that a line of it is worth its frame.

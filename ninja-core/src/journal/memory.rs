@@ -191,11 +191,11 @@ impl Store for MemoryStore {
     }
 
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError> {
-        self.blobs.open_file(hash)
+        self.blobs.open_checked(hash)
     }
 
-    fn blob_path(&self, hash: BlobHash) -> PathBuf {
-        self.blobs.path(hash)
+    fn blob_path(&self, hash: BlobHash) -> Result<PathBuf, StoreError> {
+        self.blobs.checked_path(hash)
     }
 
     fn put_blob_file(&self, file: &Path) -> Result<(BlobHash, u64), StoreError> {

@@ -20,6 +20,7 @@ mod lookup;
 mod opening;
 mod reader;
 mod remains;
+mod room;
 mod snapshots;
 mod tree;
 mod value;
@@ -27,12 +28,14 @@ mod wal;
 mod writer;
 
 pub mod backup;
+pub mod compact;
 pub mod disk;
 pub mod examine;
 pub mod feed;
 pub mod item;
 pub mod memory;
 pub mod record;
+pub mod references;
 pub mod store;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::{
     directory::{DirectoryLock, check_format},
     disk::DiskOptions,
     health::Health,
+    room::Room,
     store::StoreError,
     tree::{self, Batch, Tree},
     wal::{Log, Stamp, Survey},
@@ -39,6 +40,7 @@ pub(super) struct Opened {
     pub(super) health: Health,
     pub(super) writer: Writer,
     pub(super) checkpointer: Checkpointer,
+    pub(super) room: Room,
     pub(super) lock: DirectoryLock,
 }
 
@@ -70,12 +72,14 @@ pub(super) fn open(
     let position = survey.last_position();
     let first = Log::create(&log, survey.next_id(), position + 1, calls.clone())?;
     hand_over(&survey, restored, &backlog);
+    let room = Room::reserve(directory, options.reserve_bytes);
     let checkpointer = Checkpointer {
         db: tree.handle()?,
         blobs: Arc::clone(&blobs),
         backlog: Arc::clone(&backlog),
         writer: queue,
         health: health.clone(),
+        room: room.clone(),
         calls: calls.clone(),
         log,
         every: options.checkpoint_interval,
@@ -88,11 +92,12 @@ pub(super) fn open(
         blobs: Arc::clone(&blobs),
         backlog: Arc::clone(&backlog),
         health: health.clone(),
+        room: room.clone(),
         calls,
         segment_bytes: options.segment_bytes,
         unsynced: HashSet::new(),
     };
-    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, lock })
+    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, lock })
 }
 
 /// Starts a thread whose panic is the store's failure. `after` runs either way.

@@ -139,6 +139,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns whether the disk is full.
+    pub fn is_disk_full(&self) -> bool {
+        self.code() == ErrorCode::DiskFull
+    }
+
     /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -147,10 +152,14 @@ impl StoreError {
             Self::Corrupt(_) | Self::Version { .. } => ErrorCode::Corrupt,
             Self::Locked { .. } => ErrorCode::AlreadyRunning,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
-            Self::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            Self::Io { error, .. } if is_full(error.kind()) => ErrorCode::DiskFull,
             Self::Io { .. } => ErrorCode::ReadOnly,
         }
     }
+}
+
+fn is_full(kind: std::io::ErrorKind) -> bool {
+    matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// One page of task heads, newest task first.
@@ -201,11 +210,19 @@ pub trait Store: Send + Sync + 'static {
     /// not durable and may be gone at any time; a store that takes no more writes keeps none.
     fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes);
 
-    /// Opens a blob for reading. `None` where there is none.
+    /// Opens a blob for reading. `None` where there is none. Blocks, and reads it through the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] where its bytes are not what its address says.
     fn open_blob(&self, hash: BlobHash) -> Result<Option<std::fs::File>, StoreError>;
 
-    /// Returns the path of a blob, to bind it read-only into a sandbox.
-    fn blob_path(&self, hash: BlobHash) -> std::path::PathBuf;
+    /// Returns the path of a blob, to bind it read-only into a sandbox. Blocks, and reads it through the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] where it is missing, or its bytes are not what its address says.
+    fn blob_path(&self, hash: BlobHash) -> Result<std::path::PathBuf, StoreError>;
 
     /// Moves a finished file (on the same file system, see [`Store::scratch_dir`]) into the blobs, synced, and returns its address and size.
     fn put_blob_file(&self, file: &std::path::Path) -> Result<(BlobHash, u64), StoreError>;
@@ -220,7 +237,8 @@ pub trait Store: Send + Sync + 'static {
     /// Those of `each`, and [`StoreError::Corrupt`] where something is damaged or missing.
     fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
-    /// Returns why the store no longer writes, if it does not.
+    /// Returns why the store does not write, if it does not. A full disk is no reason any more once there is room again; every
+    /// other is one until the store is opened anew.
     fn failure(&self) -> Option<StoreError>;
 
     /// Waits until everything is checkpointed, then releases the directory. Later commits are refused.

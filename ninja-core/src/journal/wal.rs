@@ -20,5 +20,5 @@ mod survey;
 
 pub(super) use frame::Stamp;
 pub(super) use salvage::{Salvaged, salvage};
-pub(super) use segment::Log;
+pub(super) use segment::{AppendError, Log};
 pub(super) use survey::Survey;

@@ -22,9 +22,10 @@ use super::{
     capture::CaptureRequest,
     change::Change,
     health::Health,
+    room::Room,
     store::{Committed, StoreError},
     tree::{self, Batch},
-    wal::{Log, Stamp},
+    wal::{AppendError, Log, Stamp},
 };
 use crate::api::BlobHash;
 
@@ -66,6 +67,7 @@ pub(super) struct Writer {
     pub(super) blobs: Arc<Blobs>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) health: Health,
+    pub(super) room: Room,
     pub(super) calls: Calls,
     /// A segment is retired when it is longer than this.
     pub(super) segment_bytes: u64,
@@ -123,7 +125,7 @@ impl Writer {
 
     fn commit(&mut self, group: Vec<Request>, frames: &mut Vec<u8>) {
         self.backlog.wait_for_room(&self.health);
-        let mut answers = match self.health.check() {
+        let mut answers = match self.health.check().and_then(|()| self.room.check()) {
             Ok(()) => self.write(&group, frames),
             Err(refused) => vec![Err(refused); group.len()],
         };
@@ -160,37 +162,62 @@ impl Writer {
                 self.position = position;
                 answers
             }
-            Err(error) => {
+            Err(AppendError::Undone(error)) => {
+                // What was admitted is in neither log nor tree, so it never was.
+                self.applier.forget();
+                self.room.run_out(&error);
+                vec![Err(error); group.len()]
+            }
+            Err(AppendError::Unknown(error)) => {
                 let error = self.fail(error);
                 vec![Err(error); group.len()]
             }
         }
     }
 
-    fn make_durable(&mut self, frames: &[u8], changes: &[&Change], batch: Batch) -> Result<(), StoreError> {
+    fn make_durable(&mut self, frames: &[u8], changes: &[&Change], batch: Batch) -> Result<(), AppendError> {
         let first_of_segment = !self.log.has_frames();
         self.log.append(frames)?;
         for (hash, bytes) in changes.iter().flat_map(|change| change.all_blobs()) {
-            self.blobs.write(hash, bytes)?;
+            self.write_blob(hash, bytes).map_err(AppendError::Unknown)?;
             self.unsynced.insert(hash);
         }
-        tree::apply(self.applier.db(), batch, &self.calls)?;
+        tree::apply(self.applier.db(), batch, &self.calls).map_err(AppendError::Unknown)?;
         if first_of_segment {
             self.backlog.segment_begun();
         }
         Ok(())
     }
 
+    /// Writes a blob whose frame is synced, with the room kept in reserve if it must be: the commit can no longer be undone.
+    fn write_blob(&self, hash: BlobHash, bytes: &[u8]) -> Result<(), StoreError> {
+        match self.blobs.write(hash, bytes) {
+            Err(error) if error.is_disk_full() => {
+                self.room.run_out(&error);
+                self.blobs.write(hash, bytes)
+            }
+            written => written,
+        }
+    }
+
     fn rotate(&mut self) {
         if !self.log.has_frames() || !self.health.is_good() {
             return;
         }
-        match self.log.rotate(self.position + 1) {
+        let mut rotated = self.log.rotate(self.position + 1);
+        if let Err(AppendError::Undone(error)) = &rotated {
+            // A checkpoint gives back what the log takes, so it is worth the room kept in reserve.
+            self.room.run_out(error);
+            rotated = self.log.rotate(self.position + 1);
+        }
+        match rotated {
             Ok((path, bytes)) => {
                 let blobs = std::mem::take(&mut self.unsynced);
                 self.backlog.retire(Retired { segments: vec![path], bytes, blobs });
             }
-            Err(error) => drop(self.fail(error)),
+            // The segment goes on, and is offered again.
+            Err(AppendError::Undone(_)) => self.backlog.segment_begun(),
+            Err(AppendError::Unknown(error)) => drop(self.fail(error)),
         }
     }
 

@@ -34,9 +34,13 @@ impl BlobFolder {
         Self { root, scratch, opened: AtomicUsize::new(0) }
     }
 
+    fn path(&self, hash: BlobHash) -> PathBuf {
+        self.root.path().join(hash.to_string())
+    }
+
     pub(crate) fn put(&self, bytes: &[u8]) {
         let hash = BlobHash::from_bytes(Sha256::digest(bytes).into());
-        fs::write(self.blob_path(hash), bytes).unwrap();
+        fs::write(self.path(hash), bytes).unwrap();
     }
 
     pub(crate) fn opened(&self) -> usize {
@@ -87,17 +91,17 @@ impl Store for BlobFolder {
 
     fn open_blob(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(File::open(self.blob_path(hash)).ok())
+        Ok(File::open(self.path(hash)).ok())
     }
 
-    fn blob_path(&self, hash: BlobHash) -> PathBuf {
-        self.root.path().join(hash.to_string())
+    fn blob_path(&self, hash: BlobHash) -> Result<PathBuf, StoreError> {
+        Ok(self.path(hash))
     }
 
     fn put_blob_file(&self, file: &Path) -> Result<(BlobHash, u64), StoreError> {
         let bytes = fs::read(file).unwrap();
         let hash = BlobHash::from_bytes(Sha256::digest(&bytes).into());
-        fs::rename(file, self.blob_path(hash)).unwrap();
+        fs::rename(file, self.path(hash)).unwrap();
         Ok((hash, bytes.len() as u64))
     }
 

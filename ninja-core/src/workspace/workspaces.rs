@@ -16,7 +16,7 @@ use super::{
     walk::{INPUTS, Other, Stamp, Walk, names, walk},
 };
 use crate::{
-    api::{BlobHash, StepId, TaskId},
+    api::{BlobHash, ErrorCode, StepId, TaskId},
     journal::store::{Store, StoreError},
 };
 
@@ -58,6 +58,17 @@ pub enum WorkspaceError {
 }
 
 impl WorkspaceError {
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooManyFiles { .. } | Self::TooLarge { .. } => ErrorCode::LimitReached,
+            Self::MissingBlob { .. } => ErrorCode::Corrupt,
+            Self::Store(error) => error.code(),
+            Self::Io { error, .. } if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            Self::Io { .. } => ErrorCode::ToolFailed,
+        }
+    }
+
     pub(super) fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
         move |error| Self::Io { doing, error }
     }

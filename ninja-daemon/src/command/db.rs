@@ -6,7 +6,7 @@ use ninja_core::{
     api::ApiError,
     clock::{Clock, SystemClock},
     journal::store::StoreError,
-    maintenance::{self, Examined},
+    maintenance::{self, Compacted, Examined},
 };
 use ninja_tui::cli::{Exit, Failure, Output};
 use serde_json::json;
@@ -21,6 +21,8 @@ pub(super) enum Db {
     Check(Check),
     /// Keep what is readable, set the rest aside and say what was lost
     Repair(Repair),
+    /// Remove files that nothing refers to, such as uploads that a crash cut off
+    Compact(Compact),
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,11 +39,19 @@ pub(super) struct Repair {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Compact {
+    /// Print what was removed as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl Db {
     pub(super) fn is_json(&self) -> bool {
         match self {
             Self::Check(check) => check.json,
             Self::Repair(repair) => repair.json,
+            Self::Compact(compact) => compact.json,
         }
     }
 
@@ -60,6 +70,12 @@ impl Db {
                 report_repair(&examined, aside.as_ref(), output);
                 Ok(Exit::Done)
             }
+            Self::Compact(_) => {
+                let compacted = tokio::task::spawn_blocking(move || maintenance::compact(&data_dir)).await;
+                let compacted = compacted.map_err(defect)?.map_err(|error| damaged(&error))?;
+                report_compact(&compacted, output);
+                Ok(Exit::Done)
+            }
         }
     }
 }
@@ -69,31 +85,54 @@ fn damaged(error: &StoreError) -> Failure {
 }
 
 fn report_check(examined: &Examined, output: &Output) -> Exit {
-    let is_sound = examined.findings.is_empty();
-    output.json_if_wanted(&json!({ "sound": is_sound, "findings": examined.findings, "counts": examined.counts }));
+    output.json_if_wanted(&json!({
+        "sound": examined.is_sound(),
+        "findings": examined.findings,
+        "beyond_repair": examined.beyond_repair,
+        "counts": examined.counts,
+    }));
     for finding in &examined.findings {
         output.say(&format!("{}  {finding}", output.bad("damaged")));
     }
-    match is_sound {
-        true => {
-            output.say(&format!("{}  {}", output.good("sound"), describe(&examined.counts)));
-            Exit::Done
-        }
-        false => {
-            output.say(&format!("readable: {}", describe(&examined.counts)));
-            output.say("restore the last backup into a new directory with `ninja restore`, or keep what is readable with `ninja db repair`");
-            Exit::Failed
-        }
+    say_beyond_repair(examined, output);
+    if examined.is_sound() {
+        output.say(&format!("{}  {}", output.good("sound"), describe(&examined.counts)));
+        return Exit::Done;
+    }
+    output.say(&format!("readable: {}", describe(&examined.counts)));
+    output.say("restore the last backup into a new directory with `ninja restore`");
+    if !examined.findings.is_empty() {
+        output.say("or keep what is readable with `ninja db repair`");
+    }
+    Exit::Failed
+}
+
+fn say_beyond_repair(examined: &Examined, output: &Output) {
+    for finding in &examined.beyond_repair {
+        output.say(&format!("{}  {finding}; only a backup can have it", output.bad("beyond repair")));
     }
 }
 
+fn report_compact(compacted: &Compacted, output: &Output) {
+    output.json_if_wanted(&json!(compacted));
+    let Compacted { blobs, bytes, kept } = compacted;
+    output.say(&format!("{}  {blobs} files with {bytes} bytes, {kept} are kept", output.good("removed")));
+}
+
 fn report_repair(examined: &Examined, aside: Option<&PathBuf>, output: &Output) {
-    output.json_if_wanted(&json!({ "lost": examined.findings, "kept": examined.counts, "aside": aside }));
+    output.json_if_wanted(&json!({
+        "lost": examined.findings,
+        "beyond_repair": examined.beyond_repair,
+        "kept": examined.counts,
+        "aside": aside,
+    }));
+    say_beyond_repair(examined, output);
     for finding in &examined.findings {
         output.say(&format!("{}  {finding}", output.bad("lost")));
     }
     match aside {
-        None => output.say("nothing is damaged, and nothing was changed"),
+        None if examined.is_sound() => output.say("nothing is damaged, and nothing was changed"),
+        None => output.say("nothing can be repaired, and nothing was changed"),
         Some(aside) => {
             output.say(&format!("kept: {}", describe(&examined.counts)));
             output.say(&format!("the damaged files are in {}, as they were", aside.display()));

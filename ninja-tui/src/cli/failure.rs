@@ -134,10 +134,14 @@ pub(crate) fn reaction(code: ErrorCode) -> (Exit, Option<&'static str>) {
         ErrorCode::NoProvider => (Exit::Failed, Some("set OPENAI_API_KEY, start Ollama, or run `ninja model install`")),
         ErrorCode::ProviderUnauthorized => (Exit::Failed, Some("check the provider's API key in the environment")),
         ErrorCode::NoSandbox => (Exit::Failed, Some("install bubblewrap; `ninja doctor` says what is missing")),
-        ErrorCode::DiskFull | ErrorCode::ReadOnly => (Exit::Failed, Some("free some space and start the daemon again")),
+        ErrorCode::DiskFull => (Exit::Failed, Some("free some space; the daemon goes on by itself")),
+        ErrorCode::ReadOnly => (Exit::Failed, Some("look after the disk, then start the daemon again")),
         ErrorCode::BudgetDenied => (Exit::Failed, Some("run it again with a larger --budget-tokens")),
         ErrorCode::PromptTooLarge => (Exit::Failed, Some("give less input, or a model with a larger window: --model")),
-        ErrorCode::Corrupt | ErrorCode::Internal | ErrorCode::Poisoned => {
+        ErrorCode::Corrupt => {
+            (Exit::Failed, Some("stop the daemon; `ninja db check` says what is damaged, and what to do about it"))
+        }
+        ErrorCode::Internal | ErrorCode::Poisoned => {
             (Exit::Failed, Some("`ninja doctor` looks closer; the log of the daemon says more"))
         }
         _ => (Exit::Failed, None),

@@ -7,12 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{AgentActor, AgentMsg, InFlight, TaskActor, TaskActorState, TaskMsg, run_tool};
 use crate::{
-    actors::calls::{ModelJob, ToolJob},
+    actors::calls::{ModelJob, Placed, ToolJob},
     api::StepId,
     journal::record::{Action, Intent},
     machine::{TaskState, assemble, offered_tools, request_document, schema_of_step},
     providers::ChatRequest,
-    sandbox::Mount,
 };
 
 /// Where inputs appear in a sandbox.
@@ -93,23 +92,10 @@ impl TaskActor {
             args: args.clone(),
             class: *class,
             manifest: task.manifest_of(step),
-            mounts: self.mounts(task),
+            placed: placed(task),
             request: request_document(task),
             cancel,
         })
-    }
-
-    fn mounts(&self, task: &TaskState) -> Vec<Mount> {
-        let store = &self.services.store;
-        let inputs = task.submitted.inputs.iter().map(|file| Mount {
-            host: store.blob_path(file.blob),
-            inside: PathBuf::from(INPUTS_INSIDE).join(&file.name),
-        });
-        let template = task.pins.template_files.iter().map(|(path, blob)| Mount {
-            host: store.blob_path(*blob),
-            inside: PathBuf::from(TEMPLATE_INSIDE).join(path),
-        });
-        inputs.chain(template).collect()
     }
 }
 
@@ -120,6 +106,16 @@ impl TaskActorState {
         self.in_flight.insert((step.clone(), call), running);
         cancel
     }
+}
+
+/// Returns what is placed read-only beside the workspace: the inputs and the template's files.
+fn placed(task: &TaskState) -> Vec<Placed> {
+    let inputs = task.submitted.inputs.iter();
+    let inputs = inputs.map(|file| Placed { blob: file.blob, inside: PathBuf::from(INPUTS_INSIDE).join(&file.name) });
+    let template = task.pins.template_files.iter();
+    let template =
+        template.map(|(path, blob)| Placed { blob: *blob, inside: PathBuf::from(TEMPLATE_INSIDE).join(path) });
+    inputs.chain(template).collect()
 }
 
 /// Builds the request of a model call exactly as its record says.

@@ -38,7 +38,7 @@ pub(super) fn assert_holds(store: &dyn Store, writer: u128, acknowledged: u64) {
         }
         assert_eq!(store.read_doc(&expected.puts[0].0).unwrap().as_ref(), Some(&expected.puts[0].1));
         for blob in &expected.blobs {
-            assert_eq!(fs::read(store.blob_path(hash_of(blob))).unwrap(), *blob);
+            assert_eq!(fs::read(store.blob_path(hash_of(blob)).unwrap()).unwrap(), *blob);
         }
     }
 }
@@ -48,7 +48,7 @@ fn hasty(power: &Arc<Power>) -> DiskOptions {
         checkpoint_interval: Duration::from_millis(2),
         segment_bytes: 40_000,
         calls: Calls::with(power.clone()),
-        ..DiskOptions::default()
+        ..log_only()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Damaged and unusual directories: a typed error or all of the data, never a panic, never other data.
 
-use std::path::PathBuf;
+use std::{io::Read, path::PathBuf};
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn frame_ends(segment: &[u8]) -> Vec<usize> {
 
 #[test]
 fn a_log_cut_at_any_byte_keeps_every_whole_commit() {
-    let root = TempDir::new().unwrap();
+    let root = in_memory();
     let (left, segment) = with_log(root.path(), 4);
     let whole = fs::read(&segment).unwrap();
     let ends = frame_ends(&whole);
@@ -101,7 +101,7 @@ fn a_damaged_blob_is_not_served() {
     let root = TempDir::new().unwrap();
     let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
     wait(store.commit(put("large", bytes(1, 20_000)))).unwrap();
-    let path = store.blob_path(hash_of(&bytes(1, 20_000)));
+    let path = store.blob_path(hash_of(&bytes(1, 20_000))).unwrap();
     let key = DocKey::new(DocKind::User, "large");
     for damage in [&bytes(1, 20_000)[1..], &bytes(2, 20_000), &bytes(1, 20_001), b""] {
         fs::write(&path, damage).unwrap();
@@ -112,8 +112,36 @@ fn a_damaged_blob_is_not_served() {
 }
 
 #[test]
-fn a_damaged_tree_gives_an_error_or_the_data() {
+fn a_file_is_served_only_while_it_is_what_was_written() {
     let root = TempDir::new().unwrap();
+    let whole = bytes(1, 20_000);
+    let hash = hash_of(&whole);
+    let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
+    wait(store.commit(Commit { blobs: vec![whole.clone()], ..Commit::default() })).unwrap();
+    let path = store.blob_path(hash).unwrap();
+    wait(store.close()).unwrap();
+    let read = |store: &DiskStore| {
+        let mut read = Vec::new();
+        let mut file = store.open_blob(hash)?.unwrap();
+        file.read_to_end(&mut read).unwrap();
+        Ok::<_, StoreError>(read)
+    };
+    let mut damaged = whole.to_vec();
+    damaged[9_999] ^= 1;
+    for held in [&damaged[..], &whole[1..], b""] {
+        fs::write(&path, held).unwrap();
+        let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
+        assert!(matches!(read(&store), Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.blob_path(hash), Err(StoreError::Corrupt(_))));
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(read(&store).unwrap(), whole);
+        assert_eq!(read(&store).unwrap(), whole, "from its start, also when it was known to be good");
+    }
+}
+
+#[test]
+fn a_damaged_tree_gives_an_error_or_the_data() {
+    let root = in_memory();
     let live = root.path().join("live");
     let store = DiskStore::open(&live, DiskOptions::default()).unwrap();
     for n in 1..=300 {
@@ -201,5 +229,5 @@ fn the_directory_is_its_owners_alone() {
     wait(store.commit(put("a", bytes(1, 5000)))).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);
-    assert_eq!(mode(&store.blob_path(hash_of(&bytes(1, 5000)))), 0o600);
+    assert_eq!(mode(&store.blob_path(hash_of(&bytes(1, 5000))).unwrap()), 0o600);
 }

@@ -79,7 +79,7 @@ fn run_with(call: DiskCall, n: u64) -> bool {
         checkpoint_interval: Duration::from_millis(1),
         segment_bytes: 3000,
         calls: Calls::with(faults.clone()),
-        ..DiskOptions::default()
+        ..log_only()
     };
     let acknowledged = match DiskStore::open(&live, options) {
         Err(error) => {

@@ -74,7 +74,7 @@ fn options(power: &Arc<Power>) -> DiskOptions {
         checkpoint_interval: Duration::from_millis(1),
         segment_bytes: 2000,
         calls: Calls::with(power.clone()),
-        ..DiskOptions::default()
+        ..log_only()
     }
 }
 

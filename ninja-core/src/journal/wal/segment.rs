@@ -1,9 +1,9 @@
 //! The segment that is being written.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     hash::{BuildHasher, RandomState},
-    io::Write,
+    io::{ErrorKind, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -13,6 +13,15 @@ use crate::journal::{
     calls::{Calls, DiskCall},
     store::StoreError,
 };
+
+/// A failure to write to the log.
+#[derive(Debug)]
+pub(in crate::journal) enum AppendError {
+    /// The disk is full, and the log is as it was before.
+    Undone(StoreError),
+    /// Nobody knows what is on the disk.
+    Unknown(StoreError),
+}
 
 /// The log's writing end: one open segment.
 #[derive(Debug)]
@@ -57,17 +66,46 @@ impl Log {
         self.bytes > HEADER_BYTES as u64
     }
 
-    /// Writes frames and syncs them: one write, one sync.
-    pub(in crate::journal) fn append(&mut self, frames: &[u8]) -> Result<(), StoreError> {
-        self.calls.run(DiskCall::WriteLog, &self.path, || self.file.write_all(frames))?;
-        self.calls.run(DiskCall::SyncLog, &self.path, || self.file.sync_data())?;
+    /// Writes frames and syncs them: one write, one sync. A write that the disk has no room for is undone.
+    pub(in crate::journal) fn append(&mut self, frames: &[u8]) -> Result<(), AppendError> {
+        let written = self.calls.run(DiskCall::WriteLog, &self.path, || self.file.write_all(frames));
+        match written {
+            Err(error) if error.is_disk_full() => {
+                self.undo().map_err(AppendError::Unknown)?;
+                return Err(AppendError::Undone(error));
+            }
+            written => written.map_err(AppendError::Unknown)?,
+        }
+        self.calls.run(DiskCall::SyncLog, &self.path, || self.file.sync_data()).map_err(AppendError::Unknown)?;
         self.bytes += frames.len() as u64;
         Ok(())
     }
 
-    /// Goes on in a new segment, and returns the path and length of the one that is done.
-    pub(in crate::journal) fn rotate(&mut self, first: u64) -> Result<(PathBuf, u64), StoreError> {
-        let next = Self::create(&self.directory, self.id + 1, first, self.calls.clone())?;
+    /// Cuts off what was written after the last good frame, and syncs that: afterwards none of it comes back.
+    fn undo(&mut self) -> Result<(), StoreError> {
+        self.calls.run(DiskCall::CutSegment, &self.path, || {
+            self.file.set_len(self.bytes)?;
+            self.file.seek(SeekFrom::Start(self.bytes))?;
+            self.file.sync_all()
+        })
+    }
+
+    /// Goes on in a new segment, and returns the path and length of the one that is done. Where the disk has no room for
+    /// it, nothing is left of the attempt.
+    pub(in crate::journal) fn rotate(&mut self, first: u64) -> Result<(PathBuf, u64), AppendError> {
+        let next = match Self::create(&self.directory, self.id + 1, first, self.calls.clone()) {
+            Ok(next) => next,
+            Err(error) if error.is_disk_full() => {
+                let path = self.directory.join(file_name(self.id + 1));
+                let removed = self.calls.run(DiskCall::RemoveSegment, &path, || match fs::remove_file(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                    Ok(()) | Err(_) => Ok(()),
+                });
+                removed.map_err(AppendError::Unknown)?;
+                return Err(AppendError::Undone(error));
+            }
+            Err(error) => return Err(AppendError::Unknown(error)),
+        };
         let done = std::mem::replace(self, next);
         Ok((done.path, done.bytes))
     }
