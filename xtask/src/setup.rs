@@ -45,7 +45,8 @@ const TESTS: &[Need] = &[
     Need { is: Is::Module("ensurepip"), package: "python3-venv", why: "the counterparts' environment" },
     Need { is: Is::Program("tmux"), package: "tmux", why: "the terminal in a real terminal" },
     Need { is: Is::Program("strace"), package: "strace", why: "failing system calls" },
-    Need { is: Is::Program("unshare"), package: "util-linux", why: "small file systems to fill up" },
+    Need { is: Is::Program("mount"), package: "mount", why: "small file systems to fill up" },
+    Need { is: Is::File("/usr/sbin/mkfs.ext4"), package: "e2fsprogs", why: "file systems to cut the power of" },
 ];
 
 /// Runs the command.
