@@ -28,12 +28,14 @@ use crate::{
 };
 
 mod catalog;
+mod diff;
 mod files;
 mod fork;
 mod health;
 pub mod maintenance;
 mod owner;
 mod pins;
+mod replay;
 mod start;
 mod steer;
 mod submit;

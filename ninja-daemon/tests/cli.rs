@@ -90,6 +90,84 @@ fn a_waiting_task_is_answered_resumed_and_fetched_without_a_daemon() {
 }
 
 #[test]
+fn a_task_is_steered_without_a_daemon() {
+    let home = Home::new();
+    let plan = home.plan();
+    let json = |args: &[&str], code: i32| {
+        let output = home.run(&[args, &["--json"]].concat());
+        assert_eq!(exit(&output), code, "{args:?}: {}", stderr(&output));
+        only_json(&output)
+    };
+    let id = json(&["run", "--plan", &plan], 3)["id"].as_str().unwrap().to_owned();
+    assert_eq!(json(&["pause", &id], 0)["waiting"]["for"], "operator");
+    let paused = home.run(&["run", "--resume", &id]);
+    assert_eq!(exit(&paused), 3, "{}", stderr(&paused));
+    let said = String::from_utf8(paused.stdout).unwrap();
+    assert!(said.contains("paused") && said.contains(&format!("ninja resume {}", &id[id.len() - 8..])), "{said}");
+    let listed = String::from_utf8(home.run(&["tasks"]).stdout).unwrap();
+    assert!(listed.trim_end().ends_with("paused"), "{listed}");
+    assert_eq!(exit(&home.run(&["approve", &id])), 1, "a paused task takes no answers");
+    assert_eq!(exit(&home.run(&["pause", &id])), 1, "it is paused already");
+    assert_eq!(json(&["resume", &id], 3)["waiting"]["for"], "approval");
+    assert_eq!(json(&["deny", &id], 0)["status"], "failed");
+    assert_eq!(json(&["retry", &id], 3)["steps"][1]["attempt"], 2);
+    assert_eq!(json(&["approve", &id], 0)["status"], "succeeded");
+    assert_eq!(exit(&home.run(&["retry", &id])), 1, "it ended well");
+
+    let replayed = json(&["replay", &id], 0);
+    assert_eq!((&replayed["same"], &replayed["provider_calls"]), (&json!(true), &json!(0)));
+    let forked = json(&["fork", &id, "--at", "again"], 0);
+    assert_eq!((&forked["status"], &forked["forked_from"]["task"]), (&json!("succeeded"), &json!(id)));
+    let other = forked["id"].as_str().unwrap();
+    assert_eq!(json(&["diff", &id, other], 0)["same"], true);
+    let shown = String::from_utf8(home.run(&["show", other]).stdout).unwrap();
+    assert!(shown.contains(&format!("forked from {id}")), "{shown}");
+    assert_eq!(exit(&home.run(&["fork", &id])), 2, "no step failed: it must be said where");
+    assert_eq!(exit(&home.run(&["fork", &id, "--at", "nowhere"])), 1);
+}
+
+#[test]
+fn what_differs_ends_with_one() {
+    let home = Home::new();
+    let run = |text: &str| {
+        let steps =
+            [json!({ "id": "write", "kind": "tool", "tool": "write_file", "args": { "path": "a", "content": text } })];
+        let path = home.path().join("one.json");
+        std::fs::write(&path, json!({ "steps": steps }).to_string()).unwrap();
+        let output = home.run(&["run", "--plan", path.to_str().unwrap(), "--json"]);
+        only_json(&output)["id"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (run("x"), run("y"));
+    let output = home.run(&["diff", &one, &two]);
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(exit(&output), 1);
+    assert!(said.contains("args.content: \"x\" | \"y\""), "{said}");
+}
+
+#[test]
+fn templates_and_agents_are_listed_and_told() {
+    let home = Home::new();
+    let text = |args: &[&str]| {
+        let output = home.run(args);
+        assert_eq!(exit(&output), 0, "{args:?}: {}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text(&["templates"]).contains("data-analysis"));
+    let one = text(&["templates", "data-analysis"]);
+    assert!(one.contains("ninja run --template data-analysis --file FILE \"GOAL\""), "{one}");
+    assert!(one.contains("one of auto, point, comma; auto unless said otherwise"), "{one}");
+    assert!(text(&["agents"]).contains("coder"));
+    let one = text(&["agents", "coder"]);
+    assert!(one.contains("shell") && one.contains("workspace: changes the task's files only"), "{one}");
+    assert!(only_json(&home.run(&["agents", "--json"])).as_array().unwrap().len() >= 5);
+    assert_eq!(only_json(&home.run(&["agents", "coder", "--json"]))["capabilities"]["agent"], "coder");
+    assert_eq!(only_json(&home.run(&["templates", "data-analysis", "--json"]))["files"]["max"], 1);
+    for unknown in [["agents", "nobody"], ["templates", "nothing"]] {
+        assert_eq!(exit(&home.run(&unknown)), 1);
+    }
+}
+
+#[test]
 fn what_a_script_cannot_have_is_told_by_the_exit_code() {
     let home = Home::new();
     for (code, args) in [
@@ -103,6 +181,13 @@ fn what_a_script_cannot_have_is_told_by_the_exit_code() {
         (2, &["run", "--plan", "/dev/zero"]),
         (1, &["show", "task_00000000000070008000000000000000"]),
         (1, &["run", "--file", "missing.csv", "goal"]),
+        (2, &["pause", "x"]),
+        (2, &["fork", "x", "--at", "no such step"]),
+        (1, &["pause", "task_00000000000070008000000000000000"]),
+        (1, &["resume", "task_00000000000070008000000000000000"]),
+        (1, &["retry", "task_00000000000070008000000000000000"]),
+        (1, &["replay", "task_00000000000070008000000000000000"]),
+        (1, &["diff", "task_00000000000070008000000000000000", "task_00000000000070008000000000000000"]),
         (4, &["watch", "task_00000000000070008000000000000000"]),
         (0, &["tasks"]),
         (0, &["--version"]),

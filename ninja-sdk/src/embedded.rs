@@ -4,7 +4,8 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        ApiError, ApprovalId, Decision, ErrorCode, File, Health, Page, Principal, SubmitTask, Task, TaskId, TaskSummary,
+        Agent, AgentCapabilities, ApiError, ApprovalId, Decision, ErrorCode, File, ForkTask, Health, Page, Principal,
+        ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
     },
     journal::feed::{Follow, Frame},
 };
@@ -41,6 +42,46 @@ impl Embedded {
 
     pub(crate) async fn cancel_task(&self, id: TaskId) -> Result<Task, SdkError> {
         Ok(self.engine.cancel_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn pause_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        Ok(self.engine.pause_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn resume_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        Ok(self.engine.resume_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn retry_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        Ok(self.engine.retry_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn fork_task(&self, id: TaskId, request: &ForkTask) -> Result<Task, SdkError> {
+        Ok(self.engine.fork_task(&self.owner, id, request.clone()).await?)
+    }
+
+    pub(crate) async fn replay_task(&self, id: TaskId) -> Result<ReplayReport, SdkError> {
+        Ok(self.engine.replay_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn diff_tasks(&self, a: TaskId, b: TaskId) -> Result<TaskDiff, SdkError> {
+        Ok(self.engine.diff_tasks(&self.owner, a, b).await?)
+    }
+
+    pub(crate) fn templates(&self) -> Vec<TemplateInfo> {
+        self.engine.templates(&self.owner)
+    }
+
+    pub(crate) fn agents(&self) -> Vec<Agent> {
+        self.engine.agents(&self.owner)
+    }
+
+    pub(crate) fn agent(&self, name: &str) -> Result<Agent, SdkError> {
+        Ok(self.engine.agent(&self.owner, name)?)
+    }
+
+    pub(crate) fn agent_capabilities(&self, name: &str) -> Result<AgentCapabilities, SdkError> {
+        Ok(self.engine.agent_capabilities(&self.owner, name)?)
     }
 
     pub(crate) async fn decide_approval(

@@ -1,6 +1,9 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
-use ninja_core::api::{ApprovalId, Decision, File, Health, Page, SubmitTask, Task, TaskId, TaskSummary};
+use ninja_core::api::{
+    Agent, AgentCapabilities, ApprovalId, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask, Task,
+    TaskDiff, TaskId, TaskSummary, TemplateInfo,
+};
 
 #[cfg(feature = "embedded")]
 use ninja_core::{Engine, EngineOptions};
@@ -108,6 +111,146 @@ impl Ninja {
             Transport::Remote(client) => client.cancel_task(id).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.cancel_task(id).await,
+        }
+    }
+
+    /// Pauses a task: what runs ends, nothing new begins until it is resumed.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; a conflict when it has ended or is paused already.
+    pub async fn pause_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.pause_task(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.pause_task(id).await,
+        }
+    }
+
+    /// Lets a paused task go on.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; a conflict when it is not paused.
+    pub async fn resume_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.resume_task(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.resume_task(id).await,
+        }
+    }
+
+    /// Takes up a task that failed or was cancelled: what succeeded stays, the rest is done again.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; a conflict when it did neither.
+    pub async fn retry_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.retry_task(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.retry_task(id).await,
+        }
+    }
+
+    /// Makes a new task that begins with what another one did and goes on from there by itself.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn fork_task(&self, id: TaskId, request: &ForkTask) -> Result<Task, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.fork_task(id, request).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.fork_task(id, request).await,
+        }
+    }
+
+    /// Has a task decided once more from its log and compared with what was done. Calls no model.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn replay_task(&self, id: TaskId) -> Result<ReplayReport, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.replay_task(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.replay_task(id).await,
+        }
+    }
+
+    /// Returns the first thing that two tasks did differently.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn diff_tasks(&self, a: TaskId, b: TaskId) -> Result<TaskDiff, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.diff_tasks(a, b).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.diff_tasks(a, b).await,
+        }
+    }
+
+    /// Lists the templates, by name.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn templates(&self) -> Result<Vec<TemplateInfo>, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.templates().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => Ok(embedded.templates()),
+        }
+    }
+
+    /// Lists the agents, by name.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn agents(&self) -> Result<Vec<Agent>, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.agents().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => Ok(embedded.agents()),
+        }
+    }
+
+    /// Returns an agent.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn agent(&self, name: &str) -> Result<Agent, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.agent(name).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.agent(name),
+        }
+    }
+
+    /// Returns what an agent may do: its tools with their effects, and whom it may hand work to.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn agent_capabilities(&self, name: &str) -> Result<AgentCapabilities, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.agent_capabilities(name).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.agent_capabilities(name),
         }
     }
 

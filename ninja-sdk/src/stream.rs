@@ -10,6 +10,7 @@ use crate::SdkError;
 /// What a stream tells beside its frames, for those who show a person whether it lives.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one is in memory at a time, and is handed on at once")]
 pub enum Signal {
     /// A frame came.
     Frame(StreamFrame),

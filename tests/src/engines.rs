@@ -59,11 +59,12 @@ impl ScriptedEngine {
         Self { engine, model, failpoints, directory }
     }
 
-    /// Follows a task to its end and returns it; on the way its events are held to be gapless.
+    /// Follows a task to its end and returns it; on the way its events are held to be gapless, at the end a replay of it
+    /// is held to come to the same.
     ///
     /// # Panics
     ///
-    /// Where events have a gap, or the task does not end.
+    /// Where events have a gap, the task does not end, or a replay decides otherwise.
     pub async fn finish(&self, id: TaskId) -> Task {
         let owner = self.engine.local_owner();
         let mut events = self.engine.task_events(&owner, id, None).await.expect("the task is there");
@@ -77,6 +78,8 @@ impl ScriptedEngine {
             }
         };
         tokio::time::timeout(HANG, follow).await.expect("the task ends");
+        let replayed = self.engine.replay_task(&owner, id).await.expect("the log can be read");
+        assert!(replayed.same, "decided otherwise: {replayed:?}");
         self.engine.task(&owner, id).await.expect("the task is there")
     }
 

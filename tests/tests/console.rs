@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 /// How long anything may take to appear. Not a timing: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(60);
+/// What the terminal says when what ran in it has ended, before the exit code.
+const ENDED: &str = "ended with ";
 /// Between two looks at the screen.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -86,9 +88,12 @@ impl Desk {
 
     /// Opens a terminal of 80 by 24 in which `ninja` runs with these arguments.
     fn open(&self, args: &[&str]) {
-        std::fs::write(self.path("tmux.conf"), "set -g remain-on-exit on\nset -g escape-time 0\n").unwrap();
+        std::fs::write(self.path("tmux.conf"), "set -g escape-time 0\n").unwrap();
         let environment = self.environment();
-        let mut command = vec!["new-session", "-d", "-x", "80", "-y", "24", "env", "-u", "NINJA_URL"];
+        // The shell tells how it ended, and keeps the terminal open to be looked at: tmux itself now and then misses the end.
+        let script = format!("\"$@\"; echo \"{ENDED}$?\"; exec cat");
+        let mut command = vec!["new-session", "-d", "-x", "80", "-y", "24", "sh", "-c", &script, "sh"];
+        command.extend(["env", "-u", "NINJA_URL"]);
         command.extend(environment.iter().map(String::as_str));
         command.push(env!("CARGO_BIN_EXE_ninja-under-test"));
         command.extend(args);
@@ -120,12 +125,8 @@ impl Desk {
 
     /// Waits until what runs in the terminal has ended, and returns its exit code.
     fn exit_code(&self) -> String {
-        let ended = || {
-            let output = self.tmux(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"]);
-            String::from_utf8(output.stdout).unwrap().trim().strip_prefix("1 ").map(str::to_owned)
-        };
-        self.see("the command ends", |_| ended().is_some());
-        ended().unwrap()
+        let screen = self.see("the command ends", |screen| screen.contains(ENDED));
+        screen.split(ENDED).nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default().to_owned()
     }
 }
 

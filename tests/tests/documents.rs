@@ -5,14 +5,60 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use ninja_core::{
     agents,
-    api::PlanSpec,
+    api::{Contract, PlanSpec, SubmitTask},
     planner::{Template, TemplateSource},
+    providers::Scripted,
 };
+use ninja_tests::ScriptedEngine;
 
+#[tokio::test]
+async fn the_plans_and_the_contract_in_the_guide_are_taken() -> Result<()> {
+    let examples = examples("plans.md", "json")?;
+    let [graph, map, contract] = examples.as_slice() else {
+        anyhow::bail!("the guide has {} examples", examples.len())
+    };
+    let host = ScriptedEngine::start(Scripted::answering("done")).await;
+    let owner = host.engine.local_owner();
+    let contract: Contract = serde_json::from_str(contract)?;
+    assert_eq!(contract.checks.len(), 3);
+    for (plan, steps) in [(graph, 4), (map, 3)] {
+        let plan: PlanSpec = serde_json::from_str(plan)?;
+        let request = SubmitTask { plan: Some(plan), contract: Some(contract.clone()), ..SubmitTask::default() };
+        let task = host.engine.submit_task(&owner, request).await?;
+        assert_eq!(task.steps.len(), steps);
+        host.engine.cancel_task(&owner, task.id).await.ok();
+    }
+    host.engine.stop().await;
+    Ok(())
+}
+
+/// The commands that guides show are commands that there are, with options that there are.
 #[test]
-fn the_plan_in_the_guide_is_a_plan() -> Result<()> {
-    let plan: PlanSpec = serde_json::from_str(&example("plans.md", "json")?)?;
-    assert_eq!(plan.steps.len(), 4);
+fn the_commands_in_the_guides_are_understood() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut count = 0;
+    for document in ["README.md", "docs/guide/plans.md", "docs/guide/steering.md", "docs/guide/effects-and-recovery.md"]
+    {
+        let text = fs::read_to_string(root.join(document))?;
+        for block in text.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+            for line in block.replace("\\\n", "").lines().filter(|line| line.starts_with("ninja ")) {
+                understood(line).with_context(|| format!("{document}: {line}"))?;
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "{count} commands were found");
+    Ok(())
+}
+
+/// Has the binary read a command line as far as `--help` goes: wrong names are refused before it.
+fn understood(line: &str) -> Result<()> {
+    let line = line.split("  #").next().unwrap_or(line);
+    let output = std::process::Command::new("bash")
+        .args(["-c", &format!("ninja() {{ \"$NINJA\" \"$@\" --help; }}; {line}")])
+        .env("NINJA", env!("CARGO_BIN_EXE_ninja-under-test"))
+        .output()?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
@@ -45,17 +91,41 @@ fn links_between_documents_lead_somewhere() -> Result<()> {
         let text = fs::read_to_string(&document)?;
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.contains("://")) {
-            let file = document.parent().context("a document lies in a folder")?.join(target);
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file.is_empty() {
+                true => document.clone(),
+                false => document.parent().context("a document lies in a folder")?.join(file),
+            };
             assert!(file.exists(), "{}: {target} is not there", document.display());
+            assert!(
+                heading.is_empty() || has_heading(&file, heading)?,
+                "{}: {target} is not there",
+                document.display()
+            );
         }
     }
     Ok(())
 }
 
+/// Returns whether a document has a heading that a link names.
+fn has_heading(document: &Path, name: &str) -> Result<bool> {
+    let text = fs::read_to_string(document)?;
+    let headings = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')));
+    Ok(headings.map(|heading| heading.to_lowercase().replace(' ', "-")).any(|heading| heading == name))
+}
+
 /// Returns the first fenced block of a language in a guide.
 fn example(guide: &str, language: &str) -> Result<String> {
+    examples(guide, language)?.into_iter().next().context("the guide has no such example")
+}
+
+/// Returns the fenced blocks of a language in a guide.
+fn examples(guide: &str, language: &str) -> Result<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide").join(guide);
     let text = fs::read_to_string(path)?;
-    let (_, from) = text.split_once(&format!("```{language}\n")).context("the guide has no such example")?;
-    Ok(from.split_once("\n```").context("the example does not end")?.0.to_owned())
+    let opening = format!("```{language}\n");
+    let begun = text.split(&opening).skip(1);
+    begun.map(|from| Ok(from.split_once("\n```").context("an example does not end")?.0.to_owned())).collect()
 }

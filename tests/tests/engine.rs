@@ -1,12 +1,20 @@
-//! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use.
+//! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
+//! planned, mapped, delegated, tried again and promised, in `steering` what a person does with a task.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "engine/plans.rs"]
+mod plans;
+#[path = "engine/steering.rs"]
+mod steering;
 
 use std::time::Duration;
 
 use ninja_core::{
     Engine, EngineOptions,
-    api::{Decision, EffectClass, ErrorCode, EventBody, StepStatus, StreamFrame, SubmitTask, TaskStatus, WaitFor},
+    api::{
+        Decision, EffectClass, ErrorCode, EventBody, Planning, StepStatus, StreamFrame, SubmitTask, TaskStatus, WaitFor,
+    },
     providers::{Providers, ScriptStep, Scripted, ToolCall},
     sandbox::NoSandbox,
 };
@@ -205,7 +213,8 @@ async fn two_engines_share_a_process_but_not_a_directory() {
     );
     for (host, says) in [(&one, "one"), (&two, "two")] {
         let owner = host.engine.local_owner();
-        let request = SubmitTask { goal: "say it".to_owned(), ..SubmitTask::default() };
+        let goal = "say it".to_owned();
+        let request = SubmitTask { goal, planning: Planning::None, ..SubmitTask::default() };
         let task = host.engine.submit_task(&owner, request).await.unwrap();
         assert_eq!(host.finish(task.id).await.steps[0].output, json!(says));
     }

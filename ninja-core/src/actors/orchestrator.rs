@@ -259,8 +259,7 @@ impl Orchestrator {
         if !state.active.contains_key(&task) {
             // A person's word does not queue behind work: a queued task must be cancelled at once.
             state.dequeue(task);
-            // Nor does a cancellation come second: beginning first would make the very calls that it is to prevent.
-            if let TaskMsg::Cancel { .. } = message {
+            if message.comes_first() {
                 return self.start(myself, state, task, message);
             }
             self.start(myself, state, task, TaskMsg::Begin { failure: None })?;

@@ -21,7 +21,7 @@ use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Timestamp, Usage, UserId},
     journal::{
         feed::{encode_feed, number},
-        record::{ActorKind, Entry, Outcome, Record},
+        record::{ActorKind, Entry, Outcome},
         store::{Append, Commit, HeadUpdate, StoreError},
     },
     machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
@@ -34,7 +34,7 @@ const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
 
 /// What a task actor is told.
 pub(crate) enum TaskMsg {
-    /// Read the log and go on from there. The first message, unless that is [`TaskMsg::Cancel`].
+    /// Read the log and go on from there. The first message, unless that one [is to prevent work](TaskMsg::comes_first).
     Begin {
         /// What happened to the actor before this one, if one failed.
         failure: Option<String>,
@@ -95,6 +95,22 @@ pub(crate) enum TaskMsg {
     Park,
 }
 
+impl TaskMsg {
+    /// Returns whether the message is to prevent work: beginning before it would make the very calls that it is to prevent.
+    pub(super) fn comes_first(&self) -> bool {
+        match self {
+            Self::Cancel { .. } => true,
+            Self::Steer { input, .. } => matches!(**input, Input::Pause { .. }),
+            Self::Begin { .. }
+            | Self::CallEnded { .. }
+            | Self::CallInterrupted { .. }
+            | Self::DecideApproval { .. }
+            | Self::Wake { .. }
+            | Self::Park => false,
+        }
+    }
+}
+
 /// The actor.
 pub(super) struct TaskActor {
     pub(super) id: TaskId,
@@ -149,6 +165,9 @@ impl Actor for TaskActor {
                 state.in_flight.remove(&(step.clone(), call));
                 let input = Input::InterruptCall { step, call, reason, blamed };
                 self.report(&myself, state, input, Vec::new()).await
+            }
+            TaskMsg::Steer { input, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
+                self.pause_first(&myself, state, *input, reply).await
             }
             // The log could not be read yet: the reply is dropped, and the caller asks again.
             TaskMsg::DecideApproval { .. } | TaskMsg::Steer { .. } | TaskMsg::Wake { .. } if state.task.is_none() => {
@@ -275,9 +294,9 @@ impl TaskActor {
                 // An actor that was started for this message alone must still find out that it has nothing to do.
                 self.act(myself, state).await
             }
-            Ok(records) => {
+            Ok(entries) => {
                 state.cancel_waiters.push(reply);
-                self.commit(state, records, Vec::new()).await?;
+                self.commit(state, entries, Vec::new()).await?;
                 if is_first {
                     // What was in flight when the task was last worked on is lost, not to be stopped.
                     return self.report(myself, state, Input::Recover, Vec::new()).await;
@@ -285,6 +304,23 @@ impl TaskActor {
                 self.act(myself, state).await
             }
         }
+    }
+
+    /// Pauses a task that nobody has taken up: what was in flight when it was last worked on is lost, and nothing begins.
+    async fn pause_first(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &mut TaskActorState,
+        pause: Input,
+        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+    ) -> Result<(), ActorProcessingErr> {
+        state.task = Some(self.load()?);
+        let decided = self.decide(state, pause);
+        let refused = decided.as_ref().err().cloned();
+        self.commit(state, decided.unwrap_or_default(), Vec::new()).await?;
+        self.report(myself, state, Input::Recover, Vec::new()).await?;
+        reply.send(refused.map_or_else(|| state.view(), Err)).ok();
+        Ok(())
     }
 
     /// Takes what a person asked for, and answers with the task after it.
@@ -321,49 +357,49 @@ impl TaskActor {
     ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
         match self.decide(state, input) {
             Err(refusal) => Ok(Err(refusal)),
-            Ok(records) => {
-                self.commit(state, records, blobs).await?;
+            Ok(entries) => {
+                self.commit(state, entries, blobs).await?;
                 self.act(myself, state).await?;
                 Ok(Ok(()))
             }
         }
     }
 
-    fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Record>, Refusal> {
+    /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
+    fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Entry>, Refusal> {
         let Some(task) = &state.task else { return Err(Refusal::Ended) };
-        let surroundings =
-            Surroundings { now: self.services.clock.now(), new_uuid: &mut || self.services.clock.new_uuid() };
-        decide(task, input, surroundings)
+        let at = input.time(self.services.clock.now());
+        let surroundings = Surroundings { now: at, new_uuid: &mut || self.services.clock.new_uuid() };
+        let records = decide(task, input, surroundings)?;
+        Ok(records.into_iter().map(|record| Entry { at, record }).collect())
     }
 
     /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
     async fn commit(
         &self,
         state: &mut TaskActorState,
-        records: Vec<Record>,
+        entries: Vec<Entry>,
         blobs: Vec<Bytes>,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(before) = state.task.as_ref().filter(|_| !records.is_empty()) else { return Ok(()) };
-        let at = self.services.clock.now();
-        let entries: Vec<Entry> = records.into_iter().map(|record| Entry { at, record }).collect();
+        let (Some(before), Some(at)) = (state.task.as_ref(), entries.last().map(|entry| entry.at)) else {
+            return Ok(());
+        };
         let mut after = before.clone();
         for entry in &entries {
             after.apply(entry)?;
         }
         let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
         let told = feed_of(Some(before), &after);
+        let encoded: Vec<Bytes> = entries.iter().map(|entry| entry.encode().into()).collect();
+        let newest = encoded.last().cloned();
         let commit = Commit {
-            append: Some(Append {
-                task: self.id,
-                first_seq,
-                records: entries.iter().map(|entry| entry.encode().into()).collect(),
-                head: head_update(&after),
-            }),
+            append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
             blobs,
             ..Commit::default()
         };
         let committed = self.services.store.commit(commit).await?;
+        self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
         state.task = Some(after);
         state.idle_offered = false;
         self.services.hub.publish_task(self.id, first_seq, &entries);

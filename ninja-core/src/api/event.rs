@@ -261,6 +261,10 @@ pub struct FeedEntry {
 /// What a user's feed tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are in memory at a time, and a box would be in the way of all who match"
+)]
 pub enum FeedBody {
     /// A task's status changed.
     TaskStatus {

@@ -14,6 +14,7 @@ mod health;
 mod ids;
 mod model;
 mod plan;
+mod replay;
 mod task;
 mod template;
 
@@ -29,6 +30,10 @@ pub use ids::{ApprovalId, FileId, IdError, StepId, TaskId, UserId};
 pub use jiff::Timestamp;
 pub use model::{ModelRef, Usage};
 pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
+pub use replay::{
+    AgentCapabilities, ComparedTask, EventDifference, FieldDifference, ReplayDifference, ReplayReport, TaskDiff,
+    ToolInfo,
+};
 pub use task::{
     Autonomy, Budget, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus, StoppedCall, SubmitTask,
     Task, TaskStatus, TaskSummary, WaitFor, Waiting,

@@ -125,7 +125,8 @@ impl Egress {
             match response.headers().get(LOCATION).filter(|_| is_redirect(&response)) {
                 None => return self.read(target, response, wanted).await,
                 Some(location) => {
-                    let location = location.to_str().map_err(|_| EgressError::BadRedirect)?;
+                    // Not only ASCII: servers write what their pages are called.
+                    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| EgressError::BadRedirect)?;
                     target = target.follow(location, &self.config)?;
                 }
             }

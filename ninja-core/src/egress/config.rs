@@ -45,6 +45,10 @@ impl TryFrom<String> for AllowedTarget {
             }
             // The same parser reads what is fetched, so both name a host alike.
             let url = Url::parse(&format!("http://{host}/")).ok().filter(|url| url.port().is_none())?;
+            // Addresses with such a host are not fetched, so it would allow nothing.
+            if url.host_str()?.ends_with('.') {
+                return None;
+            }
             let port = port.parse().ok().filter(|port| *port > 0)?;
             Some(Self { host: url.host_str()?.to_owned(), port })
         });
@@ -78,7 +82,7 @@ mod tests {
         for text in ["", "host", "host:", ":80", "host:0", "host:65536", "*.example:80", "http://a:80", "a b:80"] {
             assert!(AllowedTarget::try_from(text.to_owned()).is_err(), "{text}");
         }
-        for text in ["u@host:80", "host/path:80", "::1:80", "a:b:80", "host: 80"] {
+        for text in ["u@host:80", "host.:80", "host/path:80", "::1:80", "a:b:80", "host: 80"] {
             assert!(AllowedTarget::try_from(text.to_owned()).is_err(), "{text}");
         }
     }

@@ -221,6 +221,7 @@ async fn redirects_are_followed_three_times() {
         let path = request.split(' ').nth(1).unwrap();
         match path.trim_start_matches("/jump/").parse::<u32>() {
             Ok(0) => page("text/plain", "here"),
+            Ok(9) => Reply::Send(response(302, "location: /jump/ü/../0\r\n", "")),
             Ok(left) => {
                 let headers = format!("location: {}\r\nset-cookie: a=b\r\nwww-authenticate: Basic\r\n", left - 1);
                 Reply::Send(response([301, 302, 303, 307, 308][left as usize % 5], &headers, "ignored"))
@@ -232,6 +233,7 @@ async fn redirects_are_followed_three_times() {
     let egress = client(&[&server.address], Answers::new(&[]));
     let fetched = egress.fetch(&server.url("/jump/3#part"), Wanted::Text).await.unwrap();
     assert_eq!((fetched.body.as_slice(), fetched.url.path()), (&b"here"[..], "/jump/0"));
+    assert_eq!(egress.fetch(&server.url("/jump/9"), Wanted::Text).await.unwrap().body, b"here");
     let requests = server.requests.lock().unwrap().concat().to_lowercase();
     assert!(["cookie", "authorization", "referer"].iter().all(|header| !requests.contains(header)), "{requests}");
     for path in ["/jump/4", "/loop"] {
@@ -258,7 +260,6 @@ async fn redirects_are_checked_like_what_a_caller_writes() {
         ("are not fetched", "gopher://127.0.0.1/".to_owned()),
         ("not a URL", "http://[/".to_owned()),
         ("not a URL", "http://a.b/ x".to_owned()),
-        ("not a URL", "/ü".to_owned()),
     ] {
         let answer = response(302, &format!("location: {location}\r\n"), "");
         let outside = TestServer::always(move || Reply::Send(answer.clone())).await;

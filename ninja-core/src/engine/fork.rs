@@ -61,7 +61,9 @@ impl Engine {
 /// Returns how many records stand before the newest start of a step: the one given, else the one that the task failed with.
 fn shared_records(entries: &[Entry], at: Option<&StepId>) -> Result<u64, ApiError> {
     let failed = || {
-        entries.iter().rev().find_map(|entry| match &entry.record {
+        // What failed before a retry was mended by it, or failed again.
+        let mut newest = entries.iter().rev().take_while(|entry| !matches!(entry.record, Record::TaskRetried { .. }));
+        newest.find_map(|entry| match &entry.record {
             Record::StepEnded { step, end: StepEnd::Failed { fails_task: true, .. }, .. } => Some(step),
             _ => None,
         })

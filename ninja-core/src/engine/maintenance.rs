@@ -54,9 +54,8 @@ impl Engine {
             let mut out = Pieces { pieces, buffer: Vec::with_capacity(PIECE_BYTES) };
             let written = backup::write(store.as_ref(), at, &mut out).map(drop);
             // A reader that has gone is no trouble of the store's; what else there is stands in the last line too.
-            match (written, out.flush()) {
-                (Err(error), Ok(())) => tracing::error!(%error, "a backup was not finished"),
-                (Ok(()) | Err(_), _) => {}
+            if let (Err(error), Ok(())) = (written, out.flush()) {
+                tracing::error!(%error, "a backup was not finished");
             }
         });
         Ok(stream::unfold(arriving, |mut arriving| async { Some((Ok(arriving.recv().await?), arriving)) }).boxed())

@@ -237,15 +237,22 @@ impl Examination<'_> {
         self.index(task);
         let (state, head) = match self.remains.task(task) {
             Ok(Some(found)) => found,
-            Ok(None) => return Ok(self.find(Part::Task, task.to_string(), "its head is missing")),
-            Err(error) => return Ok(self.find(Part::Task, task.to_string(), format!("its head: {error}"))),
+            Ok(None) => {
+                self.find(Part::Task, task.to_string(), "its head is missing");
+                return Ok(());
+            }
+            Err(error) => {
+                self.find(Part::Task, task.to_string(), format!("its head: {error}"));
+                return Ok(());
+            }
         };
         let TaskState { last_seq, owner, unfinished } = state;
         let lost: Vec<u64> = (1..=last_seq).filter(|seq| self.remains.record(task, *seq).is_err()).collect();
         if let (Some(first), Some(last)) = (lost.first(), lost.last()) {
             let what =
                 format!("{} of its {last_seq} records are lost, the first is {first}, the last {last}", lost.len());
-            return Ok(self.find(Part::Task, task.to_string(), what));
+            self.find(Part::Task, task.to_string(), what);
+            return Ok(());
         }
         self.note(&head);
         (self.sink)(Item::Task { task, owner, unfinished, last_seq, head })?;
@@ -289,7 +296,8 @@ impl Examination<'_> {
                 }
                 Err(error) => {
                     let what = format!("entries {seq} to {last} are lost: {error}");
-                    return Ok(self.find(Part::Feed, user.to_string(), what));
+                    self.find(Part::Feed, user.to_string(), what);
+                    return Ok(());
                 }
             }
         }
@@ -301,7 +309,8 @@ impl Examination<'_> {
         let (remains, spilled, sink) = (self.remains, &self.spilled, &mut *self.sink);
         remains.blobs.each(&mut |hash, file| {
             if !is_whole(hash, &file)? {
-                return Ok(damaged.push(hash));
+                damaged.push(hash);
+                return Ok(());
             }
             whole.insert(hash);
             match spilled.contains(&hash) {

@@ -241,19 +241,21 @@ impl Follow {
     }
 
     /// Reads from the record that was seen last: where that one ended the task, its end frame is still owed to a reader
-    /// who broke off between the two, or lagged.
+    /// who broke off between the two, or lagged. An end that a retry followed was not the end.
     fn read_task(&self, task: TaskId) -> Result<Vec<Frame>, StoreError> {
-        let mut frames = Vec::new();
-        for (seq, bytes) in self.store.read_log(task, self.seen.max(1), PAGE_RECORDS + 1)? {
+        let (mut frames, mut ended) = (Vec::new(), false);
+        let records = self.store.read_log(task, self.seen.max(1), PAGE_RECORDS + 1)?;
+        let is_all = records.len() <= PAGE_RECORDS;
+        for (seq, bytes) in records {
             let entry = Entry::decode(&bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
             let event = project(task, seq, &entry);
-            let ended = matches!(event.event, EventBody::TaskEnded { .. });
+            ended = matches!(event.event, EventBody::TaskEnded { .. });
             if seq > self.seen {
                 frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
             }
-            if ended {
-                frames.push(Frame::new(None, &StreamFrame::End { task }, true));
-            }
+        }
+        if ended && is_all {
+            frames.push(Frame::new(None, &StreamFrame::End { task }, true));
         }
         Ok(frames)
     }
@@ -331,6 +333,27 @@ mod tests {
             assert_eq!(seqs, wanted.collect::<Vec<_>>(), "after {seen}");
         }
         assert!(hub.0.tasks.lock().unwrap().is_empty(), "nobody reads any more");
+    }
+
+    #[tokio::test]
+    async fn an_end_that_a_retry_followed_is_not_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, task) = ended_task(folder.path(), 3).await;
+        let owner = UserId::from_uuid(uuid::Uuid::nil());
+        let at = Timestamp::from_second(2).unwrap();
+        let retried = Entry { at, record: Record::TaskRetried { by: owner, steps: Vec::new() } };
+        let (status, usage) = (TaskStatus::Succeeded, Usage::default());
+        let ended = Entry { at, record: Record::TaskEnded { status, error: None, cancel_receipt: None, usage } };
+        let head = HeadUpdate { owner, unfinished: false, bytes: Bytes::new() };
+        let records = [retried, ended].map(|entry| Bytes::from(entry.encode())).into();
+        let append = Append { task, first_seq: 4, records, head };
+        store.commit(Commit { append: Some(append), ..Commit::default() }).await.unwrap();
+        let mut follow = Follow::task(&FeedHub::default(), store, task, 0);
+        let mut seqs = Vec::new();
+        while let Some(frame) = follow.next().await.unwrap() {
+            seqs.push(frame.seq);
+        }
+        assert_eq!(seqs, [Some(1), Some(2), Some(3), Some(4), Some(5), None]);
     }
 
     #[tokio::test]

@@ -81,6 +81,26 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// Returns when it happened, given what the clock says: a time that has come is not before itself, even where the clock
+    /// was set back.
+    pub fn time(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Wake { due } => now.max(*due),
+            Self::Begin
+            | Self::Recover
+            | Self::EndCall { .. }
+            | Self::LoseActor { .. }
+            | Self::InterruptCall { .. }
+            | Self::DecideApproval { .. }
+            | Self::Cancel { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Retry { .. } => now,
+        }
+    }
+}
+
 /// Why an input changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -134,7 +154,7 @@ pub(super) struct Draft<'a> {
 /// repeated one changes nothing.
 pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Vec<Record>, Refusal> {
     let Surroundings { now, new_uuid } = surroundings;
-    let now = if let Input::Wake { due } = input { now.max(due) } else { now };
+    let now = input.time(now);
     let mut draft = Draft { state: state.clone(), records: Vec::new(), now, new_uuid };
     let ended = state.end.is_some();
     match input {

@@ -23,7 +23,7 @@ const DELEGATED_MAX: usize = 64;
 const DEPTH_MAX: usize = 3;
 
 /// The tool by which an agent gives a part of its work to another.
-pub(super) const DELEGATE: &str = "delegate";
+pub const DELEGATE: &str = "delegate";
 
 /// Adds one step for each item of the list, or ends the `map` where there is nothing to do.
 pub(super) fn start_map(draft: &mut Draft<'_>, id: &StepId, over: &str, each: &MapStep) {
@@ -77,8 +77,9 @@ pub(super) fn check_delegation(state: &TaskState, id: &StepId, args: &Value) -> 
     Ok(())
 }
 
-/// An agent hands on no right that it does not have itself, unless its file names whom it may hand work to.
-fn may_delegate(by: &Agent, to: &Agent) -> bool {
+/// Returns whether an agent may hand work to another: it hands on no right that it does not have itself, unless its file
+/// names whom it may hand work to.
+pub fn may_delegate(by: &Agent, to: &Agent) -> bool {
     let named = by.delegates.contains(&to.name);
     named || (by.name != to.name && to.tools.iter().all(|tool| by.tools.contains(tool)))
 }

@@ -6,6 +6,7 @@ mod makers;
 mod nested;
 mod plans;
 mod promises;
+mod replays;
 mod steering;
 mod waits;
 
@@ -96,6 +97,8 @@ impl World {
         assert_eq!(self.refold().view(), self.state.view(), "same records, same state");
         let snapshot = TaskState::from_snapshot(&self.state.to_snapshot()).expect("a snapshot reads");
         assert_eq!(snapshot.view(), self.state.view(), "a snapshot holds the whole state");
+        // From here on the task lives on what the snapshot held.
+        self.state = TaskState { pins: pins(), ..snapshot };
         Ok(records)
     }
 

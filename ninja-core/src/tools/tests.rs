@@ -407,7 +407,7 @@ async fn the_catalogue_is_what_plans_and_agents_name() {
     let tools = ToolSet::builtin(EgressConfig::default());
     let names: Vec<&str> = tools.names().collect();
     let files = ["edit_file", "list_files", "read_file", "search_files", "write_file"];
-    let others = ["ask", "check_file", "check_url", "python", "shell", "web_fetch"];
+    let others = ["ask", "check_file", "check_url", "delegate", "python", "shell", "web_fetch"];
     let mut expected = [&files[..], &others].concat();
     expected.sort_unstable();
     assert_eq!(names, expected);

@@ -3,10 +3,13 @@
 mod approvals;
 mod artifacts;
 mod backup;
+mod catalog;
 mod events;
 mod files;
 mod frames;
+mod replay;
 mod socket;
+mod steer;
 mod system;
 mod tasks;
 
@@ -42,7 +45,7 @@ pub(crate) struct Route {
 
 /// A task with a plan of a thousand steps fits.
 const TASK_BODY_MAX: usize = 1024 * 1024;
-/// An answer to a question is a few sentences.
+/// An answer to a question is a few sentences, and where to fork and with what is less.
 const ANSWER_BODY_MAX: usize = 64 * 1024;
 /// A file of 50 MB and the multipart around it. The engine counts the file itself.
 const FILE_BODY_MAX: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
@@ -57,15 +60,25 @@ pub(crate) fn table() -> Vec<Route> {
         route("/ready",                                      Public, 0,               get(system::ready)),
         route("/ws",                                         User,   0,               get(socket::open)),
         route("/api/v1/tasks",                               User,   TASK_BODY_MAX,   get(tasks::list_tasks).post(tasks::submit_task)),
+        route("/api/v1/tasks/templates",                     User,   0,               get(catalog::templates)),
         route("/api/v1/tasks/{id}",                          User,   0,               get(tasks::task)),
         route("/api/v1/tasks/{id}/steps",                    User,   0,               get(tasks::steps)),
         route("/api/v1/tasks/{id}/cancel",                   User,   0,               post(tasks::cancel_task)),
+        route("/api/v1/tasks/{id}/pause",                    User,   0,               post(steer::pause_task)),
+        route("/api/v1/tasks/{id}/resume",                   User,   0,               post(steer::resume_task)),
+        route("/api/v1/tasks/{id}/retry",                    User,   0,               post(steer::retry_task)),
+        route("/api/v1/tasks/{id}/fork",                     User,   ANSWER_BODY_MAX, post(steer::fork_task)),
+        route("/api/v1/tasks/{id}/replay",                   User,   0,               get(replay::replay_task)),
+        route("/api/v1/tasks/{id}/diff/{other}",             User,   0,               get(replay::diff_tasks)),
         route("/api/v1/tasks/{id}/approvals/{approval_id}",  User,   ANSWER_BODY_MAX, post(approvals::decide_approval)),
         route("/api/v1/tasks/{id}/events",                   User,   0,               get(events::task_events)),
         route("/api/v1/tasks/{id}/artifacts",                User,   0,               get(artifacts::list)),
         route("/api/v1/tasks/{id}/artifacts/{*path}",        User,   0,               get(artifacts::artifact)),
         route("/api/v1/backup",                              User,   0,               get(backup::backup)),
         route("/api/v1/files/upload",                        User,   FILE_BODY_MAX,   post(files::upload_file)),
+        route("/api/v1/agents",                              User,   0,               get(catalog::agents)),
+        route("/api/v1/agents/{type}",                       User,   0,               get(catalog::agent)),
+        route("/api/v1/agents/{type}/capabilities",          User,   0,               get(catalog::agent_capabilities)),
     ]
 }
 

@@ -44,13 +44,17 @@ pub(super) async fn submit_task(
     Caller(by): Caller,
     Body(request): Body<SubmitTask>,
 ) -> Result<Response, Refusal> {
-    let task = app.engine.submit_task(&by, request).await?;
+    Ok(created(app.engine.submit_task(&by, request).await?))
+}
+
+/// Answers with a new task and where it is.
+pub(super) fn created(task: Task) -> Response {
     let location = format!("/api/v1/tasks/{}", task.id);
     let mut response = (StatusCode::CREATED, Json(task)).into_response();
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 /// Answers with a page of the caller's tasks.

@@ -52,6 +52,7 @@ pub(super) struct Follow {
 }
 
 /// What a connection brings.
+#[expect(clippy::large_enum_variant, reason = "one is in memory at a time, and is handed on at once")]
 enum Read {
     Connected,
     Alive,

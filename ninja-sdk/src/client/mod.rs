@@ -9,7 +9,10 @@ mod http;
 
 use std::sync::Arc;
 
-use ninja_core::api::{ApprovalId, BlobHash, Decision, File, Health, Page, SubmitTask, Task, TaskId, TaskSummary};
+use ninja_core::api::{
+    Agent, AgentCapabilities, ApprovalId, BlobHash, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask,
+    Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+};
 use reqwest::{
     Method,
     header::{CONTENT_LENGTH, ETAG},
@@ -73,6 +76,99 @@ impl Client {
     /// As [`Client::submit_task`].
     pub async fn cancel_task(&self, id: TaskId) -> Result<Task, SdkError> {
         self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "cancel"])?).await
+    }
+
+    /// Pauses a task: what runs ends, nothing new begins until it is resumed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn pause_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "pause"])?).await
+    }
+
+    /// Lets a paused task go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn resume_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "resume"])?).await
+    }
+
+    /// Takes up a task that failed or was cancelled: what succeeded stays, the rest is done again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn retry_task(&self, id: TaskId) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "retry"])?).await
+    }
+
+    /// Makes a new task that begins with what another one did. Not repeated after a lost connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn fork_task(&self, id: TaskId, request: &ForkTask) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "fork"])?.json(request)).await
+    }
+
+    /// Has a task decided once more from its log and compared. Calls no model.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn replay_task(&self, id: TaskId) -> Result<ReplayReport, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["tasks", &id.to_string(), "replay"])?).await
+    }
+
+    /// Returns the first thing that two tasks did differently.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn diff_tasks(&self, a: TaskId, b: TaskId) -> Result<TaskDiff, SdkError> {
+        let (a, b) = (a.to_string(), b.to_string());
+        self.http.answer(self.http.api(Method::GET, ["tasks", &a, "diff", &b])?).await
+    }
+
+    /// Lists the templates, by name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn templates(&self) -> Result<Vec<TemplateInfo>, SdkError> {
+        let page: Page<TemplateInfo> = self.http.answer(self.http.api(Method::GET, ["tasks", "templates"])?).await?;
+        Ok(page.items)
+    }
+
+    /// Lists the agents, by name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn agents(&self) -> Result<Vec<Agent>, SdkError> {
+        let page: Page<Agent> = self.http.answer(self.http.api(Method::GET, ["agents"])?).await?;
+        Ok(page.items)
+    }
+
+    /// Returns an agent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn agent(&self, name: &str) -> Result<Agent, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["agents", name])?).await
+    }
+
+    /// Returns what an agent may do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn agent_capabilities(&self, name: &str) -> Result<AgentCapabilities, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["agents", name, "capabilities"])?).await
     }
 
     /// Answers an open question of a task.

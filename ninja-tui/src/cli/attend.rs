@@ -1,4 +1,4 @@
-//! Stays with a task until it ends, waits for a person who is not here, or the person leaves.
+//! Stays with a task until it ends, is paused, waits for a person who is not here, or the person leaves.
 //!
 //! `run` and `watch` both end here; what they do afterwards is theirs.
 
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 
 /// How attending ended.
 pub(super) enum Attended {
-    /// The task has ended, or waits for a person who is not here.
+    /// The task has ended, is paused, or waits for a person who is not here.
     StandsStill(Box<Task>),
     /// The person left; the task is as it is.
     Left,
@@ -38,6 +38,8 @@ struct State<'a> {
     past: u64,
     /// Whether a question may be open.
     asked: bool,
+    /// Whether somebody paused the task; it stands still when what runs has ended.
+    paused: bool,
 }
 
 impl Attend<'_> {
@@ -45,7 +47,8 @@ impl Attend<'_> {
     pub(super) async fn until_it_ends(&mut self, task: &Task) -> Result<Attended, Failure> {
         let progress = Progress::new(self.output, task);
         let asked = !task.approvals.is_empty();
-        let mut state = State { progress, told: HashSet::new(), past: task.last_seq, asked };
+        let mut state =
+            State { progress, told: HashSet::new(), past: task.last_seq, asked, paused: report::is_paused(task) };
         let attended = self.follow(task, &mut state).await;
         state.progress.finish();
         attended
@@ -71,9 +74,13 @@ impl Attend<'_> {
         Ok(Attended::StandsStill(Box::new(self.ninja.task(task.id).await?)))
     }
 
-    /// Has the open questions answered, one after the other; returns when the task cannot go on without an answer.
+    /// Has the open questions answered, one after the other; returns when the task cannot go on without an answer. A paused
+    /// task takes none.
     async fn answer(&mut self, mut task: Task, state: &mut State<'_>) -> Result<Option<Attended>, Failure> {
-        while let Some(approval) = task.approvals.first().cloned() {
+        if report::is_paused(&task) {
+            return Ok(Some(Attended::StandsStill(Box::new(task))));
+        }
+        while let Some(approval) = task.approvals.first().cloned().filter(|_| !state.paused) {
             let decision = if self.yes && approval.kind == ApprovalKind::Approval {
                 Decision::Approve
             } else if self.is_answered_here() {
@@ -89,12 +96,15 @@ impl Attend<'_> {
             };
             task = match self.ninja.decide_approval(task.id, approval.id, &decision).await {
                 Ok(task) => task,
-                // Somebody else was quicker.
-                Err(SdkError::Api(error)) if error.code == ErrorCode::Conflict => self.ninja.task(task.id).await?,
+                // Somebody else was quicker, or paused the task; what it was is told by the events to come.
+                Err(SdkError::Api(error)) if matches!(error.code, ErrorCode::Conflict | ErrorCode::NotFound) => {
+                    let task = self.ninja.task(task.id).await?;
+                    return Ok(report::is_paused(&task).then(|| Attended::StandsStill(Box::new(task))));
+                }
                 Err(error) => return Err(error.into()),
             };
         }
-        state.asked = false;
+        state.asked = !task.approvals.is_empty();
         Ok(None)
     }
 
@@ -154,10 +164,13 @@ impl State<'_> {
     /// Returns whether the task must be looked at after this frame: a question may be open, and the task may stand still.
     fn must_look(&mut self, frame: &StreamFrame) -> bool {
         let StreamFrame::Event { event } = frame else { return false };
-        let is_question = matches!(event.event, EventBody::ApprovalRequested { .. });
-        if event.seq > self.past {
-            self.asked |= is_question;
+        match event.event {
+            EventBody::ApprovalRequested { .. } if event.seq > self.past => self.asked = true,
+            // A task that was paused before may still end what it ran then.
+            EventBody::TaskPaused => self.paused = true,
+            EventBody::TaskResumed | EventBody::TaskRetried { .. } => self.paused = false,
+            _ => {}
         }
-        self.asked && event.seq >= self.past
+        (self.asked || self.paused) && event.seq >= self.past
     }
 }

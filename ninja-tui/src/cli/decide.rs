@@ -4,11 +4,11 @@ use ninja_sdk::api::{Approval, ApprovalId, ApprovalKind, Decision, Task};
 
 use super::{
     Exit, Failure, Output,
-    attend::{Attend, Attended},
     interrupt::Interrupt,
     name, report,
+    worker::{go_on, worker_of},
 };
-use crate::{Connector, Need, Resume, Session, format::short};
+use crate::{Connector, format::short};
 
 /// The arguments of `ninja approve`.
 #[derive(Debug, clap::Args)]
@@ -89,52 +89,11 @@ async fn decide(
         Ok::<_, Failure>(ninja.decide_approval(task.id, open.id, &decision).await?)
     };
     let exit = match answered.await {
-        Ok(task) if session.is_in_process() && !task.status.is_terminal() => {
-            output.note("answered; no daemon is running, so this terminal goes on with the task");
-            stay(&session, output, interrupt, &task).await
-        }
-        Ok(task) => {
-            tell(output, &task);
-            Ok(Exit::Done)
-        }
+        Ok(task) => go_on(&session, output, interrupt, &task, "answered").await,
         Err(failure) => Err(failure),
     };
     session.close().await;
     exit
-}
-
-/// Connects to whoever goes on with the task after the answer: an answer may set off a call that must not be cut short.
-async fn worker_of(connector: &dyn Connector, task: &str) -> Result<Session, Failure> {
-    let session = connector.connect(Need::Store).await?;
-    if !session.is_in_process() {
-        return Ok(session);
-    }
-    let id = name::resolve(session.ninja(), task).await;
-    session.close().await;
-    connector.connect(Need::Work { resume: Resume::Task(id?) }).await
-}
-
-async fn stay(session: &Session, output: &Output, interrupt: Interrupt, task: &Task) -> Result<Exit, Failure> {
-    let mut attend = Attend { ninja: session.ninja(), output, interrupt, yes: false };
-    match attend.until_it_ends(task).await? {
-        Attended::StandsStill(task) => {
-            report::outcome(output, &task);
-            output.json_if_wanted(&task);
-            Ok(report::exit(&task))
-        }
-        Attended::Left => {
-            output.note(&format!("the task is parked; go on with it: ninja run --resume {}", task.id));
-            Ok(Exit::Interrupted)
-        }
-    }
-}
-
-fn tell(output: &Output, task: &Task) {
-    output.json_if_wanted(task);
-    output.say(&format!("answered; the task is {}", task.status.as_str()));
-    if !output.json {
-        output.note(&format!("follow it: ninja watch {}", short(task.id)));
-    }
 }
 
 /// Returns the open question that is meant.

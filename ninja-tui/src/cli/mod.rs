@@ -1,22 +1,31 @@
 //! The command line: one file per command. Each speaks to Ninja through a [`Session`](crate::Session) alone and
 //! ends with an [`Exit`] that scripts rely on.
 
+mod agents;
 mod artifacts;
 mod ask;
 mod attend;
 mod cancel;
 mod console;
 mod decide;
+mod diff;
 mod failure;
+mod fork;
 mod given;
 mod interrupt;
 mod name;
 mod output;
+mod pause;
+mod replay;
 mod report;
+mod resume;
+mod retry;
 mod run;
 mod show;
 mod tasks;
+mod templates;
 mod watch;
+mod worker;
 
 pub use console::Console;
 pub(crate) use failure::reaction;
@@ -42,12 +51,28 @@ pub enum Command {
     Cancel(cancel::Cancel),
     /// Watch and steer all your tasks on one screen
     Console(console::Console),
+    /// Let nothing new of a task begin until it is resumed
+    Pause(pause::Pause),
+    /// Let a paused task go on
+    Resume(resume::Resume),
+    /// Try again what failed or was cancelled; what succeeded stays
+    Retry(retry::Retry),
+    /// Make a new task that begins with what another one did
+    Fork(fork::Fork),
+    /// Decide a task once more from its log and compare; calls no model
+    Replay(replay::Replay),
+    /// Show the first thing that two tasks did differently; ends with 1 where they differ
+    Diff(diff::Diff),
     /// Answer a task that waits for you: yes
     Approve(decide::Approve),
     /// Answer a task that waits for you: no
     Deny(decide::Deny),
     /// List or fetch the files a task made
     Artifacts(artifacts::Artifacts),
+    /// List the templates that a task can be made from, or show one
+    Templates(templates::Templates),
+    /// List the agents, or show what one may do
+    Agents(agents::Agents),
 }
 
 impl Command {
@@ -63,6 +88,14 @@ impl Command {
             Self::Approve(approve) => approve.json,
             Self::Deny(deny) => deny.json,
             Self::Artifacts(artifacts) => artifacts.is_json(),
+            Self::Pause(pause) => pause.json,
+            Self::Resume(resume) => resume.json,
+            Self::Retry(retry) => retry.json,
+            Self::Fork(fork) => fork.json,
+            Self::Replay(replay) => replay.json,
+            Self::Diff(diff) => diff.json,
+            Self::Templates(templates) => templates.json,
+            Self::Agents(agents) => agents.json,
         }
     }
 
@@ -79,6 +112,14 @@ impl Command {
             Self::Approve(approve) => approve.execute(connector, &output).await,
             Self::Deny(deny) => deny.execute(connector, &output).await,
             Self::Artifacts(artifacts) => artifacts.execute(connector, &output).await,
+            Self::Pause(pause) => pause.execute(connector, &output).await,
+            Self::Resume(resume) => resume.execute(connector, &output).await,
+            Self::Retry(retry) => retry.execute(connector, &output).await,
+            Self::Fork(fork) => fork.execute(connector, &output).await,
+            Self::Replay(replay) => replay.execute(connector, &output).await,
+            Self::Diff(diff) => diff.execute(connector, &output).await,
+            Self::Templates(templates) => templates.execute(connector, &output).await,
+            Self::Agents(agents) => agents.execute(connector, &output).await,
         };
         let exit = result.unwrap_or_else(|failure| {
             output.failure(&failure);

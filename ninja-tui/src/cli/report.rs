@@ -1,10 +1,10 @@
 //! A task in words, once it stands still: what came of it, what it cost, what to do next.
 
-use ninja_sdk::api::{Approval, ApprovalKind, Artifact, Task, TaskStatus, Timestamp};
+use ninja_sdk::api::{Approval, ApprovalKind, Artifact, StepStatus, Task, TaskStatus, Timestamp, WaitFor, Waiting};
 use serde_json::Value;
 
 use super::{Exit, Output, reaction};
-use crate::format::{self, Paint, bytes, lines, one_line, short};
+use crate::format::{self, Paint, bytes, duration, lines, one_line, short, since};
 
 /// A screenful; the whole stands in `ninja show --json`.
 const ANSWER_CHARACTERS: usize = 4_000;
@@ -31,6 +31,9 @@ pub(super) fn outcome(output: &Output, task: &Task) {
     if let Some(error) = &task.error {
         output.say(&format!("  {}", paint.bad(&one_line(&error.to_string()))));
     }
+    if let Some(waiting) = &task.waiting {
+        output.say(&format!("  {}", paint.notice(&waits(waiting, Timestamp::now()))));
+    }
     if let Some(receipt) = &task.cancel_receipt {
         let processes: u32 = receipt.stopped.iter().map(|call| call.processes).sum();
         let calls = receipt.stopped.len();
@@ -39,11 +42,30 @@ pub(super) fn outcome(output: &Output, task: &Task) {
     output.say(&format!("  {}", format::usage(task, Timestamp::now())));
 }
 
-/// Returns what the last step of the plan ended with: a text, or the `answer` of a JSON object.
+/// Says what a waiting task waits for.
+pub(super) fn waits(waiting: &Waiting, now: Timestamp) -> String {
+    match (waiting.wait_for, waiting.until) {
+        (WaitFor::Approval | WaitFor::Person, _) => "waits for an answer".to_owned(),
+        (WaitFor::Timer, Some(until)) if until > now => {
+            format!("waits {} to try again", duration(since(now, until)))
+        }
+        (WaitFor::Timer, _) => "about to try again".to_owned(),
+        (WaitFor::Operator, _) => "paused".to_owned(),
+    }
+}
+
+/// Returns what the last step of the plan ended with: a text, or the `answer` of a JSON object. Steps that were added on the
+/// way, such as the parts of a `map` or the check of the contract, are not the plan's.
 fn answer(task: &Task) -> Option<String> {
-    let output = &task.steps.last()?.output;
+    let is_planned = |step: &&ninja_sdk::api::Step| !step.id.is_added() && step.status == StepStatus::Succeeded;
+    let output = &task.steps.iter().rev().find(is_planned)?.output;
     let text = output.as_str().or_else(|| output.get("answer").and_then(Value::as_str))?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Returns whether the task stands still because somebody paused it.
+pub(super) fn is_paused(task: &Task) -> bool {
+    task.waiting.as_ref().is_some_and(|waiting| waiting.wait_for == WaitFor::Operator)
 }
 
 /// Writes an artifact on one line.
@@ -53,7 +75,10 @@ pub(super) fn artifact(paint: Paint, artifact: &Artifact) -> String {
 
 /// Writes a question and the exact call it is about.
 pub(super) fn question(approval: &Approval) -> Vec<String> {
-    let mut text = vec![format!("{} asks: {}", approval.step, one_line(&approval.prompt))];
+    // A plan is shown line by line; what steers a terminal is taken out of each.
+    let mut prompt = approval.prompt.lines().map(one_line).filter(|line| !line.is_empty());
+    let mut text = vec![format!("{} asks: {}", approval.step, prompt.next().unwrap_or_default())];
+    text.extend(prompt.map(|line| format!("  {line}")));
     if let Some(call) = &approval.call {
         text.push(format!("  the exact call: {} {}", one_line(&call.tool), one_line(&call.args.to_string())));
     }
@@ -92,8 +117,10 @@ pub(super) fn next_commands(task: &Task, is_in_process: bool) -> Vec<String> {
         TaskStatus::Failed => {
             next.extend(task.error.as_ref().and_then(|error| reaction(error.code).1).map(str::to_owned));
             next.push(format!("ninja show {name}  # where it stopped and why"));
+            next.push(format!("ninja retry {name}  # try again what failed; what succeeded stays"));
         }
         TaskStatus::Cancelled => next.push(format!("ninja show {name}  # what was stopped")),
+        TaskStatus::Waiting if is_paused(task) => next.push(format!("ninja resume {name}  # let it go on")),
         // Whoever worked on it goes away with this process.
         TaskStatus::Waiting if is_in_process => {
             next.push(format!("after the answer: ninja run --resume {}", task.id));

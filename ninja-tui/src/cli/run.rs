@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ninja_sdk::{
     Content, Ninja,
-    api::{Autonomy, Budget, Planning, StepKind, SubmitTask, Task, TaskStatus},
+    api::{Autonomy, Budget, Planning, StepKind, StepSpec, SubmitTask, Task, TaskStatus},
 };
 use serde_json::{Map, Value};
 
@@ -81,9 +81,7 @@ impl Run {
         let is_open = self.model.is_none() && self.resume.is_none();
         match &self.plan {
             // A plan that cannot be read is told of when it is submitted.
-            Some(path) if is_open => given::read_plan(path)
-                .await
-                .is_ok_and(|plan| plan.steps.iter().any(|step| step.kind == StepKind::Agent)),
+            Some(path) if is_open => given::read_plan(path).await.is_ok_and(|plan| plan.steps.iter().any(has_agent)),
             _ => is_open,
         }
     }
@@ -218,6 +216,11 @@ impl Run {
         }
         Ok(Exit::Interrupted)
     }
+}
+
+/// Returns whether a model works on the step, or on a part of it.
+fn has_agent(step: &StepSpec) -> bool {
+    step.kind == StepKind::Agent || step.each.as_deref().is_some_and(has_agent)
 }
 
 async fn upload(ninja: &Ninja, path: &Path) -> Result<ninja_sdk::api::FileId, Failure> {

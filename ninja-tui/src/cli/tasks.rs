@@ -5,7 +5,7 @@ use ninja_sdk::{
     api::{TaskStatus, TaskSummary, Timestamp},
 };
 
-use super::{Exit, Failure, Output};
+use super::{Exit, Failure, Output, report::waits};
 use crate::{
     Connector, Need,
     format::{cut, duration, one_line, short, since},
@@ -63,7 +63,10 @@ fn line(task: &TaskSummary, output: &Output, now: Timestamp) -> String {
     };
     let status = output.paint().task_status(task.status);
     let age = duration(since(task.created_at, now));
-    format!("{name}  {status} {:>3} %  {age:>12} ago  {}", task.progress, cut(&one_line(&task.goal), GOAL_CHARACTERS))
+    let goal = cut(&one_line(&task.goal), GOAL_CHARACTERS);
+    let waits = task.waiting.as_ref().map(|waiting| output.paint().notice(&format!("  {}", waits(waiting, now))));
+    let line = format!("{name}  {status} {:>3} %  {age:>12} ago  {goal}", task.progress);
+    format!("{}{}", line.trim_end(), waits.unwrap_or_default())
 }
 
 fn parse_status(text: &str) -> Result<TaskStatus, String> {

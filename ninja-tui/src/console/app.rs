@@ -43,6 +43,7 @@ pub(super) struct App {
     pub(super) is_in_process: bool,
     /// How many lines a page has.
     page: usize,
+    is_wide: bool,
     notice_ticks: u32,
     ticks: u32,
     follows: u64,
@@ -107,12 +108,15 @@ pub(super) enum LinkState {
     Away(String),
 }
 
-/// What the view found out while drawing: how far the panes can be scrolled and how long a page is.
+/// What the view found out while drawing: how far the panes can be scrolled, how long a page is, what is beside
+/// what.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Extent {
     pub(super) scroll_max: usize,
     pub(super) page: usize,
     pub(super) help_max: usize,
+    /// Whether the list is beside the task.
+    pub(super) is_wide: bool,
 }
 
 impl Link {
@@ -140,6 +144,7 @@ impl App {
             notice: None,
             is_in_process,
             page: 1,
+            is_wide: false,
             notice_ticks: 0,
             ticks: 0,
             follows: 0,
@@ -194,7 +199,7 @@ impl App {
         if let Mode::Help(scroll) = &mut self.mode {
             *scroll = (*scroll).min(extent.help_max);
         }
-        self.page = extent.page.max(1);
+        (self.page, self.is_wide) = (extent.page.max(1), extent.is_wide);
     }
 
     /// Returns the open questions of the followed task.
@@ -326,11 +331,11 @@ impl App {
 /// Notes what news says of a connection; returns the frame in it.
 fn hear(link: &mut Link, news: News, now: Timestamp) -> Option<StreamFrame> {
     let frame = match news {
-        News::Down(why) => {
+        News::Down(why) | News::Gone(why) => {
             link.state = LinkState::Away(one_line(&why));
             return None;
         }
-        News::Gone(_) | News::Up | News::Alive => None,
+        News::Up | News::Alive => None,
         News::Frame(frame) => Some(frame),
     };
     (link.state, link.heard) = (LinkState::Live, now);

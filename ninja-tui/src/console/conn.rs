@@ -12,7 +12,7 @@ use ninja_sdk::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::message::{Command, Listing, Message, News, Source};
@@ -24,16 +24,20 @@ const PAGE: usize = 200;
 const READING_PAUSE: Duration = Duration::from_millis(250);
 /// The SDK's streams come back by themselves; this is for one that gave up, and for plain requests.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// A cancellation takes at most two seconds.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// Events before the present one that are shown of a task.
 const HISTORY_EVENTS: u64 = 500;
 
-/// The connection, and what works on it. Everything ends when it is dropped.
+/// The connection, and what works on it. Everything ends when it is dropped; [`Conn::close`] is kinder.
 pub(super) struct Conn {
     world: World,
     list: watch::Sender<usize>,
     look: watch::Sender<u64>,
     followed: JoinSet<()>,
-    always: JoinSet<()>,
+    /// Answers and cancellations on their way.
+    words: JoinSet<()>,
+    _always: JoinSet<()>,
 }
 
 /// What every worker needs.
@@ -55,7 +59,14 @@ impl Conn {
         let (feed, lister) = (world.clone(), world.clone());
         always.spawn(async move { feed.pump(Source::Feed, None, 0).await });
         always.spawn(async move { lister.list(wanted).await });
-        Self { world, list, look: watch::channel(0).0, followed: JoinSet::new(), always }
+        Self {
+            world,
+            list,
+            look: watch::channel(0).0,
+            followed: JoinSet::new(),
+            words: JoinSet::new(),
+            _always: always,
+        }
     }
 
     /// Carries a command out; what comes of it comes as a message.
@@ -71,20 +82,28 @@ impl Conn {
                 self.followed.spawn(async move { world.follow(follow, task, looked).await });
             }
             Command::Decide { task, approval, decision } => {
-                self.always.spawn(async move {
+                self.words.spawn(async move {
                     let result = world.ninja.decide_approval(task, approval, &decision).await;
                     world.done(task, Some(approval), result).await;
                 });
             }
             Command::Cancel(task) => {
-                self.always.spawn(async move {
+                self.words.spawn(async move {
                     let result = world.ninja.cancel_task(task).await;
                     world.done(task, None, result).await;
                 });
             }
         }
         // What has ended is forgotten, or a console of many days would remember every answer.
-        while self.always.try_join_next().is_some() {}
+        while self.words.try_join_next().is_some() {}
+    }
+
+    /// Lets what the person has said reach the daemon, for a moment.
+    pub(super) async fn close(mut self) {
+        self.followed.abort_all();
+        let said = async { while self.words.join_next().await.is_some() {} };
+        // Whoever leaves while the daemon is away does not wait for it.
+        timeout(CLOSE_MAX, said).await.ok();
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) const TABLE: &[Binding] = &[
     row(Scope::Task, &[key('c')], Action::Cancel, Some("cancel"), "Cancel the task, after a confirmation"),
     row(Scope::Question, &[key('a')], Action::Approve, Some("approve"), "Approve"),
     row(Scope::Question, &[key('d')], Action::Deny, Some("deny"), "Deny, after a confirmation; of a call of unknown outcome: end the task"),
-    row(Scope::Question, &[key('i')], Action::Answer, Some("answer"), "Type the answer to an agent's question"),
+    row(Scope::Question, &[key('i')], Action::Answer, Some("answer"), "Type the answer to an agent's question, or what should be different in a plan"),
     row(Scope::Ambiguous, &[key('h')], Action::Happened, Some("happened"), "The call happened: go on, after a confirmation"),
     row(Scope::Ambiguous, &[key('n')], Action::DidNotHappen, Some("did not"), "It did not happen: make the call now, after a confirmation"),
     row(Scope::Typing, &[named(KeyCode::Enter)], Action::Submit, Some("done"), "Done: send the answer, or keep the filter"),
@@ -182,17 +182,16 @@ impl Binding {
 }
 
 fn name((code, ctrl): (KeyCode, bool)) -> String {
-    let name = match code {
+    match code {
         KeyCode::Up => "↑".to_owned(),
         KeyCode::Down => "↓".to_owned(),
         KeyCode::Left => "←".to_owned(),
         KeyCode::Right => "→".to_owned(),
         KeyCode::PageUp => "PgUp".to_owned(),
         KeyCode::PageDown => "PgDn".to_owned(),
-        KeyCode::Char(character) if ctrl => return format!("Ctrl-{}", character.to_ascii_uppercase()),
+        KeyCode::Char(character) if ctrl => format!("Ctrl-{}", character.to_ascii_uppercase()),
         other => other.to_string(),
-    };
-    name
+    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@ use ninja_sdk::api::{Event, EventBody, StepId, Timestamp};
 use serde_json::Value;
 
 use super::text;
-use crate::progress;
+use crate::{format::number, progress};
 
 /// Events that are held; older ones can be read again with `ninja watch`.
 pub(super) const ENTRIES_MAX: usize = 2_000;
 /// Of one answer or result: enough to see what it is about.
 const RESULT_CHARACTERS: usize = 1_500;
+/// So that one long result does not push everything else off the screen.
+const RESULT_LINES: usize = 12;
 
 /// How an entry is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,7 @@ fn describe(event: &EventBody) -> (Option<StepId>, Tone, String) {
             (Some(step.clone()), tone, String::new())
         }
         EventBody::ApprovalRequested { approval } => (Some(approval.step.clone()), Tone::Notice, String::new()),
+        EventBody::StepRetried { step, .. } => (Some(step.clone()), Tone::Notice, String::new()),
         EventBody::TaskRecovered { .. } | EventBody::ActorFailed { .. } | EventBody::CancelRequested => {
             (None, Tone::Notice, String::new())
         }
@@ -101,7 +104,13 @@ fn arguments(args: &Value) -> String {
 }
 
 fn result(said: &str) -> String {
-    text::clean(said.trim_end(), RESULT_CHARACTERS)
+    let clean = text::clean(said.trim_end(), RESULT_CHARACTERS);
+    let omitted = said.trim_end().lines().count().saturating_sub(RESULT_LINES);
+    if omitted == 0 {
+        return clean;
+    }
+    let head: Vec<&str> = clean.lines().take(RESULT_LINES).collect();
+    format!("{}\n… {} more lines", head.join("\n"), number(omitted as u64))
 }
 
 /// Writes a value as a person reads it: a text as it is, an object one field after the other, with texts as they are.

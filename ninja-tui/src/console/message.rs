@@ -6,6 +6,7 @@ use ninja_sdk::api::{ApprovalId, Decision, StreamFrame, Task, TaskId, TaskSummar
 
 /// Something that happened.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is in memory at a time, and is handed on at once")]
 pub(super) enum Message {
     /// A key, a paste or a new size.
     Terminal(Event),
@@ -60,6 +61,7 @@ pub(super) enum Source {
 
 /// What a stream tells.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is in memory at a time, and is handed on at once")]
 pub(super) enum News {
     /// There is a connection.
     Up,

@@ -60,5 +60,7 @@ pub(crate) async fn run(ninja: Ninja, is_in_process: bool, colour: bool, mut int
         }
         is_stale = true;
     }
+    drop(messages);
+    conn.close().await;
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! The console without a world: screens as snapshots, keys by table, and any sequence of messages at any size.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod anything;
 mod presses;
 mod screens;

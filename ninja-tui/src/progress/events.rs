@@ -7,6 +7,8 @@ use crate::format::{cut, number, one_line};
 
 /// Long enough for a command or a path, short enough for a line.
 const DETAIL_CHARACTERS: usize = 160;
+/// As many steps as are named one by one.
+const NAMED_MAX: usize = 12;
 
 /// Returns the line of an event, with its time and number.
 pub(super) fn plain(event: &Event) -> String {
@@ -27,13 +29,19 @@ pub(crate) fn words(event: &EventBody) -> String {
             format!("steps added: {}", cut(&join(steps), DETAIL_CHARACTERS))
         }
         EventBody::StepsAdded { steps, replaced } => {
-            format!("{} instead of {}", cut(&join(steps), DETAIL_CHARACTERS), cut(&join(replaced), DETAIL_CHARACTERS))
+            format!(
+                "steps added: {} instead of {}",
+                cut(&join(steps), DETAIL_CHARACTERS),
+                cut(&join(replaced), DETAIL_CHARACTERS)
+            )
         }
-        EventBody::StepRetried { step, attempt, error, .. } => {
-            format!("{step}: failed, attempt {attempt} follows: {}", detail(&error.to_string()))
+        EventBody::StepRetried { step, attempt, error, not_before } => {
+            let time = not_before.strftime("%H:%M:%S");
+            format!("{step}: failed, attempt {attempt} begins at {time}: {}", detail(&error.to_string()))
         }
-        EventBody::TaskPaused => "paused: nothing new begins".into(),
-        EventBody::TaskResumed => "resumed".into(),
+        EventBody::TaskPaused => "paused by a person: nothing new begins".into(),
+        EventBody::TaskResumed => "resumed by a person".into(),
+        EventBody::TaskRetried { steps } if steps.is_empty() => "tried again from where it stopped".into(),
         EventBody::TaskRetried { steps } => format!("tried again: {}", cut(&join(steps), DETAIL_CHARACTERS)),
         EventBody::TaskRecovered { lost_calls: 0 } => "taken up again where it was".into(),
         EventBody::TaskRecovered { lost_calls } => {
@@ -129,6 +137,10 @@ fn detail(text: &str) -> String {
     cut(&one_line(text), DETAIL_CHARACTERS)
 }
 
+/// Names steps; of many only the first and the last.
 fn join(steps: &[StepId]) -> String {
-    steps.iter().map(StepId::as_str).collect::<Vec<_>>().join(", ")
+    match steps {
+        [first, .., last] if steps.len() > NAMED_MAX => format!("{first} to {last} ({} steps)", steps.len()),
+        _ => steps.iter().map(StepId::as_str).collect::<Vec<_>>().join(", "),
+    }
 }

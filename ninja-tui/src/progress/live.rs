@@ -1,6 +1,9 @@
 //! Progress that moves: a line for the task, a line for each running step with the text its model is writing.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ninja_sdk::api::{Event, EventBody, StepId, StepStatus, StreamFrame, Task, Usage};
@@ -20,6 +23,9 @@ pub(crate) struct Live {
     lines: MultiProgress,
     task: ProgressBar,
     steps: HashMap<StepId, RunningStep>,
+    /// Steps at work that there is no room for, with what they do; the oldest takes the next line that becomes free.
+    hidden: VecDeque<(StepId, String)>,
+    paused: bool,
     paint: Paint,
     usage: Usage,
     progress: u8,
@@ -43,6 +49,8 @@ impl Live {
             lines,
             task: line,
             steps: HashMap::new(),
+            hidden: VecDeque::new(),
+            paused: false,
             paint: Paint { on: colour },
             usage: Usage::default(),
             progress: 0,
@@ -74,9 +82,7 @@ impl Live {
     }
 
     pub(super) fn finish(&mut self) {
-        for (_, step) in self.steps.drain() {
-            step.line.finish_and_clear();
-        }
+        self.leave_all();
         self.task.finish_and_clear();
     }
 
@@ -86,10 +92,7 @@ impl Live {
             EventBody::StepStarted { step, .. } => self.start(step, &words),
             EventBody::StepEnded { step, status, progress, .. } => {
                 self.progress = *progress;
-                if let Some(running) = self.steps.remove(step) {
-                    running.line.finish_and_clear();
-                    self.lines.remove(&running.line);
-                }
+                self.leave(step);
                 self.keep(&self.mark(*status), &words);
             }
             EventBody::ModelCallStarted { step, .. } | EventBody::ToolCallStarted { step, .. } => {
@@ -102,10 +105,15 @@ impl Live {
             EventBody::ToolCallEnded { step, .. } => self.say(step, &words),
             EventBody::ApprovalRequested { .. } => self.keep(&self.paint.notice("?"), &words),
             EventBody::StepRetried { step, .. } => {
-                if let Some(running) = self.steps.remove(step) {
-                    running.line.finish_and_clear();
-                    self.lines.remove(&running.line);
-                }
+                self.leave(step);
+                self.keep(&self.paint.notice("!"), &words);
+            }
+            EventBody::TaskPaused | EventBody::TaskResumed => {
+                self.paused = matches!(event.event, EventBody::TaskPaused);
+                self.keep(&self.paint.notice("!"), &words);
+            }
+            EventBody::TaskRetried { .. } => {
+                self.paused = false;
                 self.keep(&self.paint.notice("!"), &words);
             }
             EventBody::TaskRecovered { .. } | EventBody::ActorFailed { .. } => {
@@ -114,20 +122,19 @@ impl Live {
             EventBody::PlanMade { .. }
             | EventBody::StepsAdded { .. }
             | EventBody::ApprovalDecided { .. }
-            | EventBody::TaskPaused
-            | EventBody::TaskResumed
-            | EventBody::TaskRetried { .. }
             | EventBody::CancelRequested => {
                 self.keep(&self.paint.dim("·"), &words);
             }
-            EventBody::TaskSubmitted { .. } | EventBody::TaskEnded { .. } => {}
+            // Steps that were stopped or never came to an end have no line of their own any more.
+            EventBody::TaskEnded { .. } => self.leave_all(),
+            EventBody::TaskSubmitted { .. } => {}
         }
         self.draw_task();
     }
 
     fn start(&mut self, step: &StepId, words: &str) {
         if self.steps.len() >= STEPS_SHOWN {
-            return;
+            return self.hidden.push_back((step.clone(), words.to_owned()));
         }
         let line = self.lines.add(ProgressBar::new_spinner());
         line.set_style(style("  {spinner} {wide_msg} {elapsed}"));
@@ -138,7 +145,29 @@ impl Live {
         }
     }
 
+    /// Takes a step's line away; a step that had none gets the place.
+    fn leave(&mut self, step: &StepId) {
+        self.hidden.retain(|(hidden, _)| hidden != step);
+        let Some(running) = self.steps.remove(step) else { return };
+        running.line.finish_and_clear();
+        self.lines.remove(&running.line);
+        if let Some((next, words)) = self.hidden.pop_front() {
+            self.start(&next, &words);
+        }
+    }
+
+    fn leave_all(&mut self) {
+        self.hidden.clear();
+        for (_, step) in self.steps.drain() {
+            step.line.finish_and_clear();
+            self.lines.remove(&step.line);
+        }
+    }
+
     fn say(&mut self, step: &StepId, words: &str) {
+        if let Some((_, hidden)) = self.hidden.iter_mut().find(|(hidden, _)| hidden == step) {
+            *hidden = words.to_owned();
+        }
         if let Some(running) = self.steps.get_mut(step) {
             running.text.clear();
             running.line.set_message(words.to_owned());
@@ -159,7 +188,13 @@ impl Live {
 
     fn draw_task(&mut self) {
         let tokens = number(self.usage.tokens());
-        self.task.set_message(format!("{}  {} %  {tokens} tokens", self.paint.bold(&self.name), self.progress));
+        let more = match self.hidden.len() {
+            0 => String::new(),
+            more => format!("  {more} more at work"),
+        };
+        let paused = if self.paused { "  paused" } else { "" };
+        let name = self.paint.bold(&self.name);
+        self.task.set_message(format!("{name}  {} %  {tokens} tokens{more}{paused}", self.progress));
     }
 
     /// Writes a line that stays.

@@ -38,7 +38,10 @@ async fn tests_that_were_given_decide_and_cannot_be_changed() {
     let job = || Job::new("code-with-tests", "What the tests want", &[("test_words.py", given)]);
     let right = "def count(text):\n    return len(text.split())\n";
     let done = job().run(vec![("Write the Python module", code(right))]).await.succeeded();
-    assert_eq!((done.artifact("words.py").await.as_str(), done.artifact("test_words.py").await.as_str()), (right, given));
+    assert_eq!(
+        (done.artifact("words.py").await.as_str(), done.artifact("test_words.py").await.as_str()),
+        (right, given)
+    );
 
     for wrong in ["def count(text):\n    return 2\n", "import os\nos._exit(0)\n\n\ndef count(text):\n    return 0\n"] {
         let script = vec![("does not pass", code(wrong)), ("Write the Python module", code(wrong))];
@@ -48,14 +51,18 @@ async fn tests_that_were_given_decide_and_cannot_be_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_anything_that_says_what_is_right_it_does_not_succeed() {
-    let done = Job::new("code-with-tests", "Something nice", &[]).run(vec![("Write the Python module", code(STACK))]).await;
+    let done =
+        Job::new("code-with-tests", "Something nice", &[]).run(vec![("Write the Python module", code(STACK))]).await;
     let told = done.failed(ErrorCode::ContractFailed);
     assert!(told.contains("there is no test"), "{told}");
 }
 
 #[test]
 fn a_sum_is_written_with_the_local_model() {
-    let Some(run) = LocalRun::of(&Job::new("code-with-tests", "a function add(a, b) that returns their sum", &[])) else { return };
+    let Some(run) = LocalRun::of(&Job::new("code-with-tests", "a function add(a, b) that returns their sum", &[]))
+    else {
+        return;
+    };
     let run = run.succeeded();
     assert_eq!(run.made("solution.py"), "def add(a, b):\n    return a + b\n");
     assert!(run.made("test_solution.py").contains("self.assertEqual(add(2, 3), 5)"));

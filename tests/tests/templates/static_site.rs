@@ -6,7 +6,8 @@ use serde_json::json;
 use super::host::{Job, LocalRun, answering};
 
 const GOAL: &str = "A site for Hill Farm, which grows apples";
-const ABOUT: &str = "# About <us>\n\nWe *grow* apples. See [prices](prices.csv), [gone](gone.md) and <script>alert(1)</script>.\n";
+const ABOUT: &str =
+    "# About <us>\n\nWe *grow* apples. See [prices](prices.csv), [gone](gone.md) and <script>alert(1)</script>.\n";
 const PRICES: &str = "kind,price\nRusset,3\n\"<b>Cox</b>\",4\n";
 
 #[tokio::test(flavor = "multi_thread")]

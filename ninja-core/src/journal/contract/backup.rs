@@ -34,7 +34,11 @@ fn restore(backup: &[u8], directory: &Path) -> Result<Restored, BackupError> {
 
 fn items(store: &dyn Store) -> Vec<Item> {
     let mut items = Vec::new();
-    store.export(&mut |item| Ok(items.push(item))).unwrap();
+    let mut take = |item| {
+        items.push(item);
+        Ok(())
+    };
+    store.export(&mut take).unwrap();
     items
 }
 

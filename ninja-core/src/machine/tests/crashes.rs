@@ -150,7 +150,7 @@ fn plan() -> impl Strategy<Value = Vec<PlannedStep>> {
                 7 => Action::Plan { after_failure: None },
                 _ => agent("go"),
             };
-            let retry = (edges % 3 == 0).then_some(crate::api::Retry { attempts: 2, wait_ms: 1_000 });
+            let retry = edges.is_multiple_of(3).then_some(crate::api::Retry { attempts: 2, wait_ms: 1_000 });
             PlannedStep { retry, ..step(&format!("s{index}"), &after, action) }
         });
         steps.collect()
@@ -174,7 +174,7 @@ impl Ledger {
                     1 => calls(&[("pay", json!({ "n": choice }))]),
                     2 if choice % 8 < 4 => calls(&[("ask", json!({ "question": "?" }))]),
                     2 => calls(&[("delegate", json!({ "agent": "helper", "task": "look" })), ("look", json!({}))]),
-                    _ if choice % 3 == 0 => says("done"),
+                    _ if choice.is_multiple_of(3) => says("done"),
                     _ => says(r#"{"steps":[{"id":"made","kind":"agent","agent":"helper","prompt":"go","after":[]}]}"#),
                 };
                 self.end(world, step, *call, outcome);
@@ -239,6 +239,9 @@ proptest! {
         }
         prop_assert!(world.state.end.is_some(), "still {:?}: {:?}", world.view().status, pending(&world.state));
         prop_assert_eq!(world.state.reserved_tokens, 0);
+        let replayed = replay(world.state.id, &world.log, pins()).unwrap();
+        prop_assert_eq!(replayed.difference, None);
+        prop_assert_eq!((replayed.given, replayed.decided), (2, world.log.len() as u64 - 2));
         prop_assert!(ledger.ended.values().all(|times| *times == 1), "a completed call ran again: {:?}", ledger.ended);
         for ((step, call), runs) in &ledger.unsafe_runs {
             let allowed = 1 + asked_again.get(step).copied().unwrap_or(0);

@@ -14,8 +14,8 @@ async fn a_file_is_checked_with_evidence() {
     for (args, expected) in [
         (json!({"path": "empty"}), json!({"path": "empty", "bytes": 0, "sha256": sha256(b"")})),
         (
-            json!({"path": "./report.md", "min_bytes": 31, "pattern": "^Sales.*%"}),
-            json!({"path": "report.md", "bytes": 31, "sha256": report, "matched": "Sales rose by 7 %"}),
+            json!({"path": "./report.md", "min_bytes": 32, "pattern": "^Sales.*%"}),
+            json!({"path": "report.md", "bytes": 32, "sha256": report, "matched": "Sales rose by 7 %"}),
         ),
         (
             json!({"path": "/workspace/data.json", "schema": schema}),

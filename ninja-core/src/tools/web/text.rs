@@ -1,6 +1,6 @@
 //! Bytes of the web as text that can be shown: in the right characters, and without those that hide something.
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// How far into a page its own word on its encoding is looked for, as browsers do.
 const META_BYTES_MAX: usize = 1_024;
@@ -8,13 +8,21 @@ const META_BYTES_MAX: usize = 1_024;
 /// Turns a body into text: by its byte order mark, else by the header, else by the page's own word, else as UTF-8, and where
 /// it is not that, as what old pages are.
 pub(in crate::tools) fn decode(body: &[u8], content_type: Option<&str>) -> String {
-    let declared = content_type.and_then(charset_of).or_else(|| {
-        let head = body.get(..META_BYTES_MAX).unwrap_or(body);
-        charset_of(&String::from_utf8_lossy(head))
-    });
+    let declared = content_type.and_then(charset_of).or_else(|| charset_in(body, content_type));
     let encoding = declared.unwrap_or_else(|| if is_utf8(body) { UTF_8 } else { WINDOWS_1252 });
     // A byte order mark outdoes what was declared.
     encoding.decode(body).0.into_owned()
+}
+
+/// Finds what a page or an XML document says of itself.
+fn charset_in(body: &[u8], content_type: Option<&str>) -> Option<&'static Encoding> {
+    if content_type.is_some_and(|named| !named.contains("html") && !named.contains("xml")) {
+        return None;
+    }
+    let head = body.get(..META_BYTES_MAX).unwrap_or(body);
+    let said = charset_of(&String::from_utf8_lossy(head))?;
+    // Who could read this word so far was not reading UTF-16.
+    Some(if said == UTF_16LE || said == UTF_16BE { UTF_8 } else { said })
 }
 
 /// Finds `charset=…`, or the `encoding="…"` of XML, and the encoding of that name.
@@ -111,6 +119,10 @@ mod tests {
         for tag in ["<meta charset=latin1>", "<meta content='text/html;charset=cp1252'>", "<?xml encoding='latin1'?>"] {
             assert!(decode(&meta(tag), Some("text/html")).ends_with(german), "{tag}");
         }
+        let german_utf16 = ["<meta charset=utf-16>", german].concat();
+        assert!(decode(german_utf16.as_bytes(), Some("text/html")).ends_with(german));
+        // In other texts it is only a word.
+        assert_eq!(decode("charset=latin1 ü".as_bytes(), Some("text/plain")), "charset=latin1 ü");
         // What lies is read as it says, and breaks nothing.
         assert_eq!(decode(&latin, Some("text/html; charset=utf-8")), "Gr\u{fffd}\u{fffd}e \u{fffd}");
         assert_eq!(decode(b"x", Some("text/html; charset=iso-2022-kr")), "\u{fffd}");

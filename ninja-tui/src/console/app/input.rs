@@ -72,7 +72,10 @@ impl App {
         }
         let is_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         let request = match (key.code, is_ctrl) {
-            (KeyCode::Char(character), false) => return_after(insert(input, character)),
+            (KeyCode::Char(character), false) => {
+                insert(input, character);
+                None
+            }
             (KeyCode::Backspace, _) => Some(InputRequest::DeletePrevChar),
             (KeyCode::Delete, _) => Some(InputRequest::DeleteNextChar),
             (KeyCode::Left, _) => Some(InputRequest::GoToPrevChar),
@@ -238,7 +241,9 @@ impl App {
         self.focus_on(match self.focus {
             Focus::List => Focus::Steps,
             Focus::Steps => Focus::Detail,
-            Focus::Detail => Focus::List,
+            Focus::Detail if self.is_wide => Focus::List,
+            // Where the list is not on the screen, a key that walks around it would leave the task.
+            Focus::Detail => Focus::Steps,
         })
     }
 
@@ -319,8 +324,4 @@ fn insert(input: &mut Input, character: char) {
     if input.value().chars().count() < TYPED_CHARACTERS {
         input.handle(InputRequest::InsertChar(character));
     }
-}
-
-fn return_after((): ()) -> Option<InputRequest> {
-    None
 }

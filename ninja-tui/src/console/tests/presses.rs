@@ -89,6 +89,12 @@ fn cancelling_is_confirmed_and_what_has_ended_is_not_cancelled() {
 #[test]
 fn the_panes_are_walked_through_and_left() {
     let mut console = Console::following(80, 24, task(TaskStatus::Running));
+    console.press(KeyCode::Tab);
+    assert_eq!(console.app.focus, Focus::Detail);
+    console.press(KeyCode::Tab);
+    assert_eq!(console.app.focus, Focus::Steps, "the list is not on a narrow screen");
+    console.screen.backend_mut().resize(160, 30);
+    console.draw();
     let mut walk = |keys: &[KeyCode]| {
         keys.iter().for_each(|key| _ = console.press(*key));
         console.app.focus
@@ -206,6 +212,26 @@ fn memory_is_bounded() {
     console.press(KeyCode::Tab);
     console.press(KeyCode::Char('g'));
     assert!(console.draw().contains("2,999 older events are not shown"));
+}
+
+#[test]
+fn a_feed_that_is_refused_is_not_called_live() {
+    let mut console = Console::with(80, 24, Vec::new());
+    let news = News::Gone("the key may not do this (forbidden)".into());
+    console.app.update(Message::News { source: Source::Feed, news });
+    let screen = console.draw();
+    assert!(screen.contains("○ away") && screen.contains("(forbidden)"), "{screen}");
+}
+
+#[test]
+fn a_long_result_leaves_room_for_the_rest() {
+    let mut console = Console::following(80, 24, task(TaskStatus::Running));
+    let output = json!((1..=400).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"));
+    let step = || "choose".parse().unwrap();
+    console.event(6, EventBody::ToolCallEnded { step: step(), call: 1, ok: true, output, changed: vec![] });
+    console.event(7, EventBody::StepStarted { step: step(), actor: None });
+    let screen = console.draw();
+    assert!(screen.contains("… 388 more lines") && screen.contains("#6 choose") && screen.contains("#7"), "{screen}");
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, theme: Theme) -> Extent {
     let [header, banner, body, footer] = Layout::vertical(rows).areas(frame.area());
     frame.render_widget(chrome::header(app, theme, header.width), header);
     frame.render_widget(ratatui::text::Text::from(banners), banner);
-    let mut extent = Extent { page: usize::from(body.height.saturating_sub(4)), ..Extent::default() };
+    let page = usize::from(body.height.saturating_sub(4));
+    let mut extent = Extent { page, is_wide: body.width >= WIDE, ..Extent::default() };
     if let Mode::Help(scroll) = app.mode {
         extent.help_max = help::draw(frame, theme, body, scroll);
     } else {
