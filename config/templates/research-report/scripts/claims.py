@@ -3,7 +3,8 @@
 A sentence stays when it cites sources that exist, its quotations stand there
 word for word, and one place of a cited source, or one place of each, has its
 numbers, its names and most of its words, denies what it denies and says
-nothing opposite. Anything else is struck, with the reason. What stays is
+nothing opposite. One that cites nothing gets the first source for which all
+that holds. Anything else is struck, with the reason. What stays is
 supported by its sources' words; whether those are true is not known here.
 """
 
@@ -21,6 +22,7 @@ _CITATION = re.compile(r"\s*\[(\d{1,4}(?:\s*(?:,|-|\u2013)\s*\d{1,4})*)\]")
 _QUOTE = re.compile(r'"([^"]{2,})"')
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.+?)\s*#*$")
 _WINDOW = 3
+_SOURCES_TRIED_MAX = 20
 _PARAGRAPHS_MAX = 200
 # How many of a claim's words its place must have: a small model writes fluently what nobody said.
 _COVERAGE, _COVERAGE_SMALL = 0.6, 0.8
@@ -86,6 +88,15 @@ class Checker:
         cited, bare = _split_citations(text)
         claim = Claim(bare, cited)
         claim.reason = self._fault(claim)
+        return claim if cited else self._with_citation(claim)
+
+    def _with_citation(self, claim: Claim) -> Claim:
+        """Cites the first source that supports a sentence without a citation, if one does."""
+        for source in self._library.sources[:_SOURCES_TRIED_MAX]:
+            found = Claim(claim.text, [source.number])
+            found.reason = self._fault(found)
+            if found.reason is None:
+                return found
         return claim
 
     def _fault(self, claim: Claim) -> Optional[str]:

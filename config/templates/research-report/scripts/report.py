@@ -126,7 +126,7 @@ def _method(request: Request, library: Library) -> List[str]:
         "## How this was made",
         "",
         "Code read and numbered the sources, ranked their sentences by the question's words, and held each sentence of the model "
-        "against the sources it cites: the citation exists, quotations stand there word for word, and one place of the source has "
+        "against the sources it cites, or where it cites none against all: the citation exists, quotations stand there word for word, and one place of the source has "
         "its numbers, its names and most of its words. That a sentence stayed does not prove it; read the sources.",
         "",
     ]

@@ -59,7 +59,8 @@ class ResearchTest(unittest.TestCase):
             ("The Forth Bridge opened in 1890 [3].", "[3], which is no source"),
             ("The Forth Bridge opened in 1890 [1-4].", "[3], which is no source"),
             ("The Forth Bridge opened in 1890 [0].", "[0], which is no source"),
-            ("The Forth Bridge opened in 1890.", "it cites no source"),
+            ("The Forth Bridge opened in 1890.", None),
+            ("The Forth Bridge opened in 1895.", "it cites no source"),
             ('It was "designed by John Baker" [1].', "does not stand in the source"),
             ("The bridge made local fishermen rich and famous throughout Scotland [1].", "does not stand"),
             ("The bridge delighted travellers, painters and poets alike [1].", "of its words"),
@@ -75,6 +76,10 @@ class ResearchTest(unittest.TestCase):
                     self.assertIsNone(found)
                 else:
                     self.assertIn(reason, found or "(kept)")
+
+    def test_a_sentence_without_a_citation_gets_that_of_the_source_that_has_it(self):
+        (section,) = Checker(library("Nothing of it.", BRIDGE), True).read("The Forth Bridge opened in 1890.")
+        self.assertEqual([claim.cited for claim in section.paragraphs[0]], [[2]])
 
     def test_a_small_model_needs_nearly_every_word_in_the_source(self):
         prose = "The great Forth Bridge finally opened during summer 1890 [1]."

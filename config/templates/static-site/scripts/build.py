@@ -10,8 +10,9 @@ import html
 import os
 import re
 import shutil
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
+from grounded import grounded, vocabulary
 from markdown import Rendered, Renderer
 from material import Material, Text, read_material, rows_of
 from page import page, style
@@ -23,7 +24,7 @@ _TITLE_CHARS = 60
 def build(request: Request) -> dict:
     """The whole output of the step."""
     material = read_material(request)
-    words, written = _words(request)
+    words, written = _words(request, material)
     site = request.params.get("title") or words["title"]
     rendered = _render(material)
     links = _links(material, rendered)
@@ -48,27 +49,32 @@ def build(request: Request) -> dict:
 # Words
 
 
-def _words(request: Request) -> Tuple[dict, str]:
+def _words(request: Request, material: Material) -> Tuple[dict, str]:
     """The model's words, or what the goal gives."""
     answer = request.output("words")
-    if isinstance(answer, dict) and _says_something(answer.get("title")):
-        sections = [
-            {"heading": _clean(section.get("heading")), "text": _clean(section.get("text"))}
-            for section in answer.get("sections") or []
-            if isinstance(section, dict)
-            and _says_something(section.get("heading"))
-            and _says_something(section.get("text"))
-        ]
-        return {
-            "title": _clean(answer["title"]),
-            "tagline": _clean(answer.get("tagline")),
-            "sections": sections,
-        }, "the model"
+    answer = answer if isinstance(answer, dict) else {}
+    keep = _keeper(request, material)
+    sections: List[dict] = []
+    for section in answer.get("sections") or []:
+        heading, text = (keep(_clean(section.get(part))) for part in ("heading", "text"))
+        if _says_something(heading) and _says_something(text) and text not in [other["text"] for other in sections]:
+            sections.append({"heading": heading, "text": text})
+    title, tagline = keep(_clean(answer.get("title"))), keep(_clean(answer.get("tagline")))
+    if _says_something(title):
+        return {"title": title, "tagline": tagline if tagline != title else "", "sections": sections}, "the model"
     goal = _clean(request.goal)
     title = re.split(r"(?<=[.!?:])\s|,\s", goal)[0].rstrip(".:,")
     if len(title) > _TITLE_CHARS:
         title = title[: _TITLE_CHARS - 1].rsplit(" ", 1)[0] + "\u2026"
-    return {"title": title, "tagline": goal if goal != title else "", "sections": []}, "the goal"
+    return {"title": title, "tagline": goal if goal != title else "", "sections": sections}, "the goal"
+
+
+def _keeper(request: Request, material: Material) -> Callable[[str], str]:
+    """What is kept of a model's text: all of it, or of a small model's what the material says."""
+    if not request.is_small_model():
+        return str
+    known = vocabulary([request.goal, *(text.text for text in [*material.texts, *material.tables])])
+    return lambda text: grounded(text, known)
 
 
 def _says_something(text: object) -> bool:

@@ -69,6 +69,28 @@ class StaticSiteTest(unittest.TestCase):
         self.assertIsNone(task.run())
         self.assertIn("<h1>A site for Hill Farm</h1>", task.made("site/index.html"))
 
+    def test_a_small_models_words_stay_with_what_was_given(self):
+        words = {
+            "title": "Hill Farm",
+            "tagline": "Rockets for everyone.",
+            "sections": [
+                {
+                    "heading": "Apples",
+                    "text": "Hill Farm grows apples. We launch rockets to distant planets. Hill Farm grows apples.",
+                },
+                {"heading": "Apples", "text": "Hill Farm grows apples."},
+                {"heading": "Space", "text": "We launch rockets."},
+            ],
+        }
+        task = self.start({}, GOAL, small=True)
+        self.assertIsNone(task.run({"words": words}))
+        index = task.made("site/index.html")
+        self.assertEqual(index.count("<p>Hill Farm grows apples.</p>"), 1)
+        self.assertNotIn("ockets", index)
+        task = self.start({}, GOAL)
+        self.assertIsNone(task.run({"words": words}))
+        self.assertIn("<p>We launch rockets.</p>", task.made("site/index.html"), "a capable model may say more")
+
     def test_nothing_of_a_text_becomes_markup_or_code(self):
         hostile = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{goal}} &lt;'
         files = {

@@ -117,6 +117,7 @@ const STATIC_SITE: &[(&str, &str)] = files![
     "prompts/words.md",
     "scripts/build.py",
     "scripts/check.py",
+    "scripts/grounded.py",
     "scripts/markdown.py",
     "scripts/material.py",
     "scripts/outline.py",
