@@ -9,7 +9,8 @@ use serde_json::Value;
 pub struct Contract {
     /// The checks, made in this order: 1 to 20.
     pub checks: Vec<Check>,
-    /// The agent that mends what does not hold; the configured default where none is given.
+    /// The agent that mends what does not hold. Where none is given: `debugger` if a command is among the checks, else the
+    /// configured default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair_agent: Option<String>,
 }

@@ -61,8 +61,11 @@ impl Engine {
             Some(agent) => pin_agent(pins, &agent).map(|(pins, agent)| (pins, Some(agent)))?,
             None => (pins, None),
         };
-        let contract = contract::combine(template, request.contract.take());
-        contract.as_ref().map(|contract| contract::check(contract, &pins.pins)).transpose()?;
+        let mut contract = contract::combine(template, request.contract.take());
+        if let Some(contract) = &mut contract {
+            contract::check(contract, &pins.pins)?;
+            contract::complete(contract, &pins.pins);
+        }
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
         let model = self.model(request.model.as_deref(), needs_model)?;

@@ -234,12 +234,14 @@ fn result_of(mut output: Value) -> Value {
     output.get_mut("json").map(Value::take).unwrap_or(output)
 }
 
-/// Returns why a tool step failed: its own error, else the last line of standard error, which says most.
+/// Returns why a tool step failed: its own error or what a check says, else the last line of standard error, which says most.
 fn tool_failure(output: &Value) -> ApiError {
     let said = |field: &str| output.get(field).and_then(Value::as_str);
     let last_line = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
-    let line =
-        said("error").map(str::to_owned).or_else(|| said("stderr").or_else(|| output.as_str()).and_then(last_line));
+    let line = said("error")
+        .or_else(|| said("why"))
+        .map(str::to_owned)
+        .or_else(|| said("stderr").or_else(|| output.as_str()).and_then(last_line));
     let exit = || output.get("exit").and_then(Value::as_i64).map(|exit| format!("it exited with {exit}"));
     ApiError::new(ErrorCode::ToolFailed, line.or_else(exit).unwrap_or_else(|| output.to_string()))
 }

@@ -214,7 +214,7 @@ async fn a_step_is_tried_again_after_a_wait() {
 
 fn promise(command: &str) -> Option<Contract> {
     let checks = vec![Check::Command { command: command.to_owned(), timeout_seconds: None }];
-    Some(Contract { checks, repair_agent: Some("coder".to_owned()) })
+    Some(Contract { checks, repair_agent: None })
 }
 
 fn mending(repaired: &'static str) -> Scripted {
@@ -242,8 +242,30 @@ async fn what_was_promised_is_checked_and_mended_before_a_task_succeeds() {
     let names: Vec<_> = task.steps.iter().map(|step| (step.id.as_str(), step.status)).collect();
     let (done, failed) = (StepStatus::Succeeded, StepStatus::Failed);
     assert_eq!(names, [("a", done), ("contract:1", failed), ("repair:1", done), ("contract:2", done)]);
+    assert_eq!(task.steps[2].actor.as_deref(), Some("debugger"), "the default agent has no shell");
     assert_eq!(task.steps[3].output["checks"][0]["held"], json!(true));
     assert_eq!(task.artifacts.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["out.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_that_could_never_be_kept_is_refused() {
+    let host = ScriptedEngine::start(mending("true")).await;
+    let owner = host.engine.local_owner();
+    for (check, why) in [
+        (json!({ "kind": "file", "path": "/etc/passwd" }), "check 1 of the contract: "),
+        (json!({ "kind": "file", "path": "a.txt", "pattern": "(" }), "the pattern cannot be used"),
+        (json!({ "kind": "file", "path": "a.json", "schema": { "type": "objekt" } }), "the schema cannot be used"),
+    ] {
+        let contract = Some(serde_json::from_value(json!({ "checks": [check] })).unwrap());
+        let promised = SubmitTask { contract, ..plan(vec![agent_step("a", &[], "go")]) };
+        let error = host.engine.submit_task(&owner, promised).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidRequest);
+        assert!(error.detail.contains(why), "{check}: {}", error.detail);
+    }
+    let later = json!({ "checks": [{ "kind": "file", "path": "{{params.name}}.txt", "pattern": "{{params.what}}(" }] });
+    let contract = Some(serde_json::from_value(later).unwrap());
+    let promised = SubmitTask { contract, ..plan(vec![agent_step("a", &[], "go")]) };
+    host.engine.submit_task(&owner, promised).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
