@@ -22,7 +22,7 @@ use crate::{
         ModelRef, StepId, StepStatus, Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
     },
     journal::record::{
-        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Outcome, PinnedModel,
+        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Offers, Outcome, PinnedModel,
         PinnedTool, Pins, PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
     },
 };
@@ -192,6 +192,7 @@ fn pins() -> Arc<Pins> {
         template_files: BTreeMap::new(),
         planner_prompt: "You plan.".to_owned(),
         default_agent: "worker".to_owned(),
+        offers: Offers::default(),
     })
 }
 

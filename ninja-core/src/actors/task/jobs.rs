@@ -129,7 +129,7 @@ fn chat_request(task: &TaskState, id: &StepId, call: u32) -> Option<ChatRequest>
     Some(ChatRequest {
         model: pinned.model.model.clone(),
         messages: assemble(task, step, context, None),
-        tools: offered_tools(task, step).into_iter().cloned().collect(),
+        tools: offered_tools(task, step),
         schema: schema_of_step(task, step),
         max_output_tokens: context.max_output_tokens,
     })
