@@ -58,11 +58,8 @@ impl TaskActor {
             agent.send_message(AgentMsg::CallTool { job }).ok();
             return Ok(());
         }
-        let (services, sandbox, task) = (Arc::clone(&self.services), self.sandbox.clone(), myself.clone());
-        tokio::spawn(async move {
-            let report = run_tool(&services, &sandbox, *job).await;
-            task.send_message(report.into()).ok();
-        });
+        let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
+        tokio::spawn(async move { home.report(run_tool(&services, &sandbox, *job).await) });
         Ok(())
     }
 
@@ -75,8 +72,8 @@ impl TaskActor {
         if let Some(agent) = state.agents.get(step) {
             return Ok(agent.clone());
         }
-        let actor =
-            AgentActor { services: Arc::clone(&self.services), sandbox: self.sandbox.clone(), task: myself.clone() };
+        let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
+        let actor = AgentActor { services, sandbox, home };
         let (agent, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
         state.agent_steps.insert(agent.get_id(), step.clone());
         state.agents.insert(step.clone(), agent.clone());
