@@ -99,6 +99,37 @@ async fn an_agent_works_with_tools_and_its_workspace() {
     assert_eq!(host.model.calls(), 2);
 }
 
+/// One thread, so that all that can run has run before the task's actor takes the first report.
+#[tokio::test]
+async fn what_ends_side_by_side_shares_a_commit() {
+    const WIDTH: usize = 64;
+    let host = ScriptedEngine::start(Scripted::answering("fine")).await;
+    let owner = host.engine.local_owner();
+    let names: Vec<String> = (0..WIDTH).map(|n| format!("side{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut steps: Vec<_> = names.iter().map(|name| agent_step(name, &[], "work")).collect();
+    steps.push(agent_step("end", &names, "sum it up"));
+    let task = host.engine.submit_task(&owner, plan(steps)).await.unwrap();
+    let task = host.finish(task.id).await;
+    assert_eq!((task.status, task.error), (TaskStatus::Succeeded, None));
+    assert!(task.steps.iter().all(|step| step.status == StepStatus::Succeeded));
+    // Taken up, ended side by side, ended at the end: a commit each, and one or another more where the disk was quick.
+    let commits = host.failpoints.visits("task.commit");
+    assert!(commits <= 3 + WIDTH as u64 / 8, "{WIDTH} steps side by side took {commits} commits");
+    host.engine.stop().await;
+}
+
+#[tokio::test]
+async fn steps_one_after_the_other_take_one_commit_each() {
+    let host = ScriptedEngine::start(Scripted::answering("fine")).await;
+    let owner = host.engine.local_owner();
+    let steps = vec![agent_step("a", &[], "work"), agent_step("b", &["a"], "work"), agent_step("c", &["b"], "work")];
+    let task = host.engine.submit_task(&owner, plan(steps)).await.unwrap();
+    assert_eq!(host.finish(task.id).await.status, TaskStatus::Succeeded);
+    assert_eq!(host.failpoints.visits("task.commit"), 1 + 3, "one to take the task up, one a step");
+    host.engine.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_a_command_leaves_nothing_alive() {
     let host = ScriptedEngine::start(Scripted::answering("")).await;
@@ -165,9 +196,15 @@ async fn an_approval_survives_a_restart_and_parks_the_task() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_actor_may_fail_and_the_task_goes_on() {
-    for place in
-        ["task.handle", "task.begin", "agent.call_model", "agent.call_tool", "sandbox.run", "orchestrator.handle"]
-    {
+    for place in [
+        "task.handle",
+        "task.begin",
+        "task.commit",
+        "agent.call_model",
+        "agent.call_tool",
+        "sandbox.run",
+        "orchestrator.handle",
+    ] {
         let host = ScriptedEngine::start(one_command("echo hello > greeting.txt")).await;
         let owner = host.engine.local_owner();
         host.failpoints.arm(place, 1);

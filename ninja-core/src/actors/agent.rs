@@ -9,7 +9,7 @@ use super::{
     calls::{CallReport, ModelJob, ToolJob, run_model, run_tool},
     sandbox::SandboxHandle,
     services::Services,
-    task::TaskMsg,
+    task::TaskHome,
 };
 
 /// What an agent actor is told.
@@ -30,7 +30,7 @@ pub(super) enum AgentMsg {
 pub(super) struct AgentActor {
     pub(super) services: Arc<Services>,
     pub(super) sandbox: SandboxHandle,
-    pub(super) task: ActorRef<TaskMsg>,
+    pub(super) home: TaskHome,
 }
 
 /// Its state: when it is dropped, every call ends.
@@ -78,14 +78,14 @@ impl AgentActor {
 
     /// Runs a call in a child task and sends its result home, unless this actor ends before.
     fn report(&self, state: &AgentState, call: impl Future<Output = CallReport> + Send + 'static) {
-        let (task, alive) = (self.task.clone(), state.alive.clone());
+        let (home, alive) = (self.home.clone(), state.alive.clone());
         tokio::spawn(async move {
             // In this order: once the actor has failed, its calls are taken for lost and may run again under the same number,
             // so a report that comes then would be taken for the next attempt's.
             tokio::select! {
                 biased;
                 () = alive.cancelled() => {}
-                report = call => { task.send_message(report.into()).ok(); }
+                report = call => home.report(report),
             }
         });
     }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{sandbox::SandboxHandle, services::Services, task::TaskMsg};
+use super::{sandbox::SandboxHandle, services::Services};
 use crate::{
     api::{ApiError, BlobHash, EffectClass, ErrorCode, ModelRef, StepId, TaskId, Usage},
     journal::{
@@ -76,16 +76,6 @@ pub(super) enum CallEnd {
         /// Whether this call is what ended it.
         blamed: bool,
     },
-}
-
-impl From<CallReport> for TaskMsg {
-    fn from(report: CallReport) -> Self {
-        let CallReport { step, call, end } = report;
-        match end {
-            CallEnd::Outcome(outcome, blobs) => Self::CallEnded { step, call, outcome: Box::new(outcome), blobs },
-            CallEnd::Interrupted { reason, blamed } => Self::CallInterrupted { step, call, reason, blamed },
-        }
-    }
 }
 
 fn failed(code: ErrorCode, detail: impl Into<String>) -> Outcome {

@@ -6,13 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     agent::{AgentActor, AgentMsg},
-    calls::run_tool,
+    calls::{CallEnd, CallReport, run_tool},
     orchestrator::OrchestratorMsg,
     sandbox::SandboxHandle,
     services::Services,
@@ -20,14 +19,20 @@ use super::{
 use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Task, TaskId, Timestamp, Usage, UserId},
     journal::{
-        feed::{encode_feed, number},
-        record::{ActorKind, Entry, Outcome},
-        store::{Append, Commit, HeadUpdate, StoreError},
+        record::{ActorKind, Outcome},
+        store::StoreError,
     },
-    machine::{Effect, Input, Refusal, StepState, Surroundings, TaskState, decide, feed_of, pending},
+    machine::{Effect, Input, Refusal, StepState, TaskState, pending},
 };
 
+mod commit;
 mod jobs;
+mod reports;
+
+pub(crate) use commit::head_update;
+pub(super) use reports::TaskHome;
+
+use commit::Change;
 
 /// The wait before a log that could not be read is read again.
 const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
@@ -39,28 +44,8 @@ pub(crate) enum TaskMsg {
         /// What happened to the actor before this one, if one failed.
         failure: Option<String>,
     },
-    /// A call ended.
-    CallEnded {
-        /// Its step.
-        step: StepId,
-        /// Its number.
-        call: u32,
-        /// What came of it.
-        outcome: Box<Outcome>,
-        /// Small files that travel with its record.
-        blobs: Vec<Bytes>,
-    },
-    /// A call lost its sandbox actor.
-    CallInterrupted {
-        /// Its step.
-        step: StepId,
-        /// Its number.
-        call: u32,
-        /// Why.
-        reason: String,
-        /// Whether this call is what ended it.
-        blamed: bool,
-    },
+    /// Calls have reported: their reports wait [at home](TaskHome).
+    CallsReported,
     /// A person answers a question.
     DecideApproval {
         /// The question.
@@ -101,12 +86,9 @@ impl TaskMsg {
         match self {
             Self::Cancel { .. } => true,
             Self::Steer { input, .. } => matches!(**input, Input::Pause { .. }),
-            Self::Begin { .. }
-            | Self::CallEnded { .. }
-            | Self::CallInterrupted { .. }
-            | Self::DecideApproval { .. }
-            | Self::Wake { .. }
-            | Self::Park => false,
+            Self::Begin { .. } | Self::CallsReported | Self::DecideApproval { .. } | Self::Wake { .. } | Self::Park => {
+                false
+            }
         }
     }
 }
@@ -120,8 +102,8 @@ pub(super) struct TaskActor {
 }
 
 /// Its state. When it is dropped, everything that the task has in flight ends.
-#[derive(Default)]
 pub(super) struct TaskActorState {
+    home: TaskHome,
     task: Option<TaskState>,
     in_flight: HashMap<(StepId, u32), InFlight>,
     agents: HashMap<StepId, ActorRef<AgentMsg>>,
@@ -145,8 +127,8 @@ impl Actor for TaskActor {
 
     // The log is read in `Begin`, not here: ractor reports a failure of `handle` to the supervisor, one of a
     // `pre_start` that nobody awaits it does not.
-    async fn pre_start(&self, _: ActorRef<TaskMsg>, (): ()) -> Result<TaskActorState, ActorProcessingErr> {
-        Ok(TaskActorState::default())
+    async fn pre_start(&self, myself: ActorRef<TaskMsg>, (): ()) -> Result<TaskActorState, ActorProcessingErr> {
+        Ok(TaskActorState::new(TaskHome::of(myself)))
     }
 
     async fn handle(
@@ -158,14 +140,7 @@ impl Actor for TaskActor {
         self.services.failpoints.visit("task.handle");
         match message {
             TaskMsg::Begin { failure } => self.begin(&myself, state, failure).await,
-            TaskMsg::CallEnded { step, call, outcome, blobs } => {
-                self.end_call(&myself, state, step, call, *outcome, blobs).await
-            }
-            TaskMsg::CallInterrupted { step, call, reason, blamed } => {
-                state.in_flight.remove(&(step.clone(), call));
-                let input = Input::InterruptCall { step, call, reason, blamed };
-                self.report(&myself, state, input, Vec::new()).await
-            }
+            TaskMsg::CallsReported => self.take_reports(&myself, state).await,
             TaskMsg::Steer { input, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
                 self.pause_first(&myself, state, *input, reply).await
             }
@@ -180,7 +155,7 @@ impl Actor for TaskActor {
             TaskMsg::Steer { input, reply } => self.answer(&myself, state, *input, reply).await,
             TaskMsg::Wake { due } => {
                 state.wake_at = None;
-                self.report(&myself, state, Input::Wake { due }, Vec::new()).await
+                self.report(&myself, state, Input::Wake { due }).await
             }
             TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,
             TaskMsg::Park => self.park(&myself, state),
@@ -205,6 +180,19 @@ impl Actor for TaskActor {
 }
 
 impl TaskActorState {
+    fn new(home: TaskHome) -> Self {
+        Self {
+            home,
+            task: None,
+            in_flight: HashMap::new(),
+            agents: HashMap::new(),
+            agent_steps: HashMap::new(),
+            cancel_waiters: Vec::new(),
+            idle_offered: false,
+            wake_at: None,
+        }
+    }
+
     /// Returns whether a call that is owed has been started.
     fn runs(&self, step: &StepId, call: u32) -> bool {
         self.in_flight.contains_key(&(step.clone(), call))
@@ -243,24 +231,7 @@ impl TaskActor {
         };
         state.task = Some(task);
         self.services.failpoints.visit("task.begin");
-        self.report(myself, state, input, Vec::new()).await
-    }
-
-    async fn end_call(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        step: StepId,
-        call: u32,
-        mut outcome: Outcome,
-        blobs: Vec<Bytes>,
-    ) -> Result<(), ActorProcessingErr> {
-        let ended = state.in_flight.remove(&(step.clone(), call));
-        if let Outcome::Stopped { after_ms, .. } = &mut outcome {
-            let took = ended.and_then(|ended| ended.stopped_at).map_or(0, |at| at.elapsed().as_millis());
-            *after_ms = u64::try_from(took).unwrap_or(u64::MAX);
-        }
-        self.report(myself, state, Input::EndCall { step, call, outcome }, blobs).await
+        self.report(myself, state, input).await
     }
 
     async fn lose_agent(
@@ -272,9 +243,16 @@ impl TaskActor {
     ) -> Result<(), ActorProcessingErr> {
         let Some(step) = state.agent_steps.remove(&agent) else { return Ok(()) };
         state.agents.remove(&step);
+        // What its calls reported before it failed has ended; only the others are lost. What follows from the reports must
+        // not begin in between: it would be lost with them.
+        let mut change = self.decide_reports(state).await?;
         state.in_flight.retain(|(of, _), _| *of != step);
         let input = Input::LoseActor { actor: ActorKind::Agent, step: Some(step), reason };
-        self.report(myself, state, input, Vec::new()).await
+        self.decide_next(state, &mut change, input, Vec::new()).await?;
+        if let Some(change) = change {
+            self.commit(state, change).await?;
+        }
+        self.act(myself, state).await
     }
 
     async fn cancel(
@@ -288,18 +266,18 @@ impl TaskActor {
         if is_first {
             state.task = Some(self.load()?);
         }
-        match self.decide(state, Input::Cancel { by }) {
+        match self.decide_now(state, Input::Cancel { by }) {
             Err(refusal) => {
                 reply.send(Err(refusal)).ok();
                 // An actor that was started for this message alone must still find out that it has nothing to do.
                 self.act(myself, state).await
             }
-            Ok(entries) => {
+            Ok(change) => {
                 state.cancel_waiters.push(reply);
-                self.commit(state, entries, Vec::new()).await?;
+                self.commit(state, change).await?;
                 if is_first {
                     // What was in flight when the task was last worked on is lost, not to be stopped.
-                    return self.report(myself, state, Input::Recover, Vec::new()).await;
+                    return self.report(myself, state, Input::Recover).await;
                 }
                 self.act(myself, state).await
             }
@@ -315,10 +293,14 @@ impl TaskActor {
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     ) -> Result<(), ActorProcessingErr> {
         state.task = Some(self.load()?);
-        let decided = self.decide(state, pause);
-        let refused = decided.as_ref().err().cloned();
-        self.commit(state, decided.unwrap_or_default(), Vec::new()).await?;
-        self.report(myself, state, Input::Recover, Vec::new()).await?;
+        let refused = match self.decide_now(state, pause) {
+            Ok(change) => {
+                self.commit(state, change).await?;
+                None
+            }
+            Err(refusal) => Some(refusal),
+        };
+        self.report(myself, state, Input::Recover).await?;
         reply.send(refused.map_or_else(|| state.view(), Err)).ok();
         Ok(())
     }
@@ -331,7 +313,7 @@ impl TaskActor {
         input: Input,
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     ) -> Result<(), ActorProcessingErr> {
-        let result = self.take(myself, state, input, Vec::new()).await?;
+        let result = self.take(myself, state, input).await?;
         reply.send(result.and_then(|()| state.view())).ok();
         Ok(())
     }
@@ -342,9 +324,8 @@ impl TaskActor {
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
         input: Input,
-        blobs: Vec<Bytes>,
     ) -> Result<(), ActorProcessingErr> {
-        self.take(myself, state, input, blobs).await?.map_err(|refusal| refusal.to_string().into())
+        self.take(myself, state, input).await?.map_err(|refusal| refusal.to_string().into())
     }
 
     /// Decides, commits, then acts. The outer error means: restart me.
@@ -353,58 +334,19 @@ impl TaskActor {
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
         input: Input,
-        blobs: Vec<Bytes>,
     ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
-        match self.decide(state, input) {
+        match self.decide_now(state, input) {
             Err(refusal) => Ok(Err(refusal)),
-            Ok(entries) => {
-                self.commit(state, entries, blobs).await?;
+            Ok(change) => {
+                self.commit(state, change).await?;
                 self.act(myself, state).await?;
                 Ok(Ok(()))
             }
         }
     }
 
-    /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
-    fn decide(&self, state: &TaskActorState, input: Input) -> Result<Vec<Entry>, Refusal> {
-        let Some(task) = &state.task else { return Err(Refusal::Ended) };
-        let at = input.time(self.services.clock.now());
-        let surroundings = Surroundings { now: at, new_uuid: &mut || self.services.clock.new_uuid() };
-        let records = decide(task, input, surroundings)?;
-        Ok(records.into_iter().map(|record| Entry { at, record }).collect())
-    }
-
-    /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
-    async fn commit(
-        &self,
-        state: &mut TaskActorState,
-        entries: Vec<Entry>,
-        blobs: Vec<Bytes>,
-    ) -> Result<(), ActorProcessingErr> {
-        let (Some(before), Some(at)) = (state.task.as_ref(), entries.last().map(|entry| entry.at)) else {
-            return Ok(());
-        };
-        let mut after = before.clone();
-        for entry in &entries {
-            after.apply(entry)?;
-        }
-        let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
-        let told = feed_of(Some(before), &after);
-        let encoded: Vec<Bytes> = entries.iter().map(|entry| entry.encode().into()).collect();
-        let newest = encoded.last().cloned();
-        let commit = Commit {
-            append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
-            feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
-            blobs,
-            ..Commit::default()
-        };
-        let committed = self.services.store.commit(commit).await?;
-        self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
-        state.task = Some(after);
-        state.idle_offered = false;
-        self.services.hub.publish_task(self.id, first_seq, &entries);
-        self.services.hub.publish_user(owner, number(committed.feed_seqs, at, told));
-        Ok(())
+    fn decide_now(&self, state: &TaskActorState, input: Input) -> Result<Change, Refusal> {
+        self.decide(state.task.as_ref().ok_or(Refusal::Ended)?, input, Vec::new())
     }
 
     /// Does what is owed, and leaves when nothing is.
@@ -419,7 +361,7 @@ impl TaskActor {
                 Effect::CallModel { step, call } | Effect::CallTool { step, call } if state.runs(&step, call) => {}
                 Effect::CallModel { step, call } => self.call_model(myself, state, &task, step, call).await?,
                 Effect::CallTool { step, call } => self.call_tool(myself, state, &task, step, call).await?,
-                Effect::StopCall { step, call } => self.stop_call(myself, state, step, call)?,
+                Effect::StopCall { step, call } => self.stop_call(state, step, call),
             }
         }
         if state.in_flight.is_empty() && !state.idle_offered {
@@ -434,13 +376,7 @@ impl TaskActor {
         Ok(())
     }
 
-    fn stop_call(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        step: StepId,
-        call: u32,
-    ) -> Result<(), ActorProcessingErr> {
+    fn stop_call(&self, state: &mut TaskActorState, step: StepId, call: u32) {
         match state.in_flight.get_mut(&(step.clone(), call)) {
             Some(running) => {
                 running.stopped_at.get_or_insert_with(Instant::now);
@@ -449,11 +385,10 @@ impl TaskActor {
             // Owed but not begun: the task began to stop in the same breath. Nothing ran, so nothing is charged.
             None => {
                 let error = ApiError::new(ErrorCode::Cancelled, "the task stopped before this call began");
-                let outcome = Box::new(Outcome::Failed { error, usage: Usage::default() });
-                myself.send_message(TaskMsg::CallEnded { step, call, outcome, blobs: Vec::new() })?;
+                let outcome = Outcome::Failed { error, usage: Usage::default() };
+                state.home.report(CallReport { step, call, end: CallEnd::Outcome(outcome, Vec::new()) });
             }
         }
-        Ok(())
     }
 
     /// Ends the agents of steps that are over. One whose calls are still being stopped stays: only it reports them, and
@@ -489,10 +424,4 @@ impl TaskActor {
         }
         Ok(())
     }
-}
-
-/// Returns what the store is told of a task beside its records.
-pub(crate) fn head_update(task: &TaskState) -> HeadUpdate {
-    let bytes = serde_json::to_vec(&task.head()).expect("a head has string keys only");
-    HeadUpdate { owner: task.submitted.owner, unfinished: task.end.is_none(), bytes: bytes.into() }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::{Inner, submit::hash};
 use crate::{
     api::{Agent, BlobHash},
-    journal::record::{PinnedTool, Pins},
+    journal::record::{Offers, PinnedTool, Pins},
     planner::Template,
 };
 
@@ -85,6 +85,7 @@ impl Inner {
             template_files: files.collect(),
             planner_prompt: PLANNER_PROMPT.to_owned(),
             default_agent: self.config.default_agent.clone(),
+            offers: Offers::default(),
         };
         PinSet::new(pins, scripts.into_iter().flat_map(|scripts| scripts.values().cloned()).collect())
     }

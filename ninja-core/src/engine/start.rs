@@ -82,7 +82,23 @@ impl Engine {
     /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
     /// cannot be used.
     pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
-        let store = open_store(&options.data_dir).await?;
+        // None of them needs the others, and each waits for something else: the disk, the network, a process.
+        let (store, providers, sandbox) = tokio::join!(
+            open_store(&options.data_dir),
+            async {
+                match options.providers {
+                    Some(providers) => providers,
+                    None => discover_providers(&options.config, &options.env, &options.models_dir).await,
+                }
+            },
+            async {
+                match options.sandbox {
+                    Some(sandbox) => sandbox,
+                    None => find_sandbox(&options.env).await,
+                }
+            },
+        );
+        let store = store?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -92,14 +108,6 @@ impl Engine {
             return Err(StartError::other("find the default agent", what));
         }
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
-        let providers = match options.providers {
-            Some(providers) => providers,
-            None => discover_providers(&options.config, &options.env, &options.models_dir).await,
-        };
-        let sandbox = match options.sandbox {
-            Some(sandbox) => sandbox,
-            None => find_sandbox(&options.env).await,
-        };
         let work_dir = options.data_dir.join("work");
         let services = Arc::new(Services {
             tasks: TaskLog::new(Arc::clone(&store)),

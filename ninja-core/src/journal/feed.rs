@@ -26,6 +26,9 @@ const TAIL_FRAMES: usize = 256;
 /// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
 /// leaves a record that nobody is told of.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How long text that a model is producing waits for what follows it, so that both go out together: too short to be seen,
+/// long enough that a quick answer and the records of its end wake the reader once and are written with one call.
+const LINGER: Duration = Duration::from_millis(10);
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 
@@ -170,6 +173,16 @@ fn leave<K: std::hash::Hash + Eq>(
     }
 }
 
+/// What came from the tail.
+enum Received {
+    /// Text that a model is producing.
+    Text,
+    /// Anything else, or word that something was missed.
+    Other,
+    /// Nothing comes any more.
+    Closed,
+}
+
 /// A reader's place in a task's events or a user's feed. Every numbered frame comes exactly once, in order.
 pub struct Follow {
     source: Source,
@@ -220,14 +233,43 @@ impl Follow {
                 self.behind = true;
                 continue;
             };
-            match received {
-                Ok(Frame { seq: Some(seq), .. }) if seq <= self.seen => {}
-                Ok(frame @ Frame { seq: Some(seq), .. }) if seq == self.seen + 1 => self.page.push_back(frame),
-                Ok(Frame { seq: Some(_), .. }) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
-                Ok(frame @ Frame { seq: None, .. }) => self.page.push_back(frame),
-                Err(broadcast::error::RecvError::Closed) => return Ok(None),
+            if let Received::Closed = self.take(received) {
+                return Ok(None);
+            }
+            if self.page.front().is_some_and(|frame| frame.seq.is_none() && !frame.last) {
+                self.linger().await;
             }
         }
+    }
+
+    /// Waits for what follows text that came, for a moment and only until it is something else.
+    async fn linger(&mut self) {
+        let wait = async {
+            loop {
+                let received = self.tail.recv().await;
+                match self.take(received) {
+                    Received::Text => {}
+                    Received::Other | Received::Closed => return,
+                }
+            }
+        };
+        // What came meanwhile stands in the page, whether the time is up or not.
+        tokio::time::timeout(LINGER, wait).await.ok();
+    }
+
+    fn take(&mut self, received: Result<Frame, broadcast::error::RecvError>) -> Received {
+        match received {
+            Ok(Frame { seq: Some(seq), .. }) if seq <= self.seen => {}
+            Ok(frame @ Frame { seq: Some(seq), .. }) if seq == self.seen + 1 => self.page.push_back(frame),
+            Ok(Frame { seq: Some(_), .. }) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+            Ok(frame @ Frame { seq: None, .. }) => {
+                let is_text = !frame.last;
+                self.page.push_back(frame);
+                return if is_text { Received::Text } else { Received::Other };
+            }
+            Err(broadcast::error::RecvError::Closed) => return Received::Closed,
+        }
+        Received::Other
     }
 
     fn read_page(&mut self) -> Result<(), StoreError> {
@@ -333,6 +375,31 @@ mod tests {
             assert_eq!(seqs, wanted.collect::<Vec<_>>(), "after {seen}");
         }
         assert!(hub.0.tasks.lock().unwrap().is_empty(), "nobody reads any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn text_waits_a_moment_for_what_follows_it_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, hub) = (Arc::new(MemoryStore::open(folder.path()).unwrap()), FeedHub::default());
+        let (task, step) = (TaskId::from_uuid(uuid::Uuid::nil()), "a".parse::<StepId>().unwrap());
+        let mut follow = Follow::task(&hub, store, task, 0);
+        let entry = Entry { at: Timestamp::from_second(1).unwrap(), record: Record::TaskRecovered { lost_calls: 0 } };
+        // Nothing is on disk, so what comes can only come from the tail.
+        let mut seqs = Vec::new();
+        let all = async {
+            hub.publish_delta(task, &step, "one");
+            hub.publish_delta(task, &step, "two");
+            hub.publish_task(task, 1, std::slice::from_ref(&entry));
+            seqs.push(follow.next().await.unwrap().unwrap().seq);
+            let waiting: Vec<_> = follow.page.iter().map(|frame| frame.seq).collect();
+            assert_eq!(waiting, [None, Some(1)], "what followed came with it");
+            hub.publish_delta(task, &step, "alone");
+            for _ in 0..3 {
+                seqs.push(follow.next().await.unwrap().unwrap().seq);
+            }
+        };
+        tokio::time::timeout(SILENCE_MAX / 2, all).await.expect("text that nothing follows comes too");
+        assert_eq!(seqs, [None, None, Some(1), None]);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! Stored as one version byte and JSON. Variants and fields are added, never renamed, renumbered or given another
 //! meaning; a new field has a default, so that an old journal reads. Nothing here decides anything.
 
+mod offers;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 pub use crate::providers::{Answer, FinishReason, Message, ModelInfo, ToolCall, ToolDefinition};
 pub use crate::workspace::{Manifest, ManifestDelta};
+pub use offers::{Offer, Offers};
 pub use plan::{Action, MapStep, Parent, PlannedStep};
 
 use crate::api::{
@@ -241,6 +243,9 @@ pub struct Pins {
     /// The agent of steps that name none.
     #[serde(default)]
     pub default_agent: String,
+    /// What its agents may ask for, once somebody did.
+    #[serde(skip)]
+    pub offers: Offers,
 }
 
 /// A tool as it was at submission.

@@ -4,7 +4,7 @@
 //! choice and decides nothing, so a recovered prompt equals the live one. Whatever is cut, the instructions, the goal and
 //! the calls of the newest turn stay; what an agent may do is no part of the conversation and cannot be cut from it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     plan,
@@ -12,7 +12,7 @@ use super::{
     turn::{Turn, turns},
     values::{self, Piece, Scope},
 };
-use crate::journal::record::{Action, ContextChoice, Intent, Message, Outcome, ToolCall, ToolDefinition};
+use crate::journal::record::{Action, ContextChoice, Intent, Message, Offer, Outcome, Pins, ToolCall, ToolDefinition};
 
 /// Results longer than this are cut before the first attempt to fit: no window profits from more of one result.
 const RESULT_BYTES_MAX: u32 = 32 * 1024;
@@ -27,19 +27,18 @@ const TOKENS_PER_MESSAGE: u64 = 8;
 /// each (small models split numbers into digits), two for each character outside ASCII.
 pub fn estimate_tokens(text: &str) -> u64 {
     let (mut tokens, mut letters) = (0_u64, 0_u64);
-    for c in text.chars() {
-        if c.is_ascii_alphabetic() {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphabetic() {
             letters += 1;
             continue;
         }
-        tokens += std::mem::take(&mut letters).div_ceil(4)
-            + if c == ' ' {
-                0
-            } else if c.is_ascii() {
-                1
-            } else {
-                2
-            };
+        let own = match byte {
+            // The later bytes of a character count with its first.
+            b' ' | 0x80..=0xbf => 0,
+            0..=0x7f => 1,
+            0xc0..=0xff => 2,
+        };
+        tokens += std::mem::take(&mut letters).div_ceil(4) + own;
     }
     tokens + letters.div_ceil(4)
 }
@@ -194,18 +193,28 @@ fn prompt_tokens(state: &TaskState, step: &StepState, messages: &[Message]) -> u
         Message::System { text } | Message::User { text } | Message::Tool { text, .. } => estimate_tokens(text),
         Message::Assistant { text, tool_calls } => estimate_answer(text, tool_calls),
     };
-    let offered = offered_tools(state, step);
-    let tools =
-        offered.iter().map(|tool| estimate_tokens(&tool.description) + estimate_tokens(&tool.schema.to_string()));
-    tools.sum::<u64>() + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
+    offer(state, step).tokens + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
 }
 
 /// Returns the tools that a step's agent may ask for: none where its model cannot ask, or its answer has a schema.
-pub fn offered_tools<'a>(state: &'a TaskState, step: &StepState) -> Vec<&'a ToolDefinition> {
-    let Action::Agent { agent, schema: None, .. } = &step.planned.action else { return Vec::new() };
-    let able = state.submitted.model.as_ref().is_some_and(|pinned| pinned.info.tools);
-    let names = state.pins.agents.get(agent).filter(|_| able).map(|agent| agent.tools.as_slice()).unwrap_or_default();
-    names.iter().filter_map(|name| state.pins.tools.get(name)).map(|tool| &tool.definition).collect()
+pub fn offered_tools(state: &TaskState, step: &StepState) -> Arc<[ToolDefinition]> {
+    offer(state, step).tools
+}
+
+fn offer(state: &TaskState, step: &StepState) -> Offer {
+    let Action::Agent { agent, schema: None, .. } = &step.planned.action else { return Offer::default() };
+    if !state.submitted.model.as_ref().is_some_and(|pinned| pinned.info.tools) {
+        return Offer::default();
+    }
+    state.pins.offers.of(agent, || make_offer(&state.pins, agent))
+}
+
+fn make_offer(pins: &Pins, agent: &str) -> Offer {
+    let names = pins.agents.get(agent).map(|agent| agent.tools.as_slice()).unwrap_or_default();
+    let tools = names.iter().filter_map(|name| pins.tools.get(name)).map(|tool| tool.definition.clone());
+    let tools: Arc<[ToolDefinition]> = tools.collect();
+    let size = |tool: &ToolDefinition| estimate_tokens(&tool.description) + estimate_tokens(&tool.schema.to_string());
+    Offer { tokens: tools.iter().map(size).sum(), tools }
 }
 
 /// Builds the conversation of a step as `choice` cuts it.

@@ -146,13 +146,31 @@ pub(super) struct Draft<'a> {
     new_uuid: &'a mut dyn FnMut() -> Uuid,
 }
 
+/// What is to be recorded, and the state once it is.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// The records. None means that nothing follows.
+    pub records: Vec<Record>,
+    /// The state after them, as applying them gives it.
+    pub after: TaskState,
+}
+
 /// Decides what to record. An empty answer means that nothing follows.
+///
+/// # Errors
+///
+/// Those of [`decide_through`].
+pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Vec<Record>, Refusal> {
+    decide_through(state, input, surroundings).map(|decided| decided.records)
+}
+
+/// Decides what to record, and hands on the state that it came to on the way, so that nobody applies the records again.
 ///
 /// # Errors
 ///
 /// Fails where a person asked for something that the task cannot do now. Reports from actors never fail: a late or
 /// repeated one changes nothing.
-pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Vec<Record>, Refusal> {
+pub fn decide_through(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Decided, Refusal> {
     let Surroundings { now, new_uuid } = surroundings;
     let now = input.time(now);
     let mut draft = Draft { state: state.clone(), records: Vec::new(), now, new_uuid };
@@ -162,7 +180,7 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
         Input::Cancel { .. } | Input::DecideApproval { .. } | Input::Pause { .. } | Input::Resume { .. } if ended => {
             return Err(Refusal::Ended);
         }
-        _ if ended => return Ok(Vec::new()),
+        _ if ended => return Ok(Decided { records: Vec::new(), after: draft.state }),
         Input::DecideApproval { .. } if state.is_paused() => return Err(Refusal::Paused),
         Input::Pause { by } => retry::pause(&mut draft, by)?,
         Input::Resume { by } => retry::resume(&mut draft, by)?,
@@ -178,7 +196,7 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
         Input::Cancel { .. } => {}
     }
     advance::advance(&mut draft);
-    Ok(draft.records)
+    Ok(Decided { records: draft.records, after: draft.state })
 }
 
 pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome: Outcome) {

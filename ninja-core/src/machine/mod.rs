@@ -34,7 +34,7 @@ mod tests;
 pub use apply::FoldError;
 pub use context::{assemble, estimate_tokens, offered_tools};
 pub use contract::call_of as call_of_check;
-pub use decide::{Input, Refusal, Surroundings, decide};
+pub use decide::{Decided, Input, Refusal, Surroundings, decide, decide_through};
 pub use graph::{PlanError, PlanLimits, order_steps};
 pub use nest::{DELEGATE, may_delegate};
 pub use pending::{Effect, pending};

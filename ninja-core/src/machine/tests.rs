@@ -22,7 +22,7 @@ use crate::{
         ModelRef, StepId, StepStatus, Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
     },
     journal::record::{
-        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Outcome, PinnedModel,
+        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Offers, Outcome, PinnedModel,
         PinnedTool, Pins, PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
     },
 };
@@ -80,13 +80,14 @@ impl World {
     /// Takes an input as the task actor does, and holds the state to the fold of the log.
     fn take(&mut self, input: Input) -> Result<Vec<Record>, Refusal> {
         self.seconds += 1;
-        let now = at(self.seconds);
+        let now = input.time(at(self.seconds));
         let ids = &mut self.ids;
         let mut new_uuid = || {
             *ids += 1;
             Uuid::from_u128(*ids)
         };
-        let records = decide(&self.state, input, Surroundings { now, new_uuid: &mut new_uuid })?;
+        let surroundings = Surroundings { now, new_uuid: &mut new_uuid };
+        let Decided { records, after } = decide_through(&self.state, input, surroundings)?;
         for record in records.clone() {
             let entry = Entry { at: now, record };
             let stored = Entry::decode(&entry.encode()).unwrap();
@@ -95,6 +96,7 @@ impl World {
             self.log.push(stored);
         }
         assert_eq!(self.refold().view(), self.state.view(), "same records, same state");
+        assert!(after.to_snapshot() == self.state.to_snapshot(), "a decision hands on what its records come to");
         let snapshot = TaskState::from_snapshot(&self.state.to_snapshot()).expect("a snapshot reads");
         assert_eq!(snapshot.view(), self.state.view(), "a snapshot holds the whole state");
         // From here on the task lives on what the snapshot held.
@@ -192,6 +194,7 @@ fn pins() -> Arc<Pins> {
         template_files: BTreeMap::new(),
         planner_prompt: "You plan.".to_owned(),
         default_agent: "worker".to_owned(),
+        offers: Offers::default(),
     })
 }
 

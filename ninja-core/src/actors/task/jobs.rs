@@ -57,11 +57,8 @@ impl TaskActor {
             agent.send_message(AgentMsg::CallTool { job }).ok();
             return Ok(());
         }
-        let (services, sandbox, task) = (Arc::clone(&self.services), self.sandbox.clone(), myself.clone());
-        tokio::spawn(async move {
-            let report = run_tool(&services, &sandbox, *job).await;
-            task.send_message(report.into()).ok();
-        });
+        let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
+        tokio::spawn(async move { home.report(run_tool(&services, &sandbox, *job).await) });
         Ok(())
     }
 
@@ -74,8 +71,8 @@ impl TaskActor {
         if let Some(agent) = state.agents.get(step) {
             return Ok(agent.clone());
         }
-        let actor =
-            AgentActor { services: Arc::clone(&self.services), sandbox: self.sandbox.clone(), task: myself.clone() };
+        let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
+        let actor = AgentActor { services, sandbox, home };
         let (agent, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
         state.agent_steps.insert(agent.get_id(), step.clone());
         state.agents.insert(step.clone(), agent.clone());
@@ -125,7 +122,7 @@ fn chat_request(task: &TaskState, id: &StepId, call: u32) -> Option<ChatRequest>
     Some(ChatRequest {
         model: pinned.model.model.clone(),
         messages: assemble(task, step, context, None),
-        tools: offered_tools(task, step).into_iter().cloned().collect(),
+        tools: offered_tools(task, step),
         schema: schema_of_step(task, step),
         max_output_tokens: context.max_output_tokens,
     })
