@@ -1,12 +1,17 @@
-//! What the end-to-end tests share: engines with a scripted model, tools with an external ledger, plans, waiting.
+//! What the end-to-end tests share: engines with a scripted model, tools with an external ledger, plans, waiting,
+//! and what the bench and the soak share: programs in processes of their own, random numbers that can be had again.
 
 mod engines;
 mod ledger;
 mod plans;
+mod process;
+mod random;
 
 pub use engines::{ScriptedEngine, scripted_providers, until};
 pub use ledger::{Ledger, LedgerTool};
 pub use plans::{agent_step, approval_step, plan, tool_step};
+pub use process::{Process, bare_command};
+pub use random::Random;
 
 /// The README's Rust compiles against the product.
 #[cfg(doctest)]
