@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use ninja_core::{
@@ -17,7 +17,7 @@ use ninja_core::{
     api::{Approval, ApprovalKind, Decision, StepStatus, StreamFrame, SubmitTask, TaskId, TaskStatus},
 };
 use ninja_sdk::Client;
-use ninja_tests::{Ledger, agent_step, plan, tool_step};
+use ninja_tests::{Ledger, Random, agent_step, plan, tool_step};
 use serde_json::json;
 
 const TASKS: usize = 20;
@@ -25,23 +25,11 @@ const KILLS: usize = 50;
 /// Not a timing: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(120);
 
-/// A small generator whose seed can be given again (xorshift64*, Vigna 2016).
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Self {
-        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-        let seed = std::env::var("NINJA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now) | 1;
-        println!("NINJA_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
+fn seeded() -> Random {
+    let seed = std::env::var("NINJA_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(Random::fresh_seed);
+    println!("NINJA_TEST_SEED={seed}");
+    Random::new(seed)
 }
 
 /// The daemon under test; killed when dropped.
@@ -156,7 +144,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_lose_nothing_and_repeat_nothing() {
-    let (scene, mut random) = (Scene::new(), Random::seeded());
+    let (scene, mut random) = (Scene::new(), seeded());
     let mut tasks: Vec<TaskId> = Vec::new();
     let mut finished_before: BTreeMap<(TaskId, String), usize> = BTreeMap::new();
     for kill in 0..KILLS {

@@ -11,6 +11,7 @@ mod places;
 mod rust_text;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Command {
     Test(test::Args),
     /// Measure against the least program that does the same work
     Bench(bench::Args),
+    /// Run mixed random tasks with random kills for hours, and look for what is lost or leaks
+    Soak(soak::Args),
     /// Run what CI runs
     Ci,
     /// Format, apply what clippy can mend, and accept changed snapshots
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Ci => ci::run(),
         Command::Fix => fix::run(),
         Command::Measure => measure::run(),

@@ -17,6 +17,11 @@ use crate::{
 /// A task's log may not grow beyond this: it is then stopped, clearly, with room left for the records of its end.
 const RECORDS_MAX: u64 = 50_000 - 2_000;
 
+/// Why a task fails that would hang. Its commits are whole or not there, so either its log was put together by other hands,
+/// or a decision forgot what comes next.
+const HANGS: &str =
+    "the log ends in the middle of something: nothing of the task runs, waits or can begin; it can be tried again";
+
 /// Starts every step that is ready, then ends the task if nothing is left to do and what it promised holds.
 pub(super) fn advance(draft: &mut Draft<'_>) {
     if draft.state.is_paused() {
@@ -31,10 +36,19 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
         start_ready_steps(draft);
         end_if_done(draft);
         // What ended at once may make others ready, and what was added may be ready itself.
-        if draft.records.len() == before {
-            return;
+        if draft.records.len() != before {
+            continue;
+        }
+        match hangs(&draft.state) {
+            true => fail_task(draft, None, ApiError::new(ErrorCode::Corrupt, HANGS)),
+            false => return,
         }
     }
+}
+
+/// Returns whether a task that is not done waits for nothing and nobody: it would for ever.
+fn hangs(state: &TaskState) -> bool {
+    state.end.is_none() && state.approvals.is_empty() && state.wake_at().is_none() && !state.has_calls_in_flight()
 }
 
 /// Goes on with a contract that was being checked.

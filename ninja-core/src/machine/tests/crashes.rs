@@ -238,6 +238,8 @@ proptest! {
             }
         }
         prop_assert!(world.state.end.is_some(), "still {:?}: {:?}", world.view().status, pending(&world.state));
+        let hung = world.log.iter().any(|entry| serde_json::to_string(entry).unwrap().contains("corrupt"));
+        prop_assert!(!hung, "a whole log was taken for a cut one");
         prop_assert_eq!(world.state.reserved_tokens, 0);
         let replayed = replay(world.state.id, &world.log, pins()).unwrap();
         prop_assert_eq!(replayed.difference, None);
@@ -267,4 +269,50 @@ fn answer_first(world: &mut World, choice: u8, asked_again: &mut BTreeMap<StepId
     };
     // A paused task takes no answers; it is asked again when it goes on.
     world.take(Input::DecideApproval { approval: open.approval.id, decision, by: person() }).ok();
+}
+
+/// Does what is owed, in order, until nothing is.
+fn run_to_the_end(world: &mut World) {
+    while let Some(effect) = pending(&world.state).first().cloned() {
+        match effect {
+            Effect::CallModel { step, call } => world.end(step.as_str(), call, says("done")),
+            Effect::CallTool { step, call } => world.end(step.as_str(), call, returns(json!("done"))),
+            Effect::StopCall { step, call } => world.end(step.as_str(), call, stopped()),
+        };
+    }
+}
+
+#[test]
+fn a_log_that_ends_within_a_commit_comes_to_an_end_and_can_be_tried_again() {
+    let over_list = nested::map("params.list", tool("shell", json!({ "text": "{{item}}" })));
+    let steps = vec![
+        step("tool", &[], tool("look", json!({}))),
+        step("beside", &[], tool("post", json!({}))),
+        step("agent", &["tool"], agent("go")),
+        step("map", &["agent"], over_list),
+        step("last", &["map", "beside"], tool("shell", json!({}))),
+    ];
+    let mut whole = World::new(steps);
+    whole.report(Input::Begin);
+    run_to_the_end(&mut whole);
+    assert_eq!(whole.view().status, TaskStatus::Succeeded);
+    let mut damaged = 0;
+    for len in 1..=whole.log.len() {
+        let mut world = World { log: whole.log[..len].to_vec(), ..whole.clone() };
+        world.state = world.refold();
+        world.report(Input::Recover);
+        run_to_the_end(&mut world);
+        let error = world.error_code();
+        match world.view().status {
+            TaskStatus::Succeeded => {}
+            TaskStatus::Failed if error.as_deref() == Some("corrupt") => damaged += 1,
+            status => panic!("cut after {len} records it is {status:?}: {error:?}"),
+        }
+        if world.view().status == TaskStatus::Failed && len > 1 {
+            world.take(Input::Retry { by: person() }).unwrap();
+            run_to_the_end(&mut world);
+            assert_eq!(world.view().status, TaskStatus::Succeeded, "cut after {len} records and tried again");
+        }
+    }
+    assert!(damaged > 0, "no cut fell within a commit");
 }

@@ -8,7 +8,6 @@ mod client;
 mod floor;
 mod floor_log;
 mod machine;
-mod process;
 mod report;
 mod start;
 mod stub;

@@ -9,12 +9,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hyper::Method;
+use ninja_tests::Process;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     client::{Connection, Target},
-    process::Process,
     stub,
 };
 

@@ -8,12 +8,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use ninja_tests::Process;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::{
     client::{self, Connection, Target},
-    process::Process,
     report::{Bar, Figure, Report, Samples},
     start::megabytes,
     targets::{self, Targets},

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use bytes::Bytes;
 use hyper::Method;
+use ninja_tests::Process;
 use tokio::sync::Mutex;
 
 use crate::{
     client::{self, Connection},
-    process::Process,
     report::{Bar, Figure, Report, Samples},
     stub,
     targets::{self, Targets},

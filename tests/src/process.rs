@@ -5,11 +5,11 @@ use std::{
     fs,
     net::SocketAddr,
     path::Path,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -22,33 +22,40 @@ const HANG: Duration = Duration::from_secs(120);
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process that listens on a port of this machine. Killed when it is dropped.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     /// Its number.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// From its start to the line that says where it listens.
-    pub(crate) listened_after: Duration,
+    pub listened_after: Duration,
 }
 
 impl Process {
-    /// Starts a program with nothing in its environment but what is given, and waits until it listens.
-    pub(crate) async fn start(program: &Path, args: &[&OsStr], home: &Path) -> Result<Self> {
+    /// Starts a program with next to nothing in its environment, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it does not start, or ends before it listens.
+    pub async fn start(program: &Path, args: &[&OsStr], home: &Path) -> Result<Self> {
+        Self::run(bare_command(program, args, home)).await
+    }
+
+    /// Starts a program as a command says, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it does not start, or ends before it listens.
+    pub async fn run(mut command: Command) -> Result<Self> {
         let started = Instant::now();
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .env_clear()
-            .env("HOME", home)
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("NINJA_LOG", "warn");
+        let program = command.as_std().get_program().to_owned();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("failed to start {}", program.display()))?;
+            .with_context(|| format!("failed to start {}", Path::new(&program).display()))?;
         let pid = child.id().context("it has ended already")?;
         let mut lines = BufReader::new(child.stdout.take().context("it has no output")?).lines();
         let listens = async {
@@ -57,7 +64,7 @@ impl Process {
                     return Ok(address.trim().parse()?);
                 }
             }
-            bail!("{} ended before it listened", program.display())
+            bail!("{} ended before it listened", Path::new(&program).display())
         };
         let address = timeout(HANG, listens).await.context("it never listened")??;
         let listened_after = started.elapsed();
@@ -67,7 +74,11 @@ impl Process {
     }
 
     /// Returns the processor time that it has used, in the kernel and out of it.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
+    ///
+    /// # Errors
+    ///
+    /// Fails where it has ended.
+    pub fn cpu(&self) -> Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
         // The name may hold anything but ends at the last parenthesis.
         let (_, fields) = stat.rsplit_once(')').context("its line in /proc does not read")?;
@@ -76,14 +87,54 @@ impl Process {
     }
 
     /// Returns the memory that it holds, in bytes.
-    pub(crate) fn memory(&self) -> Result<u64> {
+    ///
+    /// # Errors
+    ///
+    /// Fails where it has ended.
+    pub fn memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
     /// Ends it with SIGKILL.
-    pub(crate) async fn kill(mut self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails where the system says no.
+    pub async fn kill(mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
+
+    /// Asks it to end with SIGTERM, and returns how it did.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it does not end.
+    pub async fn terminate(mut self) -> Result<ExitStatus> {
+        let sent = Command::new("kill").arg(self.pid.to_string()).status().await?;
+        ensure!(sent.success(), "process {} cannot be signalled", self.pid);
+        timeout(HANG, self.child.wait()).await.context("it did not end")?.map_err(Into::into)
+    }
+
+    /// Returns how it ended, if it has by itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the system says no.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+}
+
+/// Makes a command with nothing in its environment but a home, a plain path and how much is logged.
+pub fn bare_command(program: &Path, args: &[&OsStr], home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("NINJA_LOG", "warn");
+    command
 }
