@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use ninja_core::{
     Engine, EngineOptions,
     api::{StreamFrame, Task, TaskId},
-    providers::{Providers, Scripted},
+    providers::{ChatRequest, Providers, ScriptStep, Scripted},
     testing::Failpoints,
 };
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 /// How long anything in a test may take. Not a timing: only a hang reaches it.
@@ -30,6 +31,23 @@ pub fn scripted_providers(model: Arc<Scripted>) -> Providers {
     let mut providers = Providers::new(|| 0.5);
     providers.add_limited("scripted", model, "script", 64);
     providers
+}
+
+/// Answers what a template asks: with the first of the values that a schema offers for each field, and where none is
+/// asked for, with prose that has a right figure, a wrong one and none.
+///
+/// # Panics
+///
+/// Where a schema offers no values.
+pub fn first_choice(request: &ChatRequest) -> ScriptStep {
+    let Some(schema) = &request.schema else {
+        return ScriptStep::answer("The file was read. The highest value is 987654321.");
+    };
+    let properties = schema["properties"].as_object().expect("a schema with properties");
+    let first = |(name, property): (&String, &Value)| {
+        (name.clone(), property.pointer("/enum/0").cloned().expect("a field has values to choose from"))
+    };
+    ScriptStep::answer(Value::Object(properties.iter().map(first).collect::<Map<_, _>>()).to_string())
 }
 
 impl ScriptedEngine {

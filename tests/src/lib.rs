@@ -1,17 +1,20 @@
 //! What the end-to-end tests share: engines with a scripted model, tools with an external ledger, plans, waiting,
-//! and what the bench and the soak share: programs in processes of their own, random numbers that can be had again.
+//! recorded logs that can be cut; and what the bench and the soak share: programs in processes of their own, random numbers
+//! that can be had again.
 
 mod engines;
 mod ledger;
 mod plans;
 mod process;
 mod random;
+mod recording;
 
-pub use engines::{ScriptedEngine, scripted_providers, until};
+pub use engines::{ScriptedEngine, first_choice, scripted_providers, until};
 pub use ledger::{Ledger, LedgerTool};
 pub use plans::{agent_step, approval_step, plan, tool_step};
 pub use process::{Process, bare_command};
 pub use random::Random;
+pub use recording::{Cut, Recording, StepClock, addresses};
 
 /// The README's Rust compiles against the product.
 #[cfg(doctest)]

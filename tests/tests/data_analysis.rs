@@ -9,20 +9,9 @@ use std::io::Read;
 use futures::stream;
 use ninja_core::{
     api::{ErrorCode, SubmitTask, Task, TaskStatus},
-    providers::{ChatRequest, ScriptStep, Scripted},
+    providers::Scripted,
 };
-use ninja_tests::ScriptedEngine;
-use serde_json::{Map, Value};
-
-/// Prose with a right figure, a wrong one and none.
-const PROSE: &str = "The file was read. The highest value is 987654321.";
-
-fn first_choice(request: &ChatRequest) -> ScriptStep {
-    let Some(schema) = &request.schema else { return ScriptStep::answer(PROSE) };
-    let properties = schema["properties"].as_object().expect("a schema with properties");
-    let first = |(name, property): (&String, &Value)| (name.clone(), property["enum"][0].clone());
-    ScriptStep::answer(Value::Object(properties.iter().map(first).collect::<Map<_, _>>()).to_string())
-}
+use ninja_tests::{ScriptedEngine, first_choice};
 
 async fn host() -> ScriptedEngine {
     ScriptedEngine::start(Scripted::new(first_choice)).await

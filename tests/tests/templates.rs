@@ -1,7 +1,7 @@
 //! The built-in templates end to end: with a scripted model the files that come out are compared byte by byte; with the
 //! local model the contract holds or the task says that it does not.
 //!
-//! Branches of the scripts are tested beside the scripts.
+//! [`cuts`] lets each of these runs begin again from every record of its log. Branches of the scripts are tested beside the scripts.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -9,6 +9,10 @@
 mod bug_fix;
 #[path = "templates/code_with_tests.rs"]
 mod code_with_tests;
+#[path = "templates/cuts.rs"]
+mod cuts;
+#[path = "templates/data_analysis.rs"]
+mod data_analysis;
 #[path = "templates/host.rs"]
 mod host;
 #[path = "templates/own_folder.rs"]

@@ -3,7 +3,7 @@
 use ninja_core::api::ErrorCode;
 use serde_json::json;
 
-use super::host::{Job, LocalRun};
+use super::host::{Job, LocalRun, Script};
 
 const SHOP: &str = "def total(prices, discount):\n    \"\"\"What the prices come to, less a discount in percent.\"\"\"\n    return sum(prices)\n";
 const SHOP_TEST: &str = "import unittest\nfrom shop import total\n\n\nclass TestTotal(unittest.TestCase):\n    def test_discount(self):\n        self.assertEqual(total([30, 50], 25), 60)\n\n    def test_none(self):\n        self.assertEqual(total([30, 50], 0), 80)\n";
@@ -18,9 +18,15 @@ fn edit(path: &str, find: &str, replace: &str) -> String {
     json!({ "cause": "c", "edits": [{ "path": path, "find": find, "replace": replace }] }).to_string()
 }
 
+/// A run whose log others cut.
+pub(crate) fn recorded() -> (Job<'static>, Script) {
+    (job(), vec![("Mend its cause", edit("shop.py", "return sum(prices)", FIX))])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_models_fix_becomes_a_patch_and_the_changed_file() {
-    let done = job().run(vec![("Mend its cause", edit("shop.py", "return sum(prices)", FIX))]).await.succeeded();
+    let (job, script) = recorded();
+    let done = job.run(script).await.succeeded();
     assert_eq!(done.artifact("fix.patch").await, PATCH);
     assert_eq!(done.artifact("fixed/shop.py").await, SHOP.replace("return sum(prices)", FIX));
     assert_eq!(done.paths(), ["fix.patch", "fixed/shop.py", "report.md"]);

@@ -3,7 +3,7 @@
 use ninja_core::api::ErrorCode;
 use serde_json::json;
 
-use super::host::{Job, LocalRun};
+use super::host::{Job, LocalRun, Script};
 
 const STACK: &str = "class Stack:\n    \"\"\"A stack.\"\"\"\n\n    def __init__(self):\n        self.items = []\n\n    def push(self, item):\n        self.items.append(item)\n\n    def pop(self):\n        return self.items.pop()\n";
 const STACK_TEST: &str = "\"\"\"Tests of solution.\"\"\"\n\nimport unittest\n\n\nclass TestSolution(unittest.TestCase):\n    def test_1(self):\n        from solution import Stack\n        s = Stack()\n        s.push(4)\n        s.push(5)\n        self.assertEqual(s.pop(), 5)\n\n    def test_2(self):\n        from solution import Stack\n        with self.assertRaises(IndexError):\n            Stack().pop()\n";
@@ -22,10 +22,16 @@ fn cases() -> String {
     .to_string()
 }
 
+/// A run whose log others cut.
+pub(crate) fn recorded() -> (Job<'static>, Script) {
+    let script = vec![("Write the Python module", code(STACK)), ("Say what is right", cases())];
+    (Job::new("code-with-tests", "A class Stack with push and pop", &[]), script)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn code_and_cases_become_a_module_with_tests_that_can_fail() {
-    let script = vec![("Write the Python module", code(STACK)), ("Say what is right", cases())];
-    let done = Job::new("code-with-tests", "A class Stack with push and pop", &[]).run(script).await.succeeded();
+    let (job, script) = recorded();
+    let done = job.run(script).await.succeeded();
     assert_eq!(done.artifact("solution.py").await, STACK);
     assert_eq!(done.artifact("test_solution.py").await, STACK_TEST);
     assert_eq!(done.paths(), ["report.md", "solution.py", "test_solution.py"]);

@@ -16,6 +16,9 @@ use ninja_tests::ScriptedEngine;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
+/// What the model says, by what stands in its prompt.
+pub(crate) type Script = Vec<(&'static str, String)>;
+
 /// What a task is about.
 pub(crate) struct Job<'a> {
     pub(crate) template: &'a str,
@@ -31,7 +34,7 @@ impl<'a> Job<'a> {
     }
 
     /// Does it with a model that answers by the first of these texts that stands in its prompt, and else fails.
-    pub(crate) async fn run(self, script: Vec<(&'static str, String)>) -> Done {
+    pub(crate) async fn run(self, script: Script) -> Done {
         self.run_on(ScriptedEngine::start(answering(script)).await).await
     }
 
@@ -62,7 +65,7 @@ impl<'a> Job<'a> {
     }
 }
 
-pub(crate) fn answering(script: Vec<(&'static str, String)>) -> Scripted {
+pub(crate) fn answering(script: Script) -> Scripted {
     Scripted::new(move |request| {
         let told = prompt(request);
         let answer = script.iter().find(|(part, _)| told.contains(part));

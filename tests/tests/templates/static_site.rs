@@ -3,22 +3,28 @@
 use ninja_core::api::ErrorCode;
 use serde_json::json;
 
-use super::host::{Job, LocalRun, answering};
+use super::host::{Job, LocalRun, Script, answering};
 
 const GOAL: &str = "A site for Hill Farm, which grows apples";
 const ABOUT: &str =
     "# About <us>\n\nWe *grow* apples. See [prices](prices.csv), [gone](gone.md) and <script>alert(1)</script>.\n";
 const PRICES: &str = "kind,price\nRusset,3\n\"<b>Cox</b>\",4\n";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn words_and_files_become_a_site() {
+/// A run whose log others cut.
+pub(crate) fn recorded() -> (Job<'static>, Script) {
     let words = json!({
         "title": "Hill Farm",
         "tagline": "Apples from old trees.",
         "sections": [{ "heading": "Our <apples>", "text": "We press juice. <script>alert(1)</script>" }],
     });
     let job = Job::new("static-site", GOAL, &[("about.md", ABOUT), ("prices.csv", PRICES)]);
-    let done = job.run(vec![("Write the words", words.to_string())]).await.succeeded();
+    (job, vec![("Write the words", words.to_string())])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_and_files_become_a_site() {
+    let (job, script) = recorded();
+    let done = job.run(script).await.succeeded();
     assert_eq!(done.paths(), ["site/about.html", "site/index.html", "site/prices.html", "site/style.css"]);
     for name in ["index", "about", "prices"] {
         insta::assert_snapshot!(format!("site_{name}"), done.artifact(&format!("site/{name}.html")).await);

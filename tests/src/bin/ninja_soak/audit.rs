@@ -12,6 +12,7 @@ use ninja_core::journal::{
     store::Store,
 };
 use ninja_sdk::api::BlobHash;
+use ninja_tests::addresses;
 
 use crate::sample::Count;
 
@@ -35,16 +36,16 @@ pub(crate) fn blobs(data: &Path) -> Result<Blobs> {
         match item {
             Item::Doc { bytes, key } => {
                 uploads += u64::from(key.kind == ninja_core::journal::store::DocKind::File);
-                reached.extend(hashes(&bytes));
+                reached.extend(addresses(&bytes));
             }
-            Item::Record { bytes, .. } | Item::Feed { bytes, .. } => reached.extend(hashes(&bytes)),
-            Item::Task { head, .. } => reached.extend(hashes(&head)),
+            Item::Record { bytes, .. } | Item::Feed { bytes, .. } => reached.extend(addresses(&bytes)),
+            Item::Task { head, .. } => reached.extend(addresses(&head)),
             Item::BlobPart { hash, bytes, .. } => {
                 let blob = found.entry(hash).or_default();
                 blob.bytes += bytes.len() as u64;
                 // Pins are JSON and name the files of their template.
                 if bytes.first() == Some(&b'{') {
-                    blob.names.extend(hashes(&bytes));
+                    blob.names.extend(addresses(&bytes));
                 }
             }
         }
@@ -71,10 +72,4 @@ pub(crate) fn blobs(data: &Path) -> Result<Blobs> {
 struct Blob {
     bytes: u64,
     names: Vec<BlobHash>,
-}
-
-/// Finds whatever reads as the address of a blob.
-fn hashes(bytes: &[u8]) -> Vec<BlobHash> {
-    let words = bytes.split(|byte| !byte.is_ascii_hexdigit()).filter(|word| word.len() == 64);
-    words.filter_map(|word| std::str::from_utf8(word).ok()?.parse().ok()).collect()
 }

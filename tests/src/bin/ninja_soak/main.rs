@@ -152,7 +152,9 @@ async fn begin(line: &CommandLine, folder: &Path, seed: u64) -> Result<Run> {
     let (client, key) = daemon.client()?;
     let deletes = delete::is_offered(client.daemon(), &key).await?;
     let soak = Arc::new(Soak::new(client, key, model, daemon.serving(), deletes));
-    Ok(Run { daemon, soak, random, began: Instant::now(), samples: Vec::new(), windows: Vec::new() })
+    let idle_memory = daemon.pid().map_or(0, |pid| processes::held(pid).memory);
+    let (began, samples, windows) = (Instant::now(), Vec::new(), Vec::new());
+    Ok(Run { daemon, soak, random, began, samples, windows, idle_memory })
 }
 
 fn start_workers(line: &CommandLine, soak: &Arc<Soak>, seed: u64) -> JoinSet<()> {

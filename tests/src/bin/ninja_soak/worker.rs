@@ -243,7 +243,7 @@ async fn fork(soak: &Soak, job: &Job, task: &Task, random: &mut Random) -> Resul
 }
 
 /// Reads a backup, or goes away in the middle of it.
-async fn read_backup(soak: &Soak, whole: bool) {
+pub(crate) async fn read_backup(soak: &Soak, whole: bool) {
     let Ok(mut backup) = soak.client.backup().await else { return };
     let mut pieces = 0;
     while let Some(Ok(_)) = backup.next().await {
