@@ -388,9 +388,13 @@ mod tests {
         let mut seqs = Vec::new();
         let all = async {
             hub.publish_delta(task, &step, "one");
-            hub.publish_delta(task, &step, "two");
-            hub.publish_task(task, 1, std::slice::from_ref(&entry));
-            seqs.push(follow.next().await.unwrap().unwrap().seq);
+            let follows = async {
+                tokio::task::yield_now().await;
+                hub.publish_delta(task, &step, "two");
+                hub.publish_task(task, 1, std::slice::from_ref(&entry));
+            };
+            let (first, ()) = tokio::join!(follow.next(), follows);
+            seqs.push(first.unwrap().unwrap().seq);
             let waiting: Vec<_> = follow.page.iter().map(|frame| frame.seq).collect();
             assert_eq!(waiting, [None, Some(1)], "what followed came with it");
             hub.publish_delta(task, &step, "alone");
