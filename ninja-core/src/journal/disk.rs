@@ -49,7 +49,8 @@ const REQUEST_BYTES: usize = 256;
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct DiskOptions {
-    /// How many bytes of the tree are kept in memory.
+    /// How many bytes of the tree are kept in memory, as sled counts them: it does not count what a batch adds to a leaf,
+    /// so it comes to two or three times as much.
     pub cache_bytes: usize,
     /// How long the log may hold a change before a checkpoint forgets it.
     pub checkpoint_interval: Duration,
@@ -64,7 +65,7 @@ pub struct DiskOptions {
 impl Default for DiskOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 32 * 1024 * 1024,
             checkpoint_interval: Duration::from_millis(500),
             segment_bytes: 64 * 1024 * 1024,
             reserve_bytes: 16 * 1024 * 1024,

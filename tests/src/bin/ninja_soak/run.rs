@@ -33,9 +33,9 @@ const SEGMENTS_MAX: u64 = 2;
 /// the next.
 const MEMORY_SHARE_MAX: u64 = 6;
 const MEMORY_BYTES_MAX: u64 = 16 << 20;
-/// What the store's cache of 64 MiB comes to: sled does not count what is added to a leaf in a batch, nor what the allocator
+/// What the store's cache of 32 MiB comes to: sled does not count what is added to a leaf in a batch, nor what the allocator
 /// takes for its many small pieces.
-const CACHE_BYTES: u64 = 160 << 20;
+const CACHE_BYTES: u64 = 80 << 20;
 const HANDLES_MAX: u64 = 8;
 
 /// How long a part of the run lasts.
