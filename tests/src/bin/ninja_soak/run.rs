@@ -37,6 +37,8 @@ const MEMORY_BYTES_MAX: u64 = 16 << 20;
 /// takes for its many small pieces.
 const CACHE_BYTES: u64 = 80 << 20;
 const HANDLES_MAX: u64 = 8;
+/// How long a process may take to let go of threads that have nothing to do: tokio keeps those for blocking work for ten seconds.
+const IDLE_THREADS_KEPT: Duration = Duration::from_secs(20);
 
 /// How long a part of the run lasts.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +100,12 @@ impl Run {
         self.soak.open.send_replace(true);
         self.wait(until).await?;
         let after = self.settle().await?;
-        let window = Window { before, after, ended: self.ended() - ended };
+        let mut window = Window { before, after, ended: self.ended() - ended };
+        let until = Instant::now() + IDLE_THREADS_KEPT;
+        while !window.leaks(self.idle_memory).is_empty() && Instant::now() < until {
+            self.tick(LOOK).await?;
+            window.after = self.look();
+        }
         for what in window.leaks(self.idle_memory) {
             self.soak.violation(what);
         }
