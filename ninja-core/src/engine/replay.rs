@@ -1,21 +1,16 @@
 //! `replay_task`: what a task did, decided once more from its log.
 
-use std::io::Read;
-
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{Engine, diff::first_field, no_task, store_error};
 use crate::{
-    api::{
-        ApiError, Artifact, BlobHash, ErrorCode, FieldDifference, Principal, ReplayDifference, ReplayReport, TaskId,
+    api::{ApiError, Artifact, ErrorCode, FieldDifference, Principal, ReplayDifference, ReplayReport, TaskId},
+    journal::{
+        is_whole,
+        record::{Entry, Outcome, Record},
     },
-    journal::record::{Entry, Outcome, Record},
     machine::{Difference, artifacts, project, replay},
 };
-
-/// Bytes of an artifact that are read at a time.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Engine {
     /// Runs a task's machine again over its log, compares, and hashes what it made. No model and no tool is called.
@@ -59,15 +54,7 @@ impl Engine {
 
     fn is_whole(&self, artifact: &Artifact) -> bool {
         let Ok(Some(mut file)) = self.store().open_blob(artifact.sha256) else { return false };
-        let (mut digest, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
-        loop {
-            match file.read(&mut chunk) {
-                Ok(0) => return BlobHash::from_bytes(digest.finalize().into()) == artifact.sha256,
-                Ok(bytes) => digest.update(chunk.get(..bytes).unwrap_or_default()),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-        }
+        is_whole(artifact.sha256, &mut file).unwrap_or(false)
     }
 }
 

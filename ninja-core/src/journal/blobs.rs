@@ -83,11 +83,9 @@ impl Blobs {
     pub(super) fn open_checked(&self, hash: BlobHash) -> Result<Option<File>, StoreError> {
         let Some(mut file) = self.open_file(hash)? else { return Ok(None) };
         if !self.checked().contains(&hash) {
-            let (found, _) = hash_file(&mut file).map_err(|error| io_error("read a blob", error))?;
-            if found != hash {
+            if !is_whole(hash, &mut file).map_err(|error| io_error("read a blob", error))? {
                 return Err(StoreError::Corrupt(format!("blob {hash}: its bytes are not what was written")));
             }
-            file.rewind().map_err(|error| io_error("read a blob", error))?;
             self.note_good(hash);
         }
         Ok(Some(file))
@@ -289,11 +287,21 @@ fn open_plain(path: &Path) -> io::Result<(File, (BlobHash, u64))> {
     Ok((file, hashed))
 }
 
+/// Reads a blob through and returns whether it is what its name says; the file is at its start again then.
+pub(crate) fn is_whole(hash: BlobHash, file: &mut File) -> io::Result<bool> {
+    let (found, _) = hash_file(file)?;
+    file.rewind()?;
+    Ok(found == hash)
+}
+
 fn hash_file(file: &mut File) -> io::Result<(BlobHash, u64)> {
     let (mut hasher, mut len) = (Sha256::new(), 0);
     let mut buffer = vec![0; 256 * 1024];
     loop {
-        let count = file.read(&mut buffer)?;
+        let count = match file.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         let Some(read) = buffer.get(..count).filter(|read| !read.is_empty()) else { break };
         hasher.update(read);
         len += count as u64;

@@ -10,9 +10,10 @@ use super::{
     disk::{DiskOptions, DiskStore},
     examine::check_there,
     installing,
-    references::{Needed, References},
+    references::{Named, References},
     store::StoreError,
 };
+use crate::api::BlobHash;
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -35,18 +36,19 @@ pub fn compact(directory: &Path, references: References) -> Result<Compacted, St
     // What the log carries is put where it belongs, so that the log brings nothing back.
     installing::close(&DiskStore::open(directory, DiskOptions::default())?)?;
     let store = DiskStore::open(directory, DiskOptions::default())?;
-    let mut needed = Needed::by(references);
-    store.entries(&mut |item| needed.see(&item))?;
-    needed.read_lists(&|list| store.blobs().read_all(list).map(Some))?;
-    let compacted = remove_others(store.blobs(), &needed)?;
+    let mut named = Named::by(references);
+    let values = store.entries(&mut |item| named.see(&item))?;
+    named.read_lists(&|list| store.blobs().read_all(list).map(Some))?;
+    let is_needed = |hash| values.contains(&hash) || named.blobs().contains_key(&hash);
+    let compacted = remove_others(store.blobs(), &is_needed)?;
     installing::close(&store)?;
     Ok(compacted)
 }
 
-fn remove_others(blobs: &Blobs, needed: &Needed) -> Result<Compacted, StoreError> {
+fn remove_others(blobs: &Blobs, is_needed: &dyn Fn(BlobHash) -> bool) -> Result<Compacted, StoreError> {
     let mut compacted = Compacted::default();
     blobs.each(&mut |hash, file| {
-        if needed.has(hash) {
+        if is_needed(hash) {
             compacted.kept += 1;
             return Ok(());
         }

@@ -7,6 +7,7 @@
 //! This module opens and closes; writing is in `writer`, forgetting the log in `checkpointer`, reading in `lookup`.
 
 use std::{
+    collections::HashSet,
     fs::File,
     path::{Path, PathBuf},
     sync::{
@@ -155,9 +156,9 @@ impl DiskStore {
         })
     }
 
-    /// Hands on all that is no blob, as of one moment.
-    pub(super) fn entries(&self, each: Sink<'_>) -> Result<(), StoreError> {
-        export::entries(&self.tree, &self.blobs, self.capture()?, each).map(drop)
+    /// Hands on all that is no blob, as of one moment, and returns the blobs that were values of it.
+    pub(super) fn entries(&self, each: Sink<'_>) -> Result<HashSet<BlobHash>, StoreError> {
+        export::entries(&self.tree, &self.blobs, self.capture()?, each)
     }
 
     /// Returns the blobs. Whoever removes any must know that nobody writes meanwhile.

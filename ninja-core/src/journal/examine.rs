@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{
     applier::TaskState,
-    blobs::make_directory,
+    blobs::{is_whole, make_directory},
     calls::io_error,
     directory::{DirectoryLock, check_not_newer},
     disk::{DiskOptions, DiskStore},
@@ -21,9 +21,10 @@ use super::{
     import::Import,
     installing::{self, Site},
     item::{BLOB_PART_BYTES, Item, ItemCounts, Tally},
-    references::{Needed, References},
+    references::{Named, References},
     remains::Remains,
     store::StoreError,
+    value::spilled_as,
     wal::{Survey, salvage},
 };
 use crate::api::{BlobHash, TaskId, UserId};
@@ -172,7 +173,8 @@ fn examine_copy(directory: &Path, tree: &Path, references: References, sink: Sin
             tally.see(&item).map_err(StoreError::Corrupt)?;
             sink(item)
         },
-        needed: Needed::by(references),
+        spilled: HashSet::new(),
+        named: Named::by(references),
         findings: Vec::new(),
         beyond_repair: Vec::new(),
     };
@@ -193,7 +195,9 @@ fn examine_copy(directory: &Path, tree: &Path, references: References, sink: Sin
 struct Examination<'a> {
     remains: &'a Remains,
     sink: Sink<'a>,
-    needed: Needed,
+    /// Blobs that values have brought.
+    spilled: HashSet<BlobHash>,
+    named: Named,
     findings: Vec<Finding>,
     beyond_repair: Vec<Finding>,
 }
@@ -315,21 +319,21 @@ impl Examination<'_> {
 
     fn blobs(&mut self) -> Result<(), StoreError> {
         let (mut whole, mut damaged) = (HashSet::new(), Vec::new());
-        let (remains, needed, sink) = (self.remains, &self.needed, &mut *self.sink);
-        remains.blobs.each(&mut |hash, file| {
-            if !is_whole(hash, &file)? {
+        let (remains, spilled, sink) = (self.remains, &self.spilled, &mut *self.sink);
+        remains.blobs.each(&mut |hash, mut file| {
+            if !is_whole(hash, &mut file).map_err(|error| io_error("read a blob", error))? {
                 damaged.push(hash);
                 return Ok(());
             }
             whole.insert(hash);
-            match needed.is_value(hash) {
+            match spilled.contains(&hash) {
                 true => Ok(()),
                 false => blob_parts(hash, file, sink),
             }
         })?;
         // What the log carries is written at the next start, whatever became of the file.
         for (hash, bytes) in
-            remains.carried.iter().filter(|(hash, _)| !whole.contains(*hash) && !needed.is_value(**hash))
+            remains.carried.iter().filter(|(hash, _)| !whole.contains(*hash) && !spilled.contains(*hash))
         {
             parts_of(*hash, bytes, sink)?;
         }
@@ -342,13 +346,14 @@ impl Examination<'_> {
     }
 
     fn hand_on(&mut self, item: Item) -> Result<(), StoreError> {
-        if let Err(error) = self.needed.see(&item) {
-            let part = match &item {
-                Item::Doc { .. } => Part::Document,
-                Item::Task { .. } | Item::Record { .. } => Part::Task,
-                Item::Feed { .. } => Part::Feed,
-                Item::BlobPart { .. } => Part::Blob,
-            };
+        let (part, value) = match &item {
+            Item::Doc { bytes, .. } => (Part::Document, bytes),
+            Item::Task { head: bytes, .. } | Item::Record { bytes, .. } => (Part::Task, bytes),
+            Item::Feed { bytes, .. } => (Part::Feed, bytes),
+            Item::BlobPart { .. } => return (self.sink)(item),
+        };
+        self.spilled.extend(spilled_as(value));
+        if let Err(error) = self.named.see(&item) {
             self.beyond_repair.push(Finding { part, name: item.to_string(), detail: error.to_string() });
         }
         (self.sink)(item)
@@ -358,14 +363,14 @@ impl Examination<'_> {
     fn missing(&mut self, whole: &HashSet<BlobHash>, damaged: &[BlobHash]) {
         let remains = self.remains;
         let is_there = |hash: BlobHash| whole.contains(&hash) || remains.carried.contains_key(&hash);
-        let read = self.needed.read_lists(&|list| match remains.carried.get(&list) {
+        let read = self.named.read_lists(&|list| match remains.carried.get(&list) {
             Some(bytes) => Ok(Some(bytes.clone())),
             None => Ok(remains.blobs.read_all(list).ok()),
         });
         if let Err(error) = read {
             self.beyond_repair.push(Finding { part: Part::Blob, name: "a list".to_owned(), detail: error.to_string() });
         }
-        for (hash, by) in self.needed.named().iter().filter(|(hash, _)| !is_there(**hash) && !damaged.contains(hash)) {
+        for (hash, by) in self.named.blobs().iter().filter(|(hash, _)| !is_there(**hash) && !damaged.contains(hash)) {
             let detail = format!("missing, and {by} names it");
             self.beyond_repair.push(Finding { part: Part::Blob, name: hash.to_string(), detail });
         }
@@ -382,23 +387,6 @@ fn parts_of(hash: BlobHash, bytes: &Bytes, sink: Sink<'_>) -> Result<(), StoreEr
             return Ok(());
         }
     }
-}
-
-fn is_whole(hash: BlobHash, file: &fs::File) -> Result<bool, StoreError> {
-    use sha2::{Digest, Sha256};
-    use std::io::Seek;
-    let failed = |error| io_error("read a blob", error);
-    let mut content = super::blobs::Chunks::of(file.try_clone().map_err(failed)?, BLOB_PART_BYTES);
-    let mut hasher = Sha256::new();
-    loop {
-        let piece = content.next_chunk()?;
-        if piece.is_empty() {
-            break;
-        }
-        hasher.update(&piece);
-    }
-    (&*file).rewind().map_err(failed)?;
-    Ok(BlobHash::from_bytes(hasher.finalize().into()) == hash)
 }
 
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {

@@ -12,7 +12,7 @@ use super::{
     keys, lookup,
     store::{DocKey, StoreError},
     tree::Tree,
-    value::{SPILL_BYTES, Stored, hash_of},
+    value::{Stored, spilled_as},
 };
 use crate::api::{BlobHash, TaskId, UserId};
 
@@ -118,8 +118,6 @@ impl Export<'_, '_> {
     }
 
     fn note(&mut self, bytes: &Bytes) {
-        if bytes.len() > SPILL_BYTES {
-            self.spilled.insert(hash_of(bytes));
-        }
+        self.spilled.extend(spilled_as(bytes));
     }
 }

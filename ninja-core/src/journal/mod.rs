@@ -38,5 +38,7 @@ pub mod record;
 pub mod references;
 pub mod store;
 
+pub(crate) use blobs::is_whole;
+
 #[cfg(test)]
 mod contract;

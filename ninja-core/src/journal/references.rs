@@ -1,16 +1,12 @@
-//! Which blobs are needed: what values are stored as, and what records, documents and lists name.
+//! Which blobs are named: by records, by documents, by lists. What a large value is stored as is not among them.
 //!
 //! The journal does not know what it keeps, so whoever does brings [`References`]. Called by `compact` and `examine`.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{
-    item::Item,
-    store::StoreError,
-    value::{SPILL_BYTES, hash_of},
-};
+use super::{item::Item, store::StoreError};
 use crate::api::BlobHash;
 
 /// A blob that something names.
@@ -31,46 +27,28 @@ pub struct References {
     pub of_list: fn(&[u8]) -> Result<Vec<BlobHash>, StoreError>,
 }
 
-/// Gathers what is needed, item by item.
-pub(super) struct Needed {
+/// Gathers what is named, item by item.
+pub(super) struct Named {
     references: References,
-    /// Blobs that values are stored as.
-    spilled: HashSet<BlobHash>,
     /// Blobs that are named, and who named them first.
-    named: BTreeMap<BlobHash, String>,
+    blobs: BTreeMap<BlobHash, String>,
     lists: BTreeSet<BlobHash>,
 }
 
-impl Needed {
+impl Named {
     pub(super) fn by(references: References) -> Self {
-        Self { references, spilled: HashSet::new(), named: BTreeMap::new(), lists: BTreeSet::new() }
+        Self { references, blobs: BTreeMap::new(), lists: BTreeSet::new() }
     }
 
-    /// Returns whether a blob is known to be needed as a value.
-    pub(super) fn is_value(&self, hash: BlobHash) -> bool {
-        self.spilled.contains(&hash)
-    }
-
-    /// Takes note of what an item needs.
+    /// Takes note of what an item names.
     ///
     /// # Errors
     ///
     /// Fails where the item does not read, so that nobody knows what it names.
     pub(super) fn see(&mut self, item: &Item) -> Result<(), StoreError> {
-        match item {
-            Item::Doc { bytes, .. }
-            | Item::Task { head: bytes, .. }
-            | Item::Record { bytes, .. }
-            | Item::Feed { bytes, .. } => {
-                if bytes.len() > SPILL_BYTES {
-                    self.spilled.insert(hash_of(bytes));
-                }
-            }
-            Item::BlobPart { .. } => {}
-        }
         for reference in (self.references.of_item)(item)? {
             let (Reference::Blob(hash) | Reference::List(hash)) = reference;
-            self.named.entry(hash).or_insert_with(|| item.to_string());
+            self.blobs.entry(hash).or_insert_with(|| item.to_string());
             if reference == Reference::List(hash) {
                 self.lists.insert(hash);
             }
@@ -86,19 +64,14 @@ impl Needed {
         for list in std::mem::take(&mut self.lists) {
             let Some(bytes) = read(list)? else { continue };
             for hash in (self.references.of_list)(&bytes)? {
-                self.named.entry(hash).or_insert_with(|| format!("blob {list}"));
+                self.blobs.entry(hash).or_insert_with(|| format!("blob {list}"));
             }
         }
         Ok(())
     }
 
-    /// Returns whether anything needs a blob.
-    pub(super) fn has(&self, hash: BlobHash) -> bool {
-        self.spilled.contains(&hash) || self.named.contains_key(&hash)
-    }
-
     /// Returns the blobs that are named, and who named them first.
-    pub(super) fn named(&self) -> &BTreeMap<BlobHash, String> {
-        &self.named
+    pub(super) fn blobs(&self) -> &BTreeMap<BlobHash, String> {
+        &self.blobs
     }
 }

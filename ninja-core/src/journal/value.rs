@@ -13,6 +13,11 @@ pub(super) const SPILL_BYTES: usize = 4096;
 const INLINE: u8 = 0;
 const SPILLED: u8 = 1;
 
+/// Returns the blob that a value becomes, where it is large.
+pub(super) fn spilled_as(bytes: &[u8]) -> Option<BlobHash> {
+    (bytes.len() > SPILL_BYTES).then(|| hash_of(bytes))
+}
+
 /// Bytes to store, hashed once if they will be a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
@@ -23,7 +28,7 @@ pub(super) struct Value {
 impl Value {
     /// Takes bytes, and hashes them if they are large.
     pub(super) fn new(bytes: Bytes) -> Self {
-        let hash = (bytes.len() > SPILL_BYTES).then(|| hash_of(&bytes));
+        let hash = spilled_as(&bytes);
         Self { bytes, hash }
     }
 
