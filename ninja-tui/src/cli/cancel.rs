@@ -1,7 +1,7 @@
 //! `ninja cancel TASK`: the kill switch.
 
-use super::{Exit, Failure, Output, name, report};
-use crate::{Connector, Need};
+use super::{Exit, Failure, Output, name::ask_of, report};
+use crate::{Connector, Session};
 
 /// The arguments of `ninja cancel`.
 #[derive(Debug, clap::Args)]
@@ -15,14 +15,8 @@ pub struct Cancel {
 
 impl Cancel {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let session = connector.connect(Need::Store).await?;
-        let task = async {
-            let id = name::resolve(session.ninja(), &self.task).await?;
-            Ok::<_, Failure>(session.ninja().cancel_task(id).await?)
-        };
-        let task = task.await;
-        session.close().await;
-        let task = task?;
+        let ask = async |session: &Session, id| Ok(session.ninja().cancel_task(id).await?);
+        let task = ask_of(connector, &self.task, ask).await?;
         if output.json {
             output.json(&task);
             return Ok(Exit::Done);

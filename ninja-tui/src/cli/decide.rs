@@ -1,13 +1,11 @@
 //! `ninja approve` and `ninja deny`: a person's answer to a task that waits.
 
-use ninja_sdk::api::{Approval, ApprovalId, ApprovalKind, Decision, Task};
-
-use super::{
-    Exit, Failure, Output,
-    interrupt::Interrupt,
-    name, report,
-    worker::{go_on, worker_of},
+use ninja_sdk::{
+    Ninja,
+    api::{Approval, ApprovalId, ApprovalKind, Decision, Task},
 };
+
+use super::{Exit, Failure, Output, report, worker::pass_on};
 use crate::{Connector, format::short};
 
 /// The arguments of `ninja approve`.
@@ -79,21 +77,13 @@ async fn decide(
     approval: Option<ApprovalId>,
     decision: impl FnOnce(&Task, &Approval) -> Result<Decision, Failure>,
 ) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::listen()?;
-    let session = worker_of(connector, task).await?;
-    let answered = async {
-        let ninja = session.ninja();
-        let task = ninja.task(name::resolve(ninja, task).await?).await?;
+    let word = async |ninja: &Ninja, id| {
+        let task = ninja.task(id).await?;
         let open = choose(&task, approval)?;
         let decision = decision(&task, open)?;
-        Ok::<_, Failure>(ninja.decide_approval(task.id, open.id, &decision).await?)
+        Ok(ninja.decide_approval(task.id, open.id, &decision).await?)
     };
-    let exit = match answered.await {
-        Ok(task) => go_on(&session, output, interrupt, &task, "answered").await,
-        Err(failure) => Err(failure),
-    };
-    session.close().await;
-    exit
+    pass_on(connector, output, task, "answered", word).await
 }
 
 /// Returns the open question that is meant.

@@ -2,9 +2,13 @@
 
 use ninja_sdk::api::{ComparedTask, Event, TaskDiff};
 
-use super::{Exit, Failure, Output, name, replay::field};
+use super::{
+    Exit, Failure, Output,
+    name::{ask_of, resolve},
+    replay::field,
+};
 use crate::{
-    Connector, Need,
+    Connector, Session,
     format::{model, number},
     progress,
 };
@@ -23,15 +27,11 @@ pub struct Diff {
 
 impl Diff {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let session = connector.connect(Need::Store).await?;
-        let compared = async {
-            let ninja = session.ninja();
-            let (a, b) = (name::resolve(ninja, &self.a).await?, name::resolve(ninja, &self.b).await?);
-            Ok::<_, Failure>(ninja.diff_tasks(a, b).await?)
+        let ask = async |session: &Session, a| {
+            let b = resolve(session.ninja(), &self.b).await?;
+            Ok(session.ninja().diff_tasks(a, b).await?)
         };
-        let compared = compared.await;
-        session.close().await;
-        let diff = compared?;
+        let diff = ask_of(connector, &self.a, ask).await?;
         match output.json {
             true => output.json(&diff),
             false => tell(output, &diff),

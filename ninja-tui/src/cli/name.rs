@@ -3,12 +3,26 @@
 use ninja_sdk::{ListTasks, Ninja, api::TaskId};
 
 use super::{Exit, Failure};
+use crate::{Connector, Need, Session};
 
 /// Tasks looked through before the whole id is asked for.
 const PAGES_MAX: usize = 20;
 const PAGE: u32 = 100;
 /// Fewer characters match by accident.
 const CHARACTERS_MIN: usize = 4;
+
+/// Asks something of the one task that `name` means, and lets go of the session whatever comes of it.
+pub(super) async fn ask_of<T>(
+    connector: &dyn Connector,
+    name: &str,
+    ask: impl AsyncFnOnce(&Session, TaskId) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let session = connector.connect(Need::Store).await?;
+    let answer = async { ask(&session, resolve(session.ninja(), name).await?).await };
+    let answer = answer.await;
+    session.close().await;
+    answer
+}
 
 /// Returns the one task that `name` means.
 pub(super) async fn resolve(ninja: &Ninja, name: &str) -> Result<TaskId, Failure> {

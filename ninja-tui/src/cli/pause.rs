@@ -2,8 +2,8 @@
 
 use ninja_sdk::api::TaskStatus;
 
-use super::{Exit, Failure, Output, name};
-use crate::{Connector, Need, format::short};
+use super::{Exit, Failure, Output, name::ask_of};
+use crate::{Connector, Session, format::short};
 
 /// The arguments of `ninja pause`.
 #[derive(Debug, clap::Args)]
@@ -17,14 +17,8 @@ pub struct Pause {
 
 impl Pause {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let session = connector.connect(Need::Store).await?;
-        let task = async {
-            let id = name::resolve(session.ninja(), &self.task).await?;
-            Ok::<_, Failure>(session.ninja().pause_task(id).await?)
-        };
-        let task = task.await;
-        session.close().await;
-        let task = task?;
+        let ask = async |session: &Session, id| Ok(session.ninja().pause_task(id).await?);
+        let task = ask_of(connector, &self.task, ask).await?;
         output.json_if_wanted(&task);
         output.say(match task.status {
             TaskStatus::Running | TaskStatus::Planning => "paused: what runs now comes to its end, nothing new begins",

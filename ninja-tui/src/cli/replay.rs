@@ -2,9 +2,9 @@
 
 use ninja_sdk::api::{EventBody, FieldDifference, ReplayReport};
 
-use super::{Exit, Failure, Output, name};
+use super::{Exit, Failure, Output, name::ask_of};
 use crate::{
-    Connector, Need,
+    Connector, Session,
     format::{number, one_line},
     progress,
 };
@@ -21,14 +21,8 @@ pub struct Replay {
 
 impl Replay {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let session = connector.connect(Need::Store).await?;
-        let report = async {
-            let id = name::resolve(session.ninja(), &self.task).await?;
-            Ok::<_, Failure>(session.ninja().replay_task(id).await?)
-        };
-        let report = report.await;
-        session.close().await;
-        let report = report?;
+        let ask = async |session: &Session, id| Ok(session.ninja().replay_task(id).await?);
+        let report = ask_of(connector, &self.task, ask).await?;
         match output.json {
             true => output.json(&report),
             false => tell(output, &report),

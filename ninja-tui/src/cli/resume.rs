@@ -1,11 +1,8 @@
 //! `ninja resume TASK`: a paused task goes on.
 
-use super::{
-    Exit, Failure, Output,
-    interrupt::Interrupt,
-    name,
-    worker::{go_on, worker_of},
-};
+use ninja_sdk::Ninja;
+
+use super::{Exit, Failure, Output, worker::pass_on};
 use crate::Connector;
 
 /// The arguments of `ninja resume`.
@@ -20,17 +17,7 @@ pub struct Resume {
 
 impl Resume {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let interrupt = Interrupt::listen()?;
-        let session = worker_of(connector, &self.task).await?;
-        let resumed = async {
-            let id = name::resolve(session.ninja(), &self.task).await?;
-            Ok::<_, Failure>(session.ninja().resume_task(id).await?)
-        };
-        let exit = match resumed.await {
-            Ok(task) => go_on(&session, output, interrupt, &task, "resumed").await,
-            Err(failure) => Err(failure),
-        };
-        session.close().await;
-        exit
+        let word = async |ninja: &Ninja, id| Ok(ninja.resume_task(id).await?);
+        pass_on(connector, output, &self.task, "resumed", word).await
     }
 }

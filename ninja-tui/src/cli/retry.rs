@@ -1,11 +1,8 @@
 //! `ninja retry TASK`: what failed or was cancelled is tried again; what succeeded stays.
 
-use super::{
-    Exit, Failure, Output,
-    interrupt::Interrupt,
-    name,
-    worker::{go_on, worker_of},
-};
+use ninja_sdk::Ninja;
+
+use super::{Exit, Failure, Output, worker::pass_on};
 use crate::Connector;
 
 /// The arguments of `ninja retry`.
@@ -20,17 +17,7 @@ pub struct Retry {
 
 impl Retry {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let interrupt = Interrupt::listen()?;
-        let session = worker_of(connector, &self.task).await?;
-        let retried = async {
-            let id = name::resolve(session.ninja(), &self.task).await?;
-            Ok::<_, Failure>(session.ninja().retry_task(id).await?)
-        };
-        let exit = match retried.await {
-            Ok(task) => go_on(&session, output, interrupt, &task, "tried again").await,
-            Err(failure) => Err(failure),
-        };
-        session.close().await;
-        exit
+        let word = async |ninja: &Ninja, id| Ok(ninja.retry_task(id).await?);
+        pass_on(connector, output, &self.task, "tried again", word).await
     }
 }

@@ -3,9 +3,9 @@
 use ninja_sdk::api::{Step, StepId, StepKind, StepStatus, Task, Timestamp};
 use serde_json::Value;
 
-use super::{Exit, Failure, Output, name, report};
+use super::{Exit, Failure, Output, name::ask_of, report};
 use crate::{
-    Connector, Need,
+    Connector, Session,
     format::{cut, duration, lines, one_line, since, usage},
 };
 
@@ -24,15 +24,8 @@ pub struct Show {
 
 impl Show {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let session = connector.connect(Need::Store).await?;
-        let task = async {
-            let id = name::resolve(session.ninja(), &self.task).await?;
-            Ok::<_, Failure>(session.ninja().task(id).await?)
-        };
-        let task = task.await;
-        let is_in_process = session.is_in_process();
-        session.close().await;
-        let task = task?;
+        let ask = async |session: &Session, id| Ok((session.ninja().task(id).await?, session.is_in_process()));
+        let (task, is_in_process) = ask_of(connector, &self.task, ask).await?;
         match output.json {
             true => output.json(&task),
             false => show(output, &task),

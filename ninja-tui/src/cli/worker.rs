@@ -1,6 +1,9 @@
 //! Whoever goes on with a task after a person's word: a daemon, or this process, which then stays with the task.
 
-use ninja_sdk::api::Task;
+use ninja_sdk::{
+    Ninja,
+    api::{Task, TaskId},
+};
 
 use super::{
     Exit, Failure, Output,
@@ -10,8 +13,28 @@ use super::{
 };
 use crate::{Connector, Need, Resume, Session, format::short};
 
+/// Passes a person's word on to whoever goes on with the task after it, tells what was `done`, and stays where that is this
+/// process.
+pub(super) async fn pass_on(
+    connector: &dyn Connector,
+    output: &Output,
+    task: &str,
+    done: &str,
+    word: impl AsyncFnOnce(&Ninja, TaskId) -> Result<Task, Failure>,
+) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen()?;
+    let session = worker_of(connector, task).await?;
+    let said = async { word(session.ninja(), name::resolve(session.ninja(), task).await?).await };
+    let exit = match said.await {
+        Ok(task) => go_on(&session, output, interrupt, &task, done).await,
+        Err(failure) => Err(failure),
+    };
+    session.close().await;
+    exit
+}
+
 /// Connects to whoever goes on with the task after the word: it may set off a call that must not be cut short.
-pub(super) async fn worker_of(connector: &dyn Connector, task: &str) -> Result<Session, Failure> {
+async fn worker_of(connector: &dyn Connector, task: &str) -> Result<Session, Failure> {
     let session = connector.connect(Need::Store).await?;
     if !session.is_in_process() {
         return Ok(session);
