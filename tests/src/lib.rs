@@ -4,6 +4,7 @@
 
 mod engines;
 mod faults;
+mod folders;
 mod ledger;
 mod plans;
 mod process;
@@ -12,6 +13,7 @@ mod recording;
 
 pub use engines::{ScriptedEngine, first_choice, scripted_providers, until};
 pub use faults::{fault_append, fault_record, fault_task, system};
+pub use folders::folder_in_memory;
 pub use ledger::{Ledger, LedgerTool};
 pub use plans::{agent_step, approval_step, plan, tool_step};
 pub use process::{Process, bare_command};

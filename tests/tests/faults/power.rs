@@ -8,15 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ninja_tests::{Ledger, system};
-use tempfile::TempDir;
+use ninja_tests::{Ledger, folder_in_memory, system};
 
 use crate::support::{Mount, assert_acknowledged, host, is_long, skip};
 
 /// The host and what it stands on; both are gone when dropped, the host first.
 struct Writer {
     host: Child,
-    _disk: Mount,
+    disk: Mount,
 }
 
 impl Writer {
@@ -43,7 +42,7 @@ fn start(image: &Path, at: &Path, ledger: &Path, bytes: usize) -> Result<Writer,
     let (data, ledger) = (disk.path().join("data").display().to_string(), ledger.display().to_string());
     let mut command = host(None, &["write", &data, &ledger, "100000000", &bytes.to_string()]);
     let host = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    Ok(Writer { host, _disk: disk })
+    Ok(Writer { host, disk })
 }
 
 /// Waits until the ledger has so many lines. Not a timing: only a hang reaches the end.
@@ -56,12 +55,34 @@ fn wait_for(ledger: &Ledger, lines: usize, writer: &mut Writer) {
     }
 }
 
+/// Copies the image as it is at one moment. The kernel goes on writing while the host stands still, and a copy that it wrote into
+/// is of no moment at all: such a one is made again.
+fn copy_at_one_moment(image: &Path, copy: &Path, disk: &Path) {
+    let device = system("findmnt", &["--noheadings", "--output", "SOURCE", &disk.display().to_string()]).unwrap();
+    let stat = format!("/sys/block/{}/stat", device.trim_start_matches("/dev/"));
+    // Writes that have ended, and calls that have not.
+    let writes = || {
+        let stat = fs::read_to_string(&stat).unwrap();
+        let field = |n: usize| stat.split_whitespace().nth(n).unwrap().parse::<u64>().unwrap();
+        (field(4), field(8))
+    };
+    let begun = Instant::now();
+    loop {
+        let before = writes();
+        fs::copy(image, copy).unwrap();
+        if before.1 == 0 && writes() == before {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "the kernel never stands still");
+    }
+}
+
 #[test]
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let rounds = if is_long() { 30 } else { 5 };
     for round in 0..rounds {
         let bytes = [300, 4_000, 30_000, 600_000][round % 4];
-        let root = TempDir::with_prefix_in("ninja-power-", "/dev/shm").or_else(|_| TempDir::new()).unwrap();
+        let root = folder_in_memory();
         let (image, copy) = (root.path().join("image"), root.path().join("copy"));
         if let Err(error) = format(&image) {
             return skip("mkfs.ext4", &error);
@@ -77,7 +98,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         writer.signal("-STOP");
         // What the ledger says by now was acknowledged before the copy; what comes later is not asked for.
         let acknowledged = fs::read(&ledger_path).unwrap();
-        fs::copy(&image, &copy).unwrap();
+        copy_at_one_moment(&image, &copy, writer.disk.path());
         writer.signal("-CONT");
         drop(writer);
         fs::write(&ledger_path, acknowledged).unwrap();

@@ -22,10 +22,10 @@ use ninja_core::{
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
 };
 use ninja_tests::{
-    Cut, Ledger, LedgerTool, Recording, ScriptedEngine, StepClock, agent_step, approval_step, plan, tool_step,
+    Cut, Ledger, LedgerTool, Recording, ScriptedEngine, StepClock, agent_step, approval_step, folder_in_memory, plan,
+    tool_step,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::{
     bug_fix, code_with_tests, data_analysis,
@@ -284,12 +284,6 @@ impl Sweep {
         posted.dedup();
         assert_eq!(posted, of(&all, "post "), "{cut:?}");
     }
-}
-
-/// Makes a folder where syncing costs nothing, if there is such a place: where a log is cut is given here, so no disk has a
-/// say in it.
-fn folder_in_memory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Not a timing: only a hang reaches it.
