@@ -13,7 +13,8 @@ use std::time::Duration;
 use ninja_core::{
     Engine, EngineOptions,
     api::{
-        Decision, EffectClass, ErrorCode, EventBody, Planning, StepStatus, StreamFrame, SubmitTask, TaskStatus, WaitFor,
+        Decision, EffectClass, ErrorCode, EventBody, Planning, StepStatus, StreamFrame, SubmitTask, Task, TaskStatus,
+        WaitFor,
     },
     providers::{Providers, ScriptStep, Scripted, ToolCall},
     sandbox::NoSandbox,
@@ -35,6 +36,18 @@ fn started(step: &'static str) -> impl Fn(&StreamFrame) -> bool {
 
 fn shell(command: &str) -> serde_json::Value {
     json!({ "command": command })
+}
+
+/// Starts an engine that works on one task at a time: one that hangs in a call to its model, and one behind it.
+async fn one_at_work_and_one_queued() -> (ScriptedEngine, Task, Task) {
+    let hanging = Scripted::new(|_| ScriptStep::Hang);
+    let host = ScriptedEngine::start_with(hanging, |options| options.config.limits.tasks_at_work = 1).await;
+    let owner = host.engine.local_owner();
+    let agent = || plan(vec![agent_step("a", &[], "hang")]);
+    let running = host.engine.submit_task(&owner, agent()).await.unwrap();
+    host.wait_for(running.id, started("a")).await;
+    let queued = host.engine.submit_task(&owner, agent()).await.unwrap();
+    (host, running, queued)
 }
 
 /// A model that runs one command, then says it is done.
@@ -151,13 +164,8 @@ async fn cancelling_a_command_leaves_nothing_alive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelling_a_model_call_a_queued_and_a_waiting_task() {
-    let hanging = Scripted::new(|_| ScriptStep::Hang);
-    let host = ScriptedEngine::start_with(hanging, |options| options.config.limits.tasks_at_work = 1).await;
+    let (host, running, queued) = one_at_work_and_one_queued().await;
     let owner = host.engine.local_owner();
-    let agent = || plan(vec![agent_step("a", &[], "hang")]);
-    let running = host.engine.submit_task(&owner, agent()).await.unwrap();
-    host.wait_for(running.id, started("a")).await;
-    let queued = host.engine.submit_task(&owner, agent()).await.unwrap();
     assert_eq!(host.engine.task(&owner, queued.id).await.unwrap().status, TaskStatus::Queued);
 
     let queued = host.engine.cancel_task(&owner, queued.id).await.unwrap();

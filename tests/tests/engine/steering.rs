@@ -12,14 +12,14 @@ use ninja_core::{
         Decision, EffectClass, ErrorCode, EventBody, ForkTask, Principal, StepStatus, StreamFrame, TaskId, TaskStatus,
         WaitFor,
     },
-    providers::{Providers, ScriptStep, Scripted, ToolDefinition},
+    providers::{Providers, Scripted, ToolDefinition},
     tools::{Tool, ToolError, ToolOutput, ToolRun},
 };
 use ninja_tests::{ScriptedEngine, agent_step, approval_step, plan, tool_step};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{plans::Flaky, shell, started};
+use super::{one_at_work_and_one_queued, plans::Flaky, shell, started};
 
 /// A tool that runs until it is let go.
 struct Gate(Arc<Semaphore>);
@@ -98,13 +98,8 @@ async fn a_paused_task_ends_what_runs_begins_nothing_and_stays_so_over_a_restart
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pausing_a_task_that_has_not_begun_makes_none_of_its_calls() {
-    let hanging = Scripted::new(|_| ScriptStep::Hang);
-    let host = ScriptedEngine::start_with(hanging, |options| options.config.limits.tasks_at_work = 1).await;
+    let (host, running, queued) = one_at_work_and_one_queued().await;
     let owner = host.engine.local_owner();
-    let agent = || plan(vec![agent_step("a", &[], "hang")]);
-    let running = host.engine.submit_task(&owner, agent()).await.unwrap();
-    host.wait_for(running.id, started("a")).await;
-    let queued = host.engine.submit_task(&owner, agent()).await.unwrap();
     let paused = host.engine.pause_task(&owner, queued.id).await.unwrap();
     assert_eq!(paused.waiting.unwrap().wait_for, WaitFor::Operator);
     host.engine.cancel_task(&owner, running.id).await.unwrap();
