@@ -4,13 +4,13 @@
 //! beyond its transport. What a call costs, whether it may be made and what follows from the answer is the machine's business.
 //!
 //! - [`Providers`]: those there are, in order of choice; chooses a model, limits, retries.
-//! - [`GenaiProvider`]: providers over HTTP.
+//! - [`OpenaiProvider`]: those that speak OpenAI's chat completions.
 //! - [`Scripted`]: a provider for tests.
 //!
 //! Nothing here reads the environment or the clock of the day: the first is passed in, the second is not needed.
 
 mod config;
-mod genai;
+mod openai;
 mod provider;
 mod router;
 mod scripted;
@@ -18,7 +18,7 @@ mod secret;
 
 pub use self::{
     config::{ProviderConfig, ProviderKind},
-    genai::GenaiProvider,
+    openai::OpenaiProvider,
     provider::{
         Answer, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,

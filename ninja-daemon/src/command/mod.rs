@@ -130,9 +130,7 @@ const CONSOLE_LOG: &str = "console.log";
 /// Logs: a daemon tells what it does, a command only what went wrong.
 fn log(surroundings: &Surroundings, usual: &str, to: LogTo) {
     let wanted = surroundings.log.as_deref().unwrap_or(usual);
-    // genai logs whole error bodies of providers, which can echo a request.
-    let quiet = |filter: &str| format!("{filter},genai=off");
-    let filter = EnvFilter::try_new(quiet(wanted)).unwrap_or_else(|_| EnvFilter::new(quiet(usual)));
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(usual));
     let log = tracing_subscriber::fmt().with_env_filter(filter);
     // Somebody who embeds this has set up logging already, and theirs stays.
     match to {

@@ -8,8 +8,8 @@ use std::{
 
 use super::{CONCURRENCY, Entry, Jitter, ProviderNote, Providers, semaphore};
 use crate::providers::{
-    GenaiProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
-    genai::{ServedModel, find_ollama, ollama_url},
+    OpenaiProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
+    openai::{ServedModel, find_ollama, ollama_url},
 };
 
 /// Ollama serves one call at a time unless told otherwise and lets the others wait, which would count as its silence.
@@ -83,7 +83,7 @@ fn configured(name: &str, config: &ProviderConfig, sources: &Sources<'_>) -> Ent
 
 fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str) -> Entry {
     let has_key = key.is_some();
-    let provider = match GenaiProvider::new(config, key) {
+    let provider = match OpenaiProvider::new(config, key) {
         Ok(provider) if provider.is_vendor() && !has_key => return broken(name, reason, "it has no key".into()),
         Ok(provider) => Arc::new(provider),
         Err(error) => return broken(name, reason, error.to_string()),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::providers::{
     Message, ProviderConfig, ProviderKind, ScriptStep, Scripted,
-    genai::tests::test_server::{Reply, TestServer, response},
+    openai::tests::test_server::{Reply, TestServer, response},
 };
 
 fn providers(entries: &[(&str, &Arc<Scripted>)]) -> Providers {

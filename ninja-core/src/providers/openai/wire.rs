@@ -1,9 +1,5 @@
-//! The kinds of provider, one row each: what genai shall speak, where it goes, what is assumed.
-//!
-//! Both kinds there are speak chat completions, so tool calls are read from those frames. A kind that speaks something
-//! else is a row here and takes its tool calls from genai's own capture.
+//! The kinds of provider that speak chat completions, one row each: where a call goes, what is assumed.
 
-use genai::adapter::AdapterKind;
 use reqwest::Url;
 
 use super::super::{ProviderError, ProviderKind};
@@ -27,10 +23,6 @@ pub(super) enum Listing {
 /// What distinguishes a kind.
 #[derive(Debug, Clone)]
 pub(super) struct Wire {
-    /// What genai speaks.
-    pub(super) adapter: AdapterKind,
-    /// genai's prefix for that, so that it never guesses.
-    pub(super) namespace: &'static str,
     /// The address if none is configured.
     pub(super) base_url: &'static str,
     /// The path that an address must end with; appended if it does not.
@@ -48,21 +40,17 @@ pub(super) struct Wire {
 impl Wire {
     /// Returns the row of a kind.
     pub(super) fn of(kind: ProviderKind) -> Self {
-        let openai = Self {
-            adapter: AdapterKind::OpenAI,
-            namespace: "openai",
-            base_url: "https://api.openai.com/v1/",
-            path: None,
-            listing: Listing::OpenaiModels,
-            // Small, cheap and able to use tools; a task that needs more names it.
-            vendor_model: Some("gpt-5.4-mini"),
-            window_tokens: WINDOW_TOKENS,
-            place: None,
-        };
         match kind {
-            ProviderKind::Openai => openai,
-            // Ollama is spoken to over its OpenAI-compatible face: through its own, genai drops the JSON schema and
-            // the ids of tool calls, and invents the final event of a stream that was cut.
+            ProviderKind::Openai => Self {
+                base_url: "https://api.openai.com/v1/",
+                path: None,
+                listing: Listing::OpenaiModels,
+                // Small, cheap and able to use tools; a task that needs more names it.
+                vendor_model: Some("gpt-5.4-mini"),
+                window_tokens: WINDOW_TOKENS,
+                place: None,
+            },
+            // Through its OpenAI-compatible face: its own has no ids for tool calls.
             ProviderKind::Ollama => Self {
                 base_url: "http://127.0.0.1:11434/v1/",
                 path: Some("v1/"),
@@ -70,13 +58,12 @@ impl Wire {
                 vendor_model: None,
                 window_tokens: OLLAMA_WINDOW_TOKENS,
                 place: Some("Ollama"),
-                ..openai
             },
         }
     }
 
-    /// Returns the address that chat paths are appended to; it ends with a slash.
-    pub(super) fn chat_url(&self, base_url: Option<&str>) -> Result<Url, ProviderError> {
+    /// Returns the address that paths are appended to; it ends with a slash.
+    pub(super) fn base_url(&self, base_url: Option<&str>) -> Result<Url, ProviderError> {
         let text = base_url.unwrap_or(self.base_url);
         let refuse = || ProviderError::Rejected("the base_url is not an http or https address".into());
         let mut url = Url::parse(text.trim()).map_err(|_| refuse())?;
@@ -156,22 +143,22 @@ mod tests {
     #[test]
     fn an_address_gets_what_it_lacks() {
         let openai = Wire::of(ProviderKind::Openai);
-        assert_eq!(openai.chat_url(None).unwrap().as_str(), "https://api.openai.com/v1/");
-        assert_eq!(openai.chat_url(Some("http://h:1/v1")).unwrap().as_str(), "http://h:1/v1/");
-        assert_eq!(openai.chat_url(Some("https://h/x/v1/?api-version=2")).unwrap().path(), "/x/v1/");
+        assert_eq!(openai.base_url(None).unwrap().as_str(), "https://api.openai.com/v1/");
+        assert_eq!(openai.base_url(Some("http://h:1/v1")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(openai.base_url(Some("https://h/x/v1/?api-version=2")).unwrap().path(), "/x/v1/");
         let ollama = Wire::of(ProviderKind::Ollama);
-        assert_eq!(ollama.chat_url(Some("http://h:1")).unwrap().as_str(), "http://h:1/v1/");
-        assert_eq!(ollama.chat_url(Some("http://h:1/v1/")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(ollama.base_url(Some("http://h:1")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(ollama.base_url(Some("http://h:1/v1/")).unwrap().as_str(), "http://h:1/v1/");
         for wrong in ["", "h:1", "file:///etc", "h"] {
-            assert!(openai.chat_url(Some(wrong)).is_err(), "{wrong}");
+            assert!(openai.base_url(Some(wrong)).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn the_vendor_is_known_by_its_host() {
         let wire = Wire::of(ProviderKind::Openai);
-        assert!(wire.is_vendor(&wire.chat_url(None).unwrap()));
-        assert!(!wire.is_vendor(&wire.chat_url(Some("http://127.0.0.1:1/v1")).unwrap()));
+        assert!(wire.is_vendor(&wire.base_url(None).unwrap()));
+        assert!(!wire.is_vendor(&wire.base_url(Some("http://127.0.0.1:1/v1")).unwrap()));
         assert!(!Wire::of(ProviderKind::Ollama).is_vendor(&Url::parse("http://127.0.0.1:11434/v1/").unwrap()));
     }
 

@@ -1,10 +1,9 @@
-//! Providers over HTTP, through the crate `genai`.
+//! OpenAI's chat completions over HTTP: OpenAI itself, Ollama, llama.cpp, vLLM, and whatever calls itself compatible.
 //!
-//! `genai` owns wire formats and event streams. Ours are the timeouts, the cancellation, the error map and the rule
-//! that an answer without its final event is no answer. Its traps that this module works around are named where it does.
+//! The rule above all: an answer without its final event is no answer.
 //!
 //! - [`wire`]: the kinds, one row each.
-//! - [`request`]: our request as genai's.
+//! - [`request`]: our request as the protocol's.
 //! - [`stream`]: its events as our answer; [`tool_calls`] puts calls together from their pieces.
 //! - [`error`]: everything that fails as a [`ProviderError`].
 //! - [`listing`]: which models are served, and with what window.
@@ -21,19 +20,23 @@ pub(super) mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
-use genai::{
-    ModelIden, ServiceTarget,
-    resolver::{AuthData, Endpoint},
+use reqwest::{
+    Url,
+    header::{ACCEPT, CONTENT_TYPE},
 };
-use reqwest::Url;
 use tokio_util::sync::CancellationToken;
 
-use self::{error::ErrorContext, request::prompt_tokens, stream::Frames, wire::Wire};
+use self::{
+    error::ErrorContext,
+    request::prompt_tokens,
+    stream::{FIRST_BYTE_TIMEOUT, within},
+    wire::Wire,
+};
 pub(super) use self::{listing::ServedModel, wire::ollama_url};
 use super::{Answer, ChatRequest, DeltaSink, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind, Secret};
 
@@ -41,37 +44,38 @@ use super::{Answer, ChatRequest, DeltaSink, ModelInfo, Provider, ProviderConfig,
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A provider reached over HTTP. Cheap to share; holds its own connections.
-pub struct GenaiProvider {
+pub struct OpenaiProvider {
     wire: Wire,
+    /// What paths are appended to.
     url: Url,
+    /// Where calls go.
+    chat_url: Url,
+    is_vendor: bool,
     key: Option<Secret>,
     http: reqwest::Client,
-    client: genai::Client,
     context_window: Option<u32>,
     /// What the provider told of its models' windows when it was last asked.
     served_windows: Mutex<BTreeMap<String, u32>>,
 }
 
-impl GenaiProvider {
+impl OpenaiProvider {
     /// Returns the provider that `config` describes, with `key` already looked up. Connects to nothing yet.
     ///
     /// # Errors
     /// [`ProviderError::Rejected`] if the address is none, or the key cannot stand in a header.
     pub fn new(config: &ProviderConfig, key: Option<Secret>) -> Result<Self, ProviderError> {
         let wire = Wire::of(config.kind);
-        let url = wire.chat_url(config.base_url.as_deref())?;
+        let url = wire.base_url(config.base_url.as_deref())?;
+        let is_vendor = wire.is_vendor(&url);
+        let chat_url = extended(&url, "chat/completions")?;
         if let Some(key) = &key
             && (key.expose().is_empty() || !key.expose().bytes().all(|byte| byte.is_ascii_graphic()))
         {
             return Err(ProviderError::Rejected("the key is empty or has characters that no key has".into()));
         }
         let http = http_client(&url)?;
-        let client = genai::Client::builder()
-            .with_reqwest(http.clone())
-            .build()
-            .map_err(|_| ProviderError::Rejected("the HTTP client cannot be built".into()))?;
         let context_window = config.context_window;
-        Ok(Self { wire, url, key, http, client, context_window, served_windows: Mutex::default() })
+        Ok(Self { wire, url, chat_url, is_vendor, key, http, context_window, served_windows: Mutex::default() })
     }
 
     /// Asks which models are served, and remembers their windows.
@@ -87,30 +91,18 @@ impl GenaiProvider {
 
     /// Returns whether this is the vendor's own address rather than something compatible.
     pub fn is_vendor(&self) -> bool {
-        Wire::is_vendor(&self.wire, &self.url)
+        self.is_vendor
     }
 
     /// Returns the model to use at the vendor's own address when nobody names one.
     pub fn vendor_model(&self) -> Option<&'static str> {
-        self.wire.vendor_model.filter(|_| self.is_vendor())
+        self.wire.vendor_model.filter(|_| self.is_vendor)
     }
 
     fn window_tokens(&self, model: &str) -> u32 {
         let served = || self.served_windows.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied();
-        let known = || if self.is_vendor() { wire::vendor_window(model) } else { None };
+        let known = || if self.is_vendor { wire::vendor_window(model) } else { None };
         self.context_window.or_else(served).or_else(known).unwrap_or(self.wire.window_tokens)
-    }
-
-    /// Returns where a call goes. The kind is ours and the name is prefixed with it, because genai would choose a
-    /// protocol by the name (gpt-5 goes elsewhere, an unknown name to Ollama) and cut a name at its first `::`.
-    fn target(&self, model: &str) -> ServiceTarget {
-        // genai refuses to call without a key; servers that need none ignore this one.
-        let key = self.key.as_ref().map_or("none", Secret::expose);
-        ServiceTarget {
-            endpoint: Endpoint::from_owned(self.url.as_str()),
-            auth: AuthData::from_single(key),
-            model: ModelIden::new(self.wire.adapter, format!("{}::{model}", self.wire.namespace)),
-        }
     }
 
     async fn call(&self, request: ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
@@ -121,19 +113,26 @@ impl GenaiProvider {
             prompt_tokens: &prompt_tokens,
             window_tokens: u64::from(self.window_tokens(&request.model)),
         };
-        let frames = Arc::new(Frames::default());
-        let options = request::options(&request, frames.clone());
-        let target = self.target(&request.model);
-        let response = self
-            .client
-            .exec_chat_stream(target, request::to_genai(&request), Some(&options))
-            .await
-            .map_err(|error| error::map(error, &context))?;
-        stream::read(response.stream, &frames, &request, &deltas, &context).await
+        let mut post = self
+            .http
+            .post(self.chat_url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "text/event-stream")
+            .body(request::body(&request, self.is_vendor));
+        if let Some(key) = &self.key {
+            post = post.bearer_auth(key.expose());
+        }
+        let response = within(FIRST_BYTE_TIMEOUT, post.send()).await?;
+        let response = response.map_err(|error| error::map_transport(&error, &context))?;
+        if response.status().is_success() {
+            stream::read(response, &request, &deltas, &context).await
+        } else {
+            Err(error::read_refusal(response, &context).await)
+        }
     }
 }
 
-impl Provider for GenaiProvider {
+impl Provider for OpenaiProvider {
     fn model_info(&self, model: &str) -> ModelInfo {
         // Some servers name a model by its file: people need its name, not where it lies.
         let short = model.rsplit('/').next().unwrap_or(model);
@@ -169,6 +168,14 @@ impl Provider for GenaiProvider {
     }
 }
 
+/// Returns an address with a path appended and its query kept.
+fn extended(url: &Url, path: &str) -> Result<Url, ProviderError> {
+    let unusable = |_| ProviderError::Rejected("the address cannot be extended".into());
+    let mut extended = url.join(path).map_err(unusable)?;
+    extended.set_query(url.query());
+    Ok(extended)
+}
+
 /// Returns the HTTP client for a provider.
 fn http_client(url: &Url) -> Result<reqwest::Client, ProviderError> {
     let mut builder = reqwest::Client::builder()
@@ -187,9 +194,9 @@ fn http_client(url: &Url) -> Result<reqwest::Client, ProviderError> {
 }
 
 /// Asks a running Ollama at `base_url` for its models.
-pub(super) async fn find_ollama(base_url: &str) -> Result<(GenaiProvider, Vec<ServedModel>), ProviderError> {
+pub(super) async fn find_ollama(base_url: &str) -> Result<(OpenaiProvider, Vec<ServedModel>), ProviderError> {
     let config = ProviderConfig { base_url: Some(base_url.to_owned()), ..ProviderConfig::new(ProviderKind::Ollama) };
-    let provider = GenaiProvider::new(&config, None)?;
+    let provider = OpenaiProvider::new(&config, None)?;
     let models = provider.list_models().await?;
     Ok((provider, models))
 }

@@ -1,6 +1,6 @@
 //! Which models a provider serves.
 //!
-//! genai lists names only; the windows that llama.cpp and vLLM tell beside them are worth the request of our own.
+//! llama.cpp and vLLM tell their windows beside the names.
 
 use std::time::Duration;
 
@@ -40,19 +40,15 @@ pub(super) async fn list_models(
         Listing::OpenaiModels => "models",
         Listing::OllamaTags => "../api/tags",
     };
-    let unusable = |_| ProviderError::Rejected("the address cannot be extended".into());
-    let mut list_url = url.join(path).map_err(unusable)?;
-    list_url.set_query(url.query());
-    let mut request = http.get(list_url).timeout(LIST_TIMEOUT);
+    let mut request = http.get(super::extended(url, path)?).timeout(LIST_TIMEOUT);
     if let Some(key) = key {
         request = request.bearer_auth(key.expose());
     }
     let response = request.send().await.map_err(|error| error::map_transport(&error, &context))?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let body = read_body(response, &context).await?;
-    if !status.is_success() {
-        return Err(error::map_response(status, &headers, &body, &context));
+    if !response.status().is_success() {
+        return Err(error::read_refusal(response, &context).await);
     }
+    let body = read_body(response, &context).await?;
     parse(wire.listing, &body)
         .ok_or_else(|| ProviderError::Unavailable(format!("{host} does not list models in the expected form")))
 }

@@ -6,7 +6,7 @@
 use super::*;
 
 /// Returns a provider and its first model, or nothing where there is no server.
-async fn real_server() -> Option<(GenaiProvider, String)> {
+async fn real_server() -> Option<(OpenaiProvider, String)> {
     let Ok(url) = std::env::var("NINJA_TEST_OPENAI_BASE_URL") else {
         eprintln!("skipped: needs an OpenAI-compatible server");
         return None;

@@ -1,7 +1,6 @@
 //! Tool calls, put together from the pieces in which they are streamed.
 //!
-//! genai can do this too, but trusts the index of a piece: a gap makes it repeat a call, which would then run twice, and a
-//! huge index takes all memory. Some servers also send several whole calls under one index, which it runs together.
+//! The index of a piece is not trusted: servers leave gaps, name huge ones, and send several whole calls under one.
 
 use std::collections::HashSet;
 
@@ -28,16 +27,6 @@ struct Partial {
 }
 
 impl Pieces {
-    /// Takes in one frame of the stream; frames without tool calls and frames that cannot be read are nothing to it.
-    pub(super) fn read_frame(&mut self, data: &str) {
-        if !data.contains("\"tool_calls\"") {
-            return;
-        }
-        let frame: Value = serde_json::from_str(data).unwrap_or_default();
-        let pieces = frame.pointer("/choices/0/delta/tool_calls").and_then(Value::as_array);
-        pieces.into_iter().flatten().for_each(|piece| self.add(piece));
-    }
-
     /// Returns whether there were more calls than one turn may have.
     pub(super) fn are_too_many(&self) -> bool {
         self.too_many
@@ -63,7 +52,8 @@ impl Pieces {
             .collect()
     }
 
-    fn add(&mut self, piece: &Value) {
+    /// Takes in one piece.
+    pub(super) fn add(&mut self, piece: &Value) {
         let index = piece.get("index").and_then(Value::as_u64);
         let id = piece.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
         let Some(call) = self.call_of(index, id) else { return };
@@ -150,7 +140,7 @@ mod tests {
     fn read(pieces: &[Value], ids: &[&str]) -> Vec<(String, String, Value)> {
         let mut calls = Pieces::default();
         for piece in pieces {
-            calls.read_frame(&json!({ "choices": [{ "delta": { "tool_calls": [piece] } }] }).to_string());
+            calls.add(piece);
         }
         calls.finish(&request(ids), false).into_iter().map(|call| (call.id, call.name, call.args)).collect()
     }

@@ -1,11 +1,10 @@
 //! Everything that fails, as a [`ProviderError`].
 //!
 //! What a provider writes into an error is its own text: only its message is used, shortened and without the key, since
-//! some repeat the whole request. The errors of genai and reqwest are never printed, for the same reason.
+//! some repeat the whole request. The errors of reqwest are never printed, for the same reason.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
-use genai::{Error as GenaiError, webc::Error as WebError};
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -14,6 +13,10 @@ use super::super::{ProviderError, Secret};
 
 /// Enough for a sentence of a provider, too little to repeat a prompt.
 const MESSAGE_CHARS_MAX: usize = 300;
+
+/// The longest refusal that is read, and the longest time for it.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of the call that failed.
 #[derive(Clone, Copy)]
@@ -28,38 +31,30 @@ pub(super) struct ErrorContext<'a> {
     pub(super) window_tokens: u64,
 }
 
-/// Maps what genai reports.
-pub(super) fn map(error: GenaiError, context: &ErrorContext<'_>) -> ProviderError {
+/// Maps what ends an event stream: an error of the bytes below, which is ours already, or bytes that are no text.
+pub(super) fn map_event_stream(error: sse_stream::Error) -> ProviderError {
     match error {
-        GenaiError::HttpError { status, body, headers, .. } => map_response(status, &headers, &body, context),
-        GenaiError::WebModelCall { webc_error, .. } | GenaiError::WebAdapterCall { webc_error, .. } => {
-            map_web(webc_error, context)
-        }
-        GenaiError::WebStream { error, .. } => match error.downcast::<GenaiError>() {
-            Ok(inner) => map(*inner, context),
-            Err(other) => match other.downcast::<reqwest::Error>() {
-                Ok(error) => map_transport(&error, context),
-                // What came was not text.
-                Err(_) => ProviderError::Truncated,
-            },
-        },
-        GenaiError::ChatResponse { body, .. } => map_event(body, context),
-        // A frame that is no JSON is one that was cut, or a server gone mad; another try tells which.
-        GenaiError::StreamParse { .. } => ProviderError::Truncated,
-        GenaiError::InvalidJsonResponseElement { .. } | GenaiError::JsonValueExt(_) | GenaiError::SerdeJson(_) => {
-            ProviderError::Truncated
-        }
-        _ => ProviderError::Rejected("the call cannot be put into the provider's form".into()),
+        sse_stream::Error::Body(error) => error.downcast().map_or(ProviderError::Truncated, |error| *error),
+        _ => ProviderError::Truncated,
     }
 }
 
-/// Maps a response that is no success.
-pub(super) fn map_response(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &str,
-    context: &ErrorContext<'_>,
-) -> ProviderError {
+/// Reads and maps a response that is no success. What of its text does not come is no matter: the status says most.
+pub(super) async fn read_refusal(mut response: reqwest::Response, context: &ErrorContext<'_>) -> ProviderError {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let mut body = Vec::new();
+    let read = async {
+        while let Ok(Some(chunk)) = response.chunk().await
+            && body.len() < REFUSAL_BYTES_MAX
+        {
+            body.extend_from_slice(&chunk);
+        }
+    };
+    tokio::time::timeout(REFUSAL_TIMEOUT, read).await.ok();
+    map_response(status, &headers, &String::from_utf8_lossy(&body), context)
+}
+
+fn map_response(status: StatusCode, headers: &HeaderMap, body: &str, context: &ErrorContext<'_>) -> ProviderError {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let text = match message(&body, context.key) {
         Some(message) => format!("{} from {}: {message}", status.as_u16(), context.host),
@@ -97,20 +92,8 @@ pub(super) fn map_transport(error: &reqwest::Error, context: &ErrorContext<'_>) 
     ProviderError::Unavailable(format!("{deed} {}: {}", context.host, shorten(&cause)))
 }
 
-fn map_web(error: WebError, context: &ErrorContext<'_>) -> ProviderError {
-    match error {
-        WebError::ResponseFailedStatus { status, body, headers } => map_response(status, &headers, &body, context),
-        WebError::Reqwest(error) => map_transport(&error, context),
-        WebError::ResponseFailedNotJson { .. }
-        | WebError::ResponseFailedInvalidJson { .. }
-        | WebError::JsonValueExt(_) => {
-            ProviderError::Unavailable(format!("{} does not answer in its form", context.host))
-        }
-    }
-}
-
 /// Maps an error that comes as an event, after the response began as a success: its body tells the status, or nothing.
-fn map_event(error: Value, context: &ErrorContext<'_>) -> ProviderError {
+pub(super) fn map_event(error: Value, context: &ErrorContext<'_>) -> ProviderError {
     let body = json!({ "error": error });
     let told = body.pointer("/error/code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let status = told.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(match code(&body) {

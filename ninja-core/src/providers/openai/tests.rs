@@ -6,6 +6,8 @@ pub(in crate::providers) mod test_server;
 mod counterpart;
 mod failures;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use self::test_server::{Reply, TestServer, chunked, events, response};
@@ -19,9 +21,9 @@ use crate::{
 const TEXT: &str = include_str!("fixtures/text.sse");
 const TOOLS: &str = include_str!("fixtures/tools.sse");
 
-fn provider(url: &str) -> GenaiProvider {
+fn provider(url: &str) -> OpenaiProvider {
     let config = ProviderConfig { base_url: Some(url.to_owned()), ..ProviderConfig::new(ProviderKind::Openai) };
-    GenaiProvider::new(&config, Some(Secret::new("sk-1234"))).unwrap()
+    OpenaiProvider::new(&config, Some(Secret::new("sk-1234"))).unwrap()
 }
 
 fn request(text: &str) -> ChatRequest {
@@ -41,7 +43,7 @@ fn sink() -> (DeltaSink, Arc<Mutex<String>>) {
     (Arc::new(move |delta: &str| sink.lock().unwrap().push_str(delta)), heard)
 }
 
-async fn call(provider: &GenaiProvider, request: ChatRequest) -> Result<Answer, ProviderError> {
+async fn call(provider: &OpenaiProvider, request: ChatRequest) -> Result<Answer, ProviderError> {
     provider.chat(request, sink().0, CancellationToken::new()).await
 }
 
@@ -162,7 +164,7 @@ async fn windows_come_from_the_configuration_then_the_server_then_the_kind() {
 fn a_key_that_cannot_stand_in_a_header_is_refused_without_being_shown() {
     for key in ["", "sk\n1", "sk 1", "schlüssel"] {
         let config = ProviderConfig::new(ProviderKind::Openai);
-        let error = GenaiProvider::new(&config, Some(Secret::new(key))).err().unwrap().to_string();
+        let error = OpenaiProvider::new(&config, Some(Secret::new(key))).err().unwrap().to_string();
         assert!(key.is_empty() || !error.contains(key), "{error}");
     }
 }
