@@ -3,7 +3,7 @@
 //! The writer and the replay at start use the same code, so that replaying gives what was promised. It remembers the
 //! heads and feeds it has seen; those are true as long as one applier alone writes to the tree.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{
     keys,
     reader::Reader,
     store::StoreError,
-    tree::{self, Batch, Db},
+    tree::{self, Batch, Tree},
     value::Value,
 };
 use crate::api::{TaskId, UserId};
@@ -59,25 +59,25 @@ impl TaskState {
 
 /// Makes batches of changes. Cheap to drop: what it remembers is read again.
 pub(super) struct Applier {
-    db: Db,
+    tree: Arc<Tree>,
     tasks: HashMap<TaskId, Option<TaskState>>,
     feeds: HashMap<UserId, u64>,
 }
 
 impl Applier {
     /// Starts with nothing remembered.
-    pub(super) fn new(db: Db) -> Self {
-        Self { db, tasks: HashMap::new(), feeds: HashMap::new() }
+    pub(super) fn new(tree: Arc<Tree>) -> Self {
+        Self { tree, tasks: HashMap::new(), feeds: HashMap::new() }
     }
 
-    /// Returns the handle that batches are applied with.
-    pub(super) fn db(&self) -> &Db {
-        &self.db
+    /// Returns the tree that batches are applied to.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     /// Returns the position of the last frame that the tree has applied.
     pub(super) fn position(&self) -> Result<u64, StoreError> {
-        let Some(stored) = tree::get(&self.db, &keys::position())? else { return Ok(0) };
+        let Some(stored) = self.tree.read(|db| tree::get(db, &keys::position()))? else { return Ok(0) };
         number(&stored)
     }
 
@@ -123,9 +123,9 @@ impl Applier {
     }
 
     fn check(&mut self, append: &AppendChange) -> Result<Option<TaskState>, StoreError> {
-        let db = &self.db;
+        let tree = &self.tree;
         let state = remember(&mut self.tasks, append.task, || {
-            let stored = tree::get(db, &keys::head(append.task))?;
+            let stored = tree.read(|db| tree::get(db, &keys::head(append.task)))?;
             stored.map(|stored| TaskState::read(&stored).map(|(state, _)| state)).transpose()
         })?;
         let found = state.map_or(0, |state| state.last_seq) + 1;
@@ -136,9 +136,9 @@ impl Applier {
     }
 
     fn feed_last(&mut self, user: UserId) -> Result<u64, StoreError> {
-        let db = &self.db;
+        let tree = &self.tree;
         remember(&mut self.feeds, user, || {
-            let stored = tree::get(db, &keys::feed_last(user))?;
+            let stored = tree.read(|db| tree::get(db, &keys::feed_last(user)))?;
             stored.map_or(Ok(0), |stored| number(&stored))
         })
     }

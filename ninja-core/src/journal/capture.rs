@@ -15,7 +15,7 @@ use super::{
     calls::io_error,
     keys,
     store::StoreError,
-    tree::{self, Db},
+    tree::{self, Db, Tree},
 };
 
 /// Asks the writer for a point in time.
@@ -28,9 +28,9 @@ pub(super) struct CaptureRequest {
 
 impl CaptureRequest {
     /// Copies and answers. Damage in the tree, even a panic, is the asker's trouble alone.
-    pub(super) fn serve(self, db: &Db) {
+    pub(super) fn serve(self, tree: &Tree) {
         let Self { file, reply } = self;
-        let captured = tree::guarded("copy its heads", || copy(db, file));
+        let captured = tree.read(|db| copy(db, file));
         let _: Result<_, _> = reply.send(captured);
     }
 }

@@ -7,7 +7,7 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, mpsc::Sender},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -15,15 +15,20 @@ use super::{
     blobs::Blobs,
     calls::{Calls, DiskCall},
     health::Health,
+    keys,
     room::Room,
     store::StoreError,
-    tree::{self, Db},
+    tree::Tree,
     writer::WriterMsg,
 };
 
 /// The checkpointer's own state.
 pub(super) struct Checkpointer {
-    pub(super) db: Db,
+    pub(super) tree: Arc<Tree>,
+    /// The tree is opened anew when so many bytes of log went into it.
+    pub(super) renew_bytes: u64,
+    /// Those that did since it was opened.
+    pub(super) written: u64,
     pub(super) blobs: Arc<Blobs>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) writer: Sender<WriterMsg>,
@@ -38,7 +43,7 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     /// Runs until the writer has ended, and what it left is checkpointed.
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         loop {
             match self.backlog.next(self.every) {
                 Work::Checkpoint(retired) => self.checkpoint(&retired),
@@ -49,7 +54,7 @@ impl Checkpointer {
         }
     }
 
-    fn checkpoint(&self, retired: &Retired) {
+    fn checkpoint(&mut self, retired: &Retired) {
         if self.health.is_good()
             && let Err(error) = self.try_checkpoint(retired)
         {
@@ -58,13 +63,25 @@ impl Checkpointer {
         self.backlog.checkpointed(retired.bytes);
     }
 
-    fn try_checkpoint(&self, retired: &Retired) -> Result<(), StoreError> {
+    fn try_checkpoint(&mut self, retired: &Retired) -> Result<(), StoreError> {
         self.room.prepare_flush(retired.bytes);
         self.blobs.sync(&retired.blobs)?;
-        tree::flush(&self.db, &self.calls)?;
+        self.written += retired.bytes;
+        match self.written < self.renew_bytes {
+            true => self.tree.flush(&self.calls)?,
+            false => self.renew()?,
+        }
         for path in &retired.segments {
             self.calls.run(DiskCall::RemoveSegment, path, || fs::remove_file(path))?;
         }
         self.calls.sync_directory(&self.log)
+    }
+
+    fn renew(&mut self) -> Result<(), StoreError> {
+        let began = Instant::now();
+        self.tree.renew(&keys::position(), &self.calls)?;
+        tracing::debug!(bytes = self.written, took = ?began.elapsed(), "opened the tree anew");
+        self.written = 0;
+        Ok(())
     }
 }

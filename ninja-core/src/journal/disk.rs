@@ -50,9 +50,11 @@ const REQUEST_BYTES: usize = 256;
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct DiskOptions {
-    /// How many bytes of the tree are kept in memory, as sled counts them: it does not count what a batch adds to a leaf,
-    /// so it comes to two or three times as much.
+    /// How many bytes of the tree are kept in memory, as sled counts them; what was written since the tree was opened
+    /// comes on top.
     pub cache_bytes: usize,
+    /// The tree is opened anew when so many bytes of log went into it, because what is written stays in memory until then.
+    pub renew_bytes: u64,
     /// How long the log may hold a change before a checkpoint forgets it.
     pub checkpoint_interval: Duration,
     /// How long a log segment may grow before a checkpoint forgets it.
@@ -67,6 +69,7 @@ impl Default for DiskOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 32 * 1024 * 1024,
+            renew_bytes: 128 * 1024 * 1024,
             checkpoint_interval: Duration::from_millis(500),
             segment_bytes: 64 * 1024 * 1024,
             reserve_bytes: 16 * 1024 * 1024,

@@ -23,7 +23,7 @@ use super::{
     health::Health,
     room::Room,
     store::StoreError,
-    tree::{self, Batch, Tree},
+    tree::{Batch, Tree},
     wal::{Log, Stamp, Survey},
     writer::{Writer, WriterMsg},
 };
@@ -61,7 +61,7 @@ pub(super) fn open(
 
     make_directory(&tree_path).map_err(|error| io_error("make the tree's directory", error))?;
     let tree = Arc::new(Tree::open(&tree_path, options.cache_bytes)?);
-    let mut applier = Applier::new(tree.handle()?);
+    let mut applier = Applier::new(Arc::clone(&tree));
     survey.check_against(applier.position()?)?;
     survey.repair(&calls)?;
     let blobs = Arc::new(Blobs::open(directory, calls.clone())?);
@@ -74,7 +74,9 @@ pub(super) fn open(
     hand_over(&survey, restored, &backlog);
     let room = Room::reserve(directory, options.reserve_bytes);
     let checkpointer = Checkpointer {
-        db: tree.handle()?,
+        tree: Arc::clone(&tree),
+        renew_bytes: options.renew_bytes,
+        written: 0,
         blobs: Arc::clone(&blobs),
         backlog: Arc::clone(&backlog),
         writer: queue,
@@ -138,12 +140,12 @@ fn replay(
         if staged == REPLAY_BATCH {
             staged = 0;
             applier.trim();
-            tree::apply(applier.db(), std::mem::take(&mut batch), calls)?;
+            applier.tree().apply(std::mem::take(&mut batch), calls)?;
         }
         Ok(())
     })?;
     if staged > 0 {
-        tree::apply(applier.db(), batch, calls)?;
+        applier.tree().apply(batch, calls)?;
     }
     Ok(restored)
 }

@@ -7,6 +7,8 @@
 //!   end bound and stop by themselves.
 //! - After a flush that failed, the next one waits for ever, and the last handle to be dropped flushes; so after
 //!   a failure one handle is leaked ([`Tree::abandon`]).
+//! - What was written and flushed never leaves its cache, whatever its size (a leaf keeps the epoch of its last flush,
+//!   and one that has any counts as not flushed yet); so the tree is opened anew from time to time ([`Tree::renew`]).
 //!
 //! It panics on some damaged files; every call from here is guarded, and a panic becomes [`StoreError::Corrupt`].
 
@@ -36,15 +38,19 @@ pub(super) type Batch = sled::Batch;
 /// A key and its value.
 pub(super) type Entry = (sled::InlineArray, sled::InlineArray);
 
-/// The tree, with handles lent to whoever reads.
+/// The tree, with handles lent to whoever reads or writes.
 pub(super) struct Tree {
+    config: sled::Config,
     pool: Mutex<Pool>,
     returned: Condvar,
 }
 
 struct Pool {
-    idle: Vec<Db>,
+    /// Boxed: a handle is large, and moves at every read.
+    idle: Vec<Box<Db>>,
     lent: usize,
+    /// Nothing is lent until this is over.
+    renewing: bool,
     /// The handle that others are cloned from; `None` once closed.
     origin: Option<Db>,
 }
@@ -65,13 +71,9 @@ impl Tree {
             .cache_capacity_bytes(cache_bytes)
             .flush_every_ms(Some(NEVER_MS))
             .zstd_compression_level(1);
-        let db: Db = guarded("open", || config.open().map_err(|error| open_error(path, error)))?;
-        Ok(Self { pool: Mutex::new(Pool { idle: Vec::new(), lent: 0, origin: Some(db) }), returned: Condvar::new() })
-    }
-
-    /// Returns a handle for a thread that keeps it. Such a thread ends before [`Tree::close`] is called.
-    pub(super) fn handle(&self) -> Result<Db, StoreError> {
-        self.pool().origin.clone().ok_or_else(closed)
+        let origin = Some(open(&config)?);
+        let pool = Mutex::new(Pool { idle: Vec::new(), lent: 0, renewing: false, origin });
+        Ok(Self { config, pool, returned: Condvar::new() })
     }
 
     /// Reads with a lent handle.
@@ -84,6 +86,35 @@ impl Tree {
             lent.db = None;
             Err(StoreError::Corrupt("the tree panicked in a read".to_owned()))
         })
+    }
+
+    /// Applies a batch. Only one thread may: sled takes its leaves' locks in an order that others would break.
+    pub(super) fn apply(&self, batch: Batch, calls: &Calls) -> Result<(), StoreError> {
+        let lent = self.lend()?;
+        let Some(db) = lent.db.as_ref() else { return Err(closed()) };
+        guarded("apply a batch", || calls.run(DiskCall::ApplyTree, Path::new(""), || db.apply_batch(batch)))
+    }
+
+    /// Makes what was applied durable.
+    pub(super) fn flush(&self, calls: &Calls) -> Result<(), StoreError> {
+        let lent = self.lend()?;
+        let Some(db) = lent.db.as_ref() else { return Err(closed()) };
+        flush(db, calls)
+    }
+
+    /// Flushes the tree and opens it anew, which gives back the memory of all that was written since it was opened. Readers
+    /// and the writer wait meanwhile. `witness` is a key whose value must be the same before and after.
+    pub(super) fn renew(&self, witness: &[u8], calls: &Calls) -> Result<(), StoreError> {
+        let mut pool = self.pool();
+        pool.renewing = true;
+        while pool.lent > 0 {
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+        let renewed = pool.renew(&self.config, witness, calls);
+        pool.renewing = false;
+        drop(pool);
+        self.returned.notify_all();
+        renewed
     }
 
     /// Waits until every lent handle is back, then lets go of the files.
@@ -105,9 +136,12 @@ impl Tree {
 
     fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut pool = self.pool();
+        while pool.renewing {
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
         let db = match pool.idle.pop() {
             Some(db) => db,
-            None => pool.origin.clone().ok_or_else(closed)?,
+            None => Box::new(pool.origin.clone().ok_or_else(closed)?),
         };
         pool.lent += 1;
         Ok(Lent { tree: self, db: Some(db) })
@@ -121,18 +155,35 @@ impl Tree {
 /// A handle on loan.
 struct Lent<'a> {
     tree: &'a Tree,
-    db: Option<Db>,
+    db: Option<Box<Db>>,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         let mut pool = self.tree.pool();
         pool.lent -= 1;
-        if pool.origin.is_some() {
-            pool.idle.extend(self.db.take());
-        } else {
-            self.db = None;
+        match pool.origin {
+            Some(_) => pool.idle.extend(self.db.take()),
+            None => self.db = None,
+        }
+        if pool.renewing || pool.origin.is_none() {
             self.tree.returned.notify_all();
+        }
+    }
+}
+
+impl Pool {
+    /// Does what [`Tree::renew`] says, with every handle back. After a failure to flush the old tree stays as it was.
+    fn renew(&mut self, config: &sled::Config, witness: &[u8], calls: &Calls) -> Result<(), StoreError> {
+        let origin = self.origin.as_ref().ok_or_else(closed)?;
+        flush(origin, calls)?;
+        let before = get(origin, witness)?;
+        self.idle.clear();
+        self.origin = None;
+        let origin = self.origin.insert(open(config)?);
+        match get(origin, witness)? == before {
+            true => Ok(()),
+            false => Err(StoreError::Corrupt("the tree was opened anew and is not what it was".to_owned())),
         }
     }
 }
@@ -156,13 +207,7 @@ pub(super) fn scan<'a>(
     })
 }
 
-/// Applies a batch. Only one thread may: sled takes its leaves' locks in an order that others would break.
-pub(super) fn apply(db: &Db, batch: Batch, calls: &Calls) -> Result<(), StoreError> {
-    guarded("apply a batch", || calls.run(DiskCall::ApplyTree, Path::new(""), || db.apply_batch(batch)))
-}
-
-/// Makes what was applied durable.
-pub(super) fn flush(db: &Db, calls: &Calls) -> Result<(), StoreError> {
+fn flush(db: &Db, calls: &Calls) -> Result<(), StoreError> {
     guarded("flush", || calls.run(DiskCall::FlushTree, Path::new(""), || db.flush().map(|_| ())))
 }
 
@@ -170,6 +215,10 @@ pub(super) fn flush(db: &Db, calls: &Calls) -> Result<(), StoreError> {
 pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(StoreError::Corrupt(format!("the tree panicked; it was to {what}"))))
+}
+
+fn open(config: &sled::Config) -> Result<Db, StoreError> {
+    guarded("open", || config.open().map_err(|error| open_error(&config.path, error)))
 }
 
 fn open_error(path: &Path, error: io::Error) -> StoreError {

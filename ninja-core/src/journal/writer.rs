@@ -24,7 +24,7 @@ use super::{
     health::Health,
     room::Room,
     store::{Committed, StoreError},
-    tree::{self, Batch},
+    tree::Batch,
     wal::{AppendError, Log, Stamp},
 };
 use crate::api::BlobHash;
@@ -95,7 +95,7 @@ impl Writer {
             match after {
                 After::GoOn if self.log.bytes() < self.segment_bytes => {}
                 After::GoOn | After::Rotate => self.rotate(),
-                After::Capture(request) => request.serve(self.applier.db()),
+                After::Capture(request) => request.serve(self.applier.tree()),
                 After::Close => break,
             }
         }
@@ -182,7 +182,7 @@ impl Writer {
             self.write_blob(hash, bytes).map_err(AppendError::Unknown)?;
             self.unsynced.insert(hash);
         }
-        tree::apply(self.applier.db(), batch, &self.calls).map_err(AppendError::Unknown)?;
+        self.applier.tree().apply(batch, &self.calls).map_err(AppendError::Unknown)?;
         if first_of_segment {
             self.backlog.segment_begun();
         }

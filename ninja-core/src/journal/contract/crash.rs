@@ -47,6 +47,7 @@ fn hasty(power: &Arc<Power>) -> DiskOptions {
     DiskOptions {
         checkpoint_interval: Duration::from_millis(2),
         segment_bytes: 40_000,
+        renew_bytes: 100_000,
         calls: Calls::with(power.clone()),
         ..log_only()
     }

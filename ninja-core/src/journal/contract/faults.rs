@@ -78,6 +78,7 @@ fn run_with(call: DiskCall, n: u64) -> bool {
     let options = DiskOptions {
         checkpoint_interval: Duration::from_millis(1),
         segment_bytes: 3000,
+        renew_bytes: 5000,
         calls: Calls::with(faults.clone()),
         ..log_only()
     };

@@ -73,6 +73,7 @@ fn options(power: &Arc<Power>) -> DiskOptions {
     DiskOptions {
         checkpoint_interval: Duration::from_millis(1),
         segment_bytes: 2000,
+        renew_bytes: 6000,
         calls: Calls::with(power.clone()),
         ..log_only()
     }

@@ -26,6 +26,11 @@ fn recorded(root: &Path) -> PathBuf {
     }
     wait(store.close()).unwrap();
     let store = DiskStore::open(&live, log_only()).unwrap();
+    // The segment that the last store left is checkpointed when this one opens; until that is over it could take what
+    // follows with it.
+    while segments(&live).len() > 1 {
+        std::thread::yield_now();
+    }
     for n in 21..=24 {
         for writer in 0..3 {
             wait(store.commit(commit(writer, n))).unwrap();
@@ -77,11 +82,12 @@ fn parts(examined: &Examined) -> Vec<Part> {
     examined.findings.iter().map(|finding| finding.part).collect()
 }
 
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory.join("log")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
 fn newest_segment(directory: &Path) -> PathBuf {
-    let mut segments: Vec<_> =
-        fs::read_dir(directory.join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    segments.sort();
-    segments.pop().unwrap()
+    segments(directory).into_iter().max().unwrap()
 }
 
 /// As [`recorded`], with a flipped bit in the first frame of the newest segment.
