@@ -22,13 +22,13 @@ use crate::{
 
 /// Frames a reader may fall behind before it is sent back to the disk. Small: each costs memory for every slow reader,
 /// and the disk has them all.
-const TAIL_FRAMES: usize = 256;
+const TAIL_FRAMES: usize = 64;
 /// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
 /// leaves a record that nobody is told of.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How long text that a model is producing waits for what follows it, so that both go out together: too short to be seen,
 /// long enough that a quick answer and the records of its end wake the reader once and are written with one call.
-const LINGER: Duration = Duration::from_millis(10);
+const LINGER: Duration = Duration::from_millis(30);
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 
