@@ -44,11 +44,14 @@ pub struct Limits {
     pub sandboxes: usize,
     /// Submissions being accepted; more are refused with `too_many_requests`.
     pub submissions: usize,
+    /// Starts in a row that may end within seconds, without being stopped, before tasks are taken up one at a time to find the
+    /// one that ends them; 0: no such suspicion.
+    pub short_lives: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tasks_at_work: 256, sandboxes: 16, submissions: 256 }
+        Self { tasks_at_work: 256, sandboxes: 16, submissions: 256, short_lives: 3 }
     }
 }
 

@@ -130,6 +130,7 @@ impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
         self.0.tree.stop().await;
+        self.0.services.lives.settle();
         if let Err(error) = self.0.services.store.close().await {
             tracing::error!(%error, "failed to close the store");
         }

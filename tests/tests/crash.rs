@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -14,9 +15,12 @@ use std::{
 
 use ninja_core::{
     Engine, EngineOptions, ResumePolicy,
-    api::{Approval, ApprovalKind, Decision, StepStatus, StreamFrame, SubmitTask, TaskId, TaskStatus},
+    api::{
+        Approval, ApprovalKind, Decision, ErrorCode, StepStatus, StreamFrame, SubmitTask, TaskId, TaskStatus,
+        TaskSummary,
+    },
 };
-use ninja_sdk::Client;
+use ninja_sdk::{Client, ListTasks};
 use ninja_tests::{Ledger, Random, agent_step, plan, tool_step};
 use serde_json::json;
 
@@ -39,16 +43,21 @@ struct Host {
 }
 
 impl Host {
-    async fn start(data_dir: &Path, ledger: &Path) -> Self {
+    fn spawn(data_dir: &Path, args: &[&OsStr]) -> Self {
         let socket = data_dir.join("ninja.sock");
         std::fs::remove_file(&socket).ok();
         let process = Command::new(env!("CARGO_BIN_EXE_ninja-crash-host"))
-            .args([data_dir, ledger])
+            .arg(data_dir)
+            .args(args)
             .stdout(Stdio::null())
             .spawn()
             .expect("the host starts");
         let client = Client::builder().unix_socket(&socket).build().expect("a client");
-        let mut host = Self { process, client };
+        Self { process, client }
+    }
+
+    async fn start(data_dir: &Path, ledger: &Path) -> Self {
+        let mut host = Self::spawn(data_dir, &[ledger.as_os_str()]);
         let ready = async {
             while host.client.health().await.is_err() {
                 let gone = host.process.try_wait().expect("the host can be asked");
@@ -224,4 +233,44 @@ async fn check_events(client: &Client, tasks: &[TaskId]) {
         }
         assert_eq!(client.task(*id).await.expect("the task is there").last_seq, seen);
     }
+}
+
+/// Starts the host over and over, until every task has ended. Returns how often, and the tasks.
+async fn start_until_all_have_ended(scene: &Scene, count: usize) -> (usize, Vec<TaskSummary>) {
+    for starts in 1..=12 {
+        let mut host = Host::spawn(&scene.data_dir, &[scene.ledger_path.as_os_str(), "suspicious".as_ref()]);
+        while host.process.try_wait().expect("the host can be asked").is_none() {
+            let tasks = host.client.list_tasks(&ListTasks::default()).await.map_or(Vec::new(), |page| page.items);
+            if tasks.iter().filter(|task| task.status.is_terminal()).count() == count {
+                return (starts, tasks);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    panic!("the host ends again and again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_ends_the_process_is_set_aside_and_no_other() {
+    let scene = Scene::new();
+    let mut host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+    let trail = json!({ "command": "sleep 0.3" });
+    let steps = |last: &str| {
+        let waits = (0..4).map(|n| tool_step(&format!("wait{n}"), &[], "shell", &trail));
+        plan(waits.chain([agent_step("think", &[], last)]).collect())
+    };
+    for _ in 0..5 {
+        host.client.submit_task(&steps("leave a trail")).await.unwrap();
+    }
+    // Its answer may come, or the end of the process before it.
+    host.client.submit_task(&steps("abort the process")).await.ok();
+    host.process.wait().expect("the host can be awaited");
+    let all = tokio::time::timeout(HANG, start_until_all_have_ended(&scene, 6));
+    let (starts, tasks) = all.await.expect("every task ends");
+    let failed: Vec<_> = tasks.iter().filter_map(|task| task.error.as_ref()).collect();
+    assert_eq!(failed.len(), 1, "{tasks:?}");
+    assert_eq!(failed[0].code, ErrorCode::Poisoned);
+    assert_eq!(failed[0].detail, "the process ended 2 times while it worked on this task alone");
+    // Two more that ended as the first did, two with the task alone, and one that lived.
+    assert_eq!(starts, 5);
 }

@@ -22,8 +22,10 @@ use crate::{
 };
 
 mod set_aside;
+mod suspects;
 mod timers;
 
+use suspects::Suspicion;
 use timers::Timers;
 
 /// Heads read at a time by the sweep.
@@ -70,6 +72,15 @@ pub(crate) enum OrchestratorMsg {
         /// Which.
         task: TaskId,
     },
+    /// A call of a task has ended and is committed, the first since its actor began.
+    TaskWorked {
+        /// Which.
+        task: TaskId,
+    },
+    /// Take up suspected tasks one at a time.
+    TrySuspects,
+    /// The process has lived long enough.
+    Settle,
     /// How many tasks are where.
     GetStatus {
         /// The answer.
@@ -102,6 +113,7 @@ pub(super) struct OrchestratorState {
     queued: HashSet<TaskId>,
     failures: HashMap<TaskId, u32>,
     timers: Timers,
+    suspicion: Suspicion,
 }
 
 struct Active {
@@ -129,16 +141,23 @@ impl Actor for Orchestrator {
     ) -> Result<(), ActorProcessingErr> {
         self.services.failpoints.visit("orchestrator.handle");
         match message {
-            OrchestratorMsg::Sweep => self.sweep(&myself, state)?,
+            OrchestratorMsg::Sweep => {
+                self.look_for_suspects(&myself, state).await;
+                self.sweep(&myself, state)?;
+            }
             OrchestratorMsg::StartTask { task } => self.start_or_queue(&myself, state, task)?,
             OrchestratorMsg::RestartTask { task, failure } => self.restart(&myself, state, task, failure)?,
             OrchestratorMsg::DeliverToTask { task, message } => self.deliver(&myself, state, task, *message)?,
             OrchestratorMsg::TaskIdled { task, wake_at } => {
                 state.offer_parking(task);
                 self.wake_later(&myself, state, task, wake_at);
+                self.acquit(&myself, state, task)?;
             }
             OrchestratorMsg::WakeTasks => self.wake_tasks(&myself, state)?,
             OrchestratorMsg::TaskBusied { task } => state.unpark(task),
+            OrchestratorMsg::TaskWorked { task } => self.acquit(&myself, state, task)?,
+            OrchestratorMsg::TrySuspects => self.try_suspects(&myself, state)?,
+            OrchestratorMsg::Settle => self.settle(&myself, state)?,
             OrchestratorMsg::GetStatus { reply } => {
                 let status = OrchestratorStatus { active: state.active.len(), queued: state.queue.len() };
                 reply.send(status).ok();
@@ -235,7 +254,8 @@ impl Orchestrator {
         if state.active.contains_key(&task) || state.queued.contains(&task) {
             return Ok(());
         }
-        if state.active.len() < self.services.tasks_at_work_max {
+        if self.has_place(state) {
+            self.note_alone(state, task);
             return self.start(myself, state, task, TaskMsg::Begin { failure: None });
         }
         state.queued.insert(task);
@@ -304,6 +324,7 @@ impl Orchestrator {
         for message in kept {
             self.deliver(myself, state, task, message)?;
         }
+        self.acquit(myself, state, task)?;
         self.start_queued(myself, state)
     }
 
@@ -312,11 +333,12 @@ impl Orchestrator {
         myself: &ActorRef<OrchestratorMsg>,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
-        while state.active.len() < self.services.tasks_at_work_max
+        while self.has_place(state)
             && let Some(task) = state.queue.pop_front()
         {
             // A task that was delivered to meanwhile has left the set but not the queue.
             if state.queued.remove(&task) {
+                self.note_alone(state, task);
                 self.start(myself, state, task, TaskMsg::Begin { failure: None })?;
             }
         }
@@ -347,7 +369,9 @@ impl Orchestrator {
         if *failures >= ACTOR_FAILURES_MAX {
             state.active.remove(&task);
             state.failures.remove(&task);
-            self.set_aside(task, &error.to_string()).await;
+            let detail = format!("the task took its actor down {ACTOR_FAILURES_MAX} times; it last said: {error}");
+            self.set_aside(task, detail).await;
+            self.acquit(myself, state, task)?;
             return self.start_queued(myself, state);
         }
         let wait = RESTART_WAIT * *failures;
@@ -392,7 +416,8 @@ impl Orchestrator {
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         for (task, due) in state.timers.take_due(Instant::now()) {
-            match state.active.contains_key(&task) || state.active.len() < self.services.tasks_at_work_max {
+            let is_usual = state.suspicion == Suspicion::None;
+            match state.active.contains_key(&task) || (is_usual && self.has_place(state)) {
                 true => self.deliver(myself, state, task, TaskMsg::Wake { due })?,
                 false => self.start_or_queue(myself, state, task)?,
             }

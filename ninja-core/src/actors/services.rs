@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     clock::Clock,
     journal::{feed::FeedHub, store::Store},
+    lives::Lives,
     providers::Providers,
     sandbox::{Sandbox, SandboxLimits},
     task_log::TaskLog,
@@ -39,6 +40,8 @@ pub(crate) struct Services {
     pub tasks_at_work_max: usize,
     /// Where files for sandboxes (requests, template folders) are laid out; remade from the journal as needed.
     pub layout_dir: PathBuf,
+    /// The lives of the process.
+    pub lives: Lives,
     /// Where tests make actors fail.
     pub failpoints: Failpoints,
 }

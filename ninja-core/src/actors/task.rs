@@ -110,6 +110,8 @@ pub(super) struct TaskActorState {
     agent_steps: HashMap<ActorId, StepId>,
     cancel_waiters: Vec<RpcReplyPort<Result<Box<Task>, Refusal>>>,
     idle_offered: bool,
+    /// Whether a call has ended since the actor began.
+    has_worked: bool,
     /// The time for which a wake-up is on its way.
     wake_at: Option<Timestamp>,
 }
@@ -189,6 +191,7 @@ impl TaskActorState {
             agent_steps: HashMap::new(),
             cancel_waiters: Vec::new(),
             idle_offered: false,
+            has_worked: false,
             wake_at: None,
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{Engine, EngineOptions, Inner, owner, pins::PinSets};
 use crate::{
-    actors::{ActorTree, Services},
+    actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
     api::{ApiError, ErrorCode},
     config::Config,
@@ -19,6 +19,7 @@ use crate::{
         feed::FeedHub,
         store::{Store, StoreError},
     },
+    lives::Lives,
     planner::{self, TemplateError},
     providers::{Providers, Sources},
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
@@ -109,6 +110,10 @@ impl Engine {
         }
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let work_dir = options.data_dir.join("work");
+        let lives = match options.resume {
+            ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
+            ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
+        };
         let services = Arc::new(Services {
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),
@@ -120,6 +125,7 @@ impl Engine {
             sandbox_limits: options.config.sandbox,
             sandboxes_max: options.config.limits.sandboxes,
             tasks_at_work_max: options.config.limits.tasks_at_work,
+            lives,
             layout_dir: work_dir.join(REQUESTS_DIR),
             failpoints: options.failpoints,
             store,

@@ -1,6 +1,7 @@
 //! The process that the crash test kills: a daemon with a scripted model and a tool of each class that keeps a ledger.
 //!
-//! Usage: `ninja-crash-host DATA_DIR LEDGER`. Serves on `DATA_DIR/ninja.sock` until it is killed.
+//! Usage: `ninja-crash-host DATA_DIR LEDGER [suspicious]`. Serves on `DATA_DIR/ninja.sock` until it is killed, or a task asks its
+//! model to abort the process. Without `suspicious` it makes nothing of short lives, of which a test of kills has many.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Long enough that kills often fall into a model call.
 const THINKING: Duration = Duration::from_millis(8);
+/// What makes the model end the process.
+const ABORT: &str = "abort the process";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,6 +27,9 @@ async fn main() -> anyhow::Result<()> {
     let data_dir = args.next().context("the data directory is missing")?;
     let ledger = Ledger::at(args.next().context("the ledger is missing")?);
     let mut options = EngineOptions::new(&data_dir);
+    if args.next().is_none() {
+        options.config.limits.short_lives = 0;
+    }
     options.env = std::env::vars().filter(|(name, _)| name == "PATH").collect();
     options.providers = Some(scripted_providers(Arc::new(Scripted::new(think))));
     options.tools = vec![
@@ -38,6 +44,9 @@ async fn main() -> anyhow::Result<()> {
 
 /// Asks for one command, then sums up.
 fn think(request: &ChatRequest) -> ScriptStep {
+    if request.messages.iter().any(|message| message.text().contains(ABORT)) {
+        std::process::abort();
+    }
     let answered = request.messages.iter().any(|message| matches!(message, Message::Tool { .. }));
     let (text, tool_calls) = if answered {
         ("done".to_owned(), Vec::new())

@@ -1,4 +1,4 @@
-//! Ending a task whose actor fails again and again: the one append that is not the task actor's, made when there is none.
+//! Ending a task that takes its actor or the whole process down again and again: the one append that is not the task actor's, made when there is none.
 
 use super::Orchestrator;
 use crate::{
@@ -8,24 +8,23 @@ use crate::{
         record::{Entry, Record},
         store::{Append, Commit, HeadUpdate, StoreError},
     },
-    machine::{ACTOR_FAILURES_MAX, TaskHead},
+    machine::TaskHead,
 };
 
 impl Orchestrator {
     /// Writes `failed(poisoned)` from the head alone, since the log itself may be what brings the actor down.
-    pub(super) async fn set_aside(&self, task: TaskId, failure: &str) {
-        if let Err(error) = self.try_set_aside(task, failure).await {
+    pub(super) async fn set_aside(&self, task: TaskId, detail: String) {
+        if let Err(error) = self.try_set_aside(task, detail).await {
             tracing::error!(%task, %error, code = %error.code(), "failed to set a poisoned task aside");
         }
     }
 
-    async fn try_set_aside(&self, task: TaskId, failure: &str) -> Result<(), StoreError> {
+    async fn try_set_aside(&self, task: TaskId, detail: String) -> Result<(), StoreError> {
         let store = &self.services.store;
         let damaged = |error: serde_json::Error| StoreError::Corrupt(format!("the head of {task}: {error}"));
         let Some(bytes) = store.read_head(task)? else { return Ok(()) };
         let mut head: TaskHead = serde_json::from_slice(&bytes).map_err(damaged)?;
         let at = self.services.clock.now();
-        let detail = format!("the task took its actor down {ACTOR_FAILURES_MAX} times; it last said: {failure}");
         let error = ApiError::new(ErrorCode::Poisoned, detail);
         let usage = head.summary.usage;
         let record =

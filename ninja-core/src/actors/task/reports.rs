@@ -13,7 +13,10 @@ use ractor::{ActorProcessingErr, ActorRef};
 
 use super::{TaskActor, TaskActorState, TaskMsg, commit::Change};
 use crate::{
-    actors::calls::{CallEnd, CallReport},
+    actors::{
+        calls::{CallEnd, CallReport},
+        orchestrator::OrchestratorMsg,
+    },
     journal::record::Outcome,
     machine::Input,
 };
@@ -72,6 +75,9 @@ impl TaskActor {
         match self.decide_reports(state).await? {
             Some(change) => {
                 self.commit(state, change).await?;
+                if !std::mem::replace(&mut state.has_worked, true) {
+                    self.orchestrator.send_message(OrchestratorMsg::TaskWorked { task: self.id })?;
+                }
                 self.act(myself, state).await
             }
             None => Ok(()),
