@@ -38,6 +38,8 @@ impl Orchestrator {
         let Some(short_lives) = lives.suspicious() else { return };
         tracing::warn!(short_lives, "the last starts ended within seconds: tasks are taken up one at a time");
         state.suspicion = Suspicion::Calm;
+        // Where an orchestrator is started again, the one before it may have left a task's name.
+        lives.note_alone(None);
         myself.send_after(CALM, || OrchestratorMsg::TrySuspects);
     }
 

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1::SendRequest, header};
 use hyper_util::rt::TokioIo;
+use memchr::memmem;
 use tokio::{net::TcpStream, sync::Mutex, task::JoinSet};
 
 /// Where requests go and as whom.
@@ -85,7 +86,7 @@ impl Connection {
         let mut events = Events { body: answer.into_body(), pending: BytesMut::new() };
         let (mut steps, mut succeeded) = (0, false);
         while let Some(event) = events.next().await? {
-            let says = |what: &[u8]| memmem(&event, what);
+            let says = |what: &[u8]| memmem::find(&event, what).is_some();
             match () {
                 () if says(b"\"step_ended\"") => steps += usize::from(says(b"\"succeeded\"")),
                 () if says(b"\"task_ended\"") => succeeded = says(b"\"succeeded\""),
@@ -99,10 +100,6 @@ impl Connection {
     }
 }
 
-fn memmem(text: &[u8], what: &[u8]) -> bool {
-    text.windows(what.len()).any(|window| window == what)
-}
-
 /// A stream of server-sent events, cut at their ends.
 struct Events {
     body: Incoming,
@@ -112,7 +109,7 @@ struct Events {
 impl Events {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some(end) = self.pending.windows(2).position(|window| window == b"\n\n") {
+            if let Some(end) = memmem::find(&self.pending, b"\n\n") {
                 return Ok(Some(self.pending.split_to(end + 2).freeze()));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };

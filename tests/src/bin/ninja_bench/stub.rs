@@ -23,6 +23,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use memchr::memmem;
 use tokio::{net::TcpListener, sync::Mutex};
 
 const MODELS: &str = r#"{"object":"list","data":[{"id":"stub","object":"model","owned_by":"bench"}]}"#;
@@ -100,6 +101,5 @@ fn pieces() -> Pieces {
 }
 
 fn is_streamed(body: &[u8]) -> bool {
-    const SAYS: &[u8] = b"\"stream\":true";
-    body.windows(SAYS.len()).any(|window| window == SAYS)
+    memmem::find(body, b"\"stream\":true").is_some()
 }
