@@ -10,7 +10,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -112,7 +114,8 @@ impl Lives {
         let Some(file) = &self.file else { return };
         let written = serde_json::to_vec(&*note).map_err(io::Error::other).and_then(|bytes| {
             let new = file.with_extension("new");
-            fs::write(&new, bytes)?;
+            let mut note_file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            note_file.write_all(&bytes)?;
             fs::rename(&new, file)
         });
         if let Err(error) = written {

@@ -5,6 +5,8 @@
 //!   set that never comes. What is flushed, and when, is the checkpointer's decision alone.
 //! - An iterator with an end bound walks on through the rest of the tree once it is past the bound, so scans have no
 //!   end bound and stop by themselves.
+//! - An iterator tells the cache of what it loads only after 32 leaves, and forgets the rest when it is dropped; what the
+//!   cache was not told of it never lets go. So a scan looks some of its entries up as well.
 //! - After a flush that failed, the next one waits for ever, and the last handle to be dropped flushes; so after
 //!   a failure one handle is leaked ([`Tree::abandon`]).
 //! - What was written and flushed never leaves its cache, whatever its size (a leaf keeps the epoch of its last flush,
@@ -28,6 +30,9 @@ use super::{
 /// How many entries a leaf holds. A flush rewrites every leaf that changed, so writes to many tasks like small ones;
 /// scans and the index in memory like large ones.
 const LEAF_ENTRIES: usize = 128;
+
+/// After how many entries a scan looks one up.
+const TOUCH_EVERY: usize = 8;
 
 /// A handle for one thread.
 pub(super) type Db = sled::Db<LEAF_ENTRIES>;
@@ -195,14 +200,24 @@ pub(super) fn get(db: &Db, key: &[u8]) -> Result<Option<sled::InlineArray>, Stor
 
 /// Walks the entries from `start` on, as long as their keys begin with `prefix`.
 pub(super) fn scan<'a>(
-    db: &Db,
+    db: &'a Db,
     start: Vec<u8>,
     prefix: &'a [u8],
 ) -> impl Iterator<Item = Result<Entry, StoreError>> + use<'a> {
     let range: RangeFrom<Vec<u8>> = start..;
     let mut entries = db.range(range);
+    let mut passed = 0_usize;
     std::iter::from_fn(move || match entries.next()? {
-        Ok((key, value)) => key.starts_with(prefix).then_some(Ok((key, value))),
+        Ok((key, value)) => {
+            let is_within = key.starts_with(prefix);
+            if (passed.is_multiple_of(TOUCH_EVERY) || !is_within)
+                && let Err(error) = get(db, &key)
+            {
+                return Some(Err(error));
+            }
+            passed += 1;
+            is_within.then_some(Ok((key, value)))
+        }
         Err(error) => Some(Err(read_error(error))),
     })
 }

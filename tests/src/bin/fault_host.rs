@@ -47,9 +47,10 @@ async fn run(args: &[String]) -> Result<()> {
 }
 
 async fn write(data_dir: &Path, ledger: &Ledger, count: u64, bytes: usize) -> Result<()> {
-    // Small and hasty, so that a short run sees rotations and checkpoints.
+    // Small and hasty, so that a short run sees rotations, checkpoints and a tree that is opened anew.
     let mut options = DiskOptions::default();
     (options.checkpoint_interval, options.segment_bytes) = (Duration::from_millis(5), 256 * 1024);
+    options.renew_bytes = 128 * 1024;
     let store = DiskStore::open(data_dir, options)?;
     let held = store.read_log(fault_task(), 1, usize::MAX)?.len() as u64;
     for seq in held + 1..=count {
