@@ -8,7 +8,13 @@ mod plans;
 #[path = "engine/steering.rs"]
 mod steering;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ninja_core::{
     Engine, EngineOptions,
@@ -18,6 +24,7 @@ use ninja_core::{
     },
     providers::{Providers, ScriptStep, Scripted, ToolCall},
     sandbox::NoSandbox,
+    testing::Failpoints,
 };
 use ninja_tests::{Ledger, LedgerTool, ScriptedEngine, agent_step, approval_step, plan, tool_step, until};
 use serde_json::json;
@@ -140,7 +147,32 @@ async fn steps_one_after_the_other_take_one_commit_each() {
     let task = host.engine.submit_task(&owner, plan(steps)).await.unwrap();
     assert_eq!(host.finish(task.id).await.status, TaskStatus::Succeeded);
     assert_eq!(host.failpoints.visits("task.commit"), 1 + 3, "one to take the task up, one a step");
+    assert_eq!(host.failpoints.visits("task.start_agent"), 1, "an agent whose step is over works on the next");
     host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_fails_at_its_second_step_is_replaced_and_loses_that_step_alone() {
+    let points: Arc<OnceLock<Failpoints>> = Arc::default();
+    let armed = Arc::clone(&points);
+    let is_first = AtomicBool::new(true);
+    let host = ScriptedEngine::start(Scripted::new(move |_| {
+        if is_first.swap(false, Ordering::SeqCst) {
+            armed.get().unwrap().arm("agent.call_model", 1);
+        }
+        ScriptStep::answer("fine")
+    }))
+    .await;
+    points.set(host.failpoints.clone()).unwrap();
+    let owner = host.engine.local_owner();
+    let steps = vec![agent_step("a", &[], "work"), agent_step("b", &["a"], "work")];
+    let task = host.engine.submit_task(&owner, plan(steps)).await.unwrap();
+    let failed = |frame: &StreamFrame| matches!(frame, StreamFrame::Event { event } if matches!(&event.event, EventBody::ActorFailed { .. }));
+    host.wait_for(task.id, failed).await;
+    let task = host.finish(task.id).await;
+    assert_eq!((task.status, task.error), (TaskStatus::Succeeded, None));
+    assert_eq!((host.model.calls(), host.failpoints.left("agent.call_model")), (2, 0));
+    assert_eq!(host.failpoints.visits("task.start_agent"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

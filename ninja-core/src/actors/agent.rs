@@ -1,4 +1,4 @@
-//! The agent actor: one agent step's calls, each in a child task that ends when the actor does.
+//! The agent actor: the calls of one agent step at a time, each in a child task that ends when the actor does.
 
 use std::sync::Arc;
 

@@ -13,12 +13,12 @@ use super::{
     root::TakenUp,
     sandbox::SandboxHandle,
     services::Services,
-    task::{TaskActor, TaskMsg},
+    task::{Start, TaskActor, TaskMsg},
 };
 use crate::{
     api::{TaskId, TaskStatus, Timestamp, WaitFor},
     journal::store::StoreError,
-    machine::{ACTOR_FAILURES_MAX, TaskHead},
+    machine::{ACTOR_FAILURES_MAX, TaskHead, TaskState},
 };
 
 mod set_aside;
@@ -41,8 +41,8 @@ pub(crate) enum OrchestratorMsg {
     Sweep,
     /// A task was committed.
     StartTask {
-        /// Which.
-        task: TaskId,
+        /// The task as it was committed.
+        state: Box<TaskState>,
     },
     /// Start a task actor again after it failed.
     RestartTask {
@@ -145,7 +145,9 @@ impl Actor for Orchestrator {
                 self.look_for_suspects(&myself, state).await;
                 self.sweep(&myself, state)?;
             }
-            OrchestratorMsg::StartTask { task } => self.start_or_queue(&myself, state, task)?,
+            OrchestratorMsg::StartTask { state: new } => {
+                self.start_or_queue(&myself, state, new.id, Start::Committed(new))?
+            }
             OrchestratorMsg::RestartTask { task, failure } => self.restart(&myself, state, task, failure)?,
             OrchestratorMsg::DeliverToTask { task, message } => self.deliver(&myself, state, task, *message)?,
             OrchestratorMsg::TaskIdled { task, wake_at } => {
@@ -235,7 +237,7 @@ impl Orchestrator {
                         self.wake_later(myself, state, *task, waiting.until);
                     }
                     Some(_) => {}
-                    None => self.start_or_queue(myself, state, *task)?,
+                    None => self.start_or_queue(myself, state, *task, Start::Log)?,
                 }
             }
             after = page.next;
@@ -245,18 +247,20 @@ impl Orchestrator {
         }
     }
 
+    /// Starts a task's actor if there is a place for it. One that waits for a place does so on disk, new or not.
     fn start_or_queue(
         &self,
         myself: &ActorRef<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
+        from: Start,
     ) -> Result<(), ActorProcessingErr> {
         if state.active.contains_key(&task) || state.queued.contains(&task) {
             return Ok(());
         }
         if self.has_place(state) {
             self.note_alone(state, task);
-            return self.start(myself, state, task, TaskMsg::Begin { failure: None });
+            return self.start(myself, state, task, TaskMsg::Begin { from });
         }
         state.queued.insert(task);
         state.queue.push_back(task);
@@ -300,7 +304,7 @@ impl Orchestrator {
             if message.comes_first() {
                 return self.start(myself, state, task, message);
             }
-            self.start(myself, state, task, TaskMsg::Begin { failure: None })?;
+            self.start(myself, state, task, TaskMsg::Begin { from: Start::Log })?;
         }
         let Some(active) = state.active.get_mut(&task) else { return Ok(()) };
         match &mut active.parking {
@@ -339,7 +343,7 @@ impl Orchestrator {
             // A task that was delivered to meanwhile has left the set but not the queue.
             if state.queued.remove(&task) {
                 self.note_alone(state, task);
-                self.start(myself, state, task, TaskMsg::Begin { failure: None })?;
+                self.start(myself, state, task, TaskMsg::Begin { from: Start::Log })?;
             }
         }
         Ok(())
@@ -375,7 +379,9 @@ impl Orchestrator {
             return self.start_queued(myself, state);
         }
         let wait = RESTART_WAIT * *failures;
-        state.restart_later(myself, task, wait, Some(error.to_string()));
+        // An actor that was told of a task whose log had gone on since did nothing wrong: the next one reads the log.
+        let is_behind = matches!(error.downcast_ref(), Some(StoreError::Conflict { .. }));
+        state.restart_later(myself, task, wait, (!is_behind).then(|| error.to_string()));
         Ok(())
     }
 
@@ -387,7 +393,10 @@ impl Orchestrator {
         failure: Option<String>,
     ) -> Result<(), ActorProcessingErr> {
         match state.active.get(&task) {
-            Some(active) if active.restarting => self.start(myself, state, task, TaskMsg::Begin { failure }),
+            Some(active) if active.restarting => {
+                let from = failure.map_or(Start::Log, Start::AfterFailure);
+                self.start(myself, state, task, TaskMsg::Begin { from })
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -419,7 +428,7 @@ impl Orchestrator {
             let is_usual = state.suspicion == Suspicion::None;
             match state.active.contains_key(&task) || (is_usual && self.has_place(state)) {
                 true => self.deliver(myself, state, task, TaskMsg::Wake { due })?,
-                false => self.start_or_queue(myself, state, task)?,
+                false => self.start_or_queue(myself, state, task, Start::Log)?,
             }
         }
         if let Some(wait) = state.timers.next_wait(Instant::now()) {

@@ -20,7 +20,7 @@ use super::{
     supervision::{Failures, RestartPolicy, Verdict},
     task::TaskMsg,
 };
-use crate::api::TaskId;
+use crate::{api::TaskId, machine::TaskState};
 
 /// How long a stop waits for the tree to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -102,11 +102,11 @@ impl ActorTree {
         Ok(Self { root, shared })
     }
 
-    /// Tells the orchestrator of a committed task. If the message is lost, the sweep finds the task.
-    pub(crate) fn start_task(&self, task: TaskId) {
-        self.shared.taken.ask(task);
+    /// Tells the orchestrator of a task that was committed as `state`. If the message is lost, the sweep finds the task.
+    pub(crate) fn start_task(&self, state: TaskState) {
+        self.shared.taken.ask(state.id);
         if let Some(orchestrator) = self.orchestrator() {
-            orchestrator.send_message(OrchestratorMsg::StartTask { task }).ok();
+            orchestrator.send_message(OrchestratorMsg::StartTask { state: Box::new(state) }).ok();
         }
     }
 

@@ -37,12 +37,15 @@ use commit::Change;
 /// The wait before a log that could not be read is read again.
 const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
 
+/// Agents that wait for a task's next steps.
+const IDLE_AGENTS_MAX: usize = 8;
+
 /// What a task actor is told.
 pub(crate) enum TaskMsg {
-    /// Read the log and go on from there. The first message, unless that one [is to prevent work](TaskMsg::comes_first).
+    /// Go on from where the task stands. The first message, unless that one [is to prevent work](TaskMsg::comes_first).
     Begin {
-        /// What happened to the actor before this one, if one failed.
-        failure: Option<String>,
+        /// How that is known.
+        from: Start,
     },
     /// Calls have reported: their reports wait [at home](TaskHome).
     CallsReported,
@@ -80,6 +83,16 @@ pub(crate) enum TaskMsg {
     Park,
 }
 
+/// How a task's actor knows where the task stands.
+pub(crate) enum Start {
+    /// It reads the log.
+    Log,
+    /// The task was committed just now, as this. If its log has gone on since, the first commit fails.
+    Committed(Box<TaskState>),
+    /// It reads the log, and notes what the actor before it failed of.
+    AfterFailure(String),
+}
+
 impl TaskMsg {
     /// Returns whether the message is to prevent work: beginning before it would make the very calls that it is to prevent.
     pub(super) fn comes_first(&self) -> bool {
@@ -104,9 +117,12 @@ pub(super) struct TaskActor {
 /// Its state. When it is dropped, everything that the task has in flight ends.
 pub(super) struct TaskActorState {
     home: TaskHome,
-    task: Option<TaskState>,
+    task: Option<Arc<TaskState>>,
     in_flight: HashMap<(StepId, u32), InFlight>,
+    /// The agents at work, by their steps.
     agents: HashMap<StepId, ActorRef<AgentMsg>>,
+    /// Agents whose steps are over, for the next ones.
+    idle_agents: Vec<ActorRef<AgentMsg>>,
     agent_steps: HashMap<ActorId, StepId>,
     cancel_waiters: Vec<RpcReplyPort<Result<Box<Task>, Refusal>>>,
     idle_offered: bool,
@@ -141,7 +157,7 @@ impl Actor for TaskActor {
     ) -> Result<(), ActorProcessingErr> {
         self.services.failpoints.visit("task.handle");
         match message {
-            TaskMsg::Begin { failure } => self.begin(&myself, state, failure).await,
+            TaskMsg::Begin { from } => self.begin(&myself, state, from).await,
             TaskMsg::CallsReported => self.take_reports(&myself, state).await,
             TaskMsg::Steer { input, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
                 self.pause_first(&myself, state, *input, reply).await
@@ -188,6 +204,7 @@ impl TaskActorState {
             task: None,
             in_flight: HashMap::new(),
             agents: HashMap::new(),
+            idle_agents: Vec::new(),
             agent_steps: HashMap::new(),
             cancel_waiters: Vec::new(),
             idle_offered: false,
@@ -215,14 +232,21 @@ impl TaskActor {
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
-        failure: Option<String>,
+        from: Start,
     ) -> Result<(), ActorProcessingErr> {
-        let task = match self.services.tasks.load(self.id) {
+        let (known, failure) = match from {
+            Start::Log => (None, None),
+            Start::Committed(task) => (Some(*task), None),
+            Start::AfterFailure(reason) => (None, Some(reason)),
+        };
+        let read = || self.services.tasks.load(self.id);
+        let task = match known.map_or_else(read, |task| Ok(Some(task))) {
             Ok(task) => task.ok_or_else(|| format!("{} has no log", self.id))?,
             // Such as no descriptors left: not the task's doing, so it is not held against it.
             Err(error @ StoreError::Io { .. }) => {
                 tracing::warn!(task = %self.id, %error, "failed to read a task; trying again");
-                myself.send_after(READ_AGAIN_WAIT, move || TaskMsg::Begin { failure });
+                let from = failure.map_or(Start::Log, Start::AfterFailure);
+                myself.send_after(READ_AGAIN_WAIT, move || TaskMsg::Begin { from });
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -232,7 +256,7 @@ impl TaskActor {
             None if task.started() => Input::Recover,
             None => Input::Begin,
         };
-        state.task = Some(task);
+        state.task = Some(Arc::new(task));
         self.services.failpoints.visit("task.begin");
         self.report(myself, state, input).await
     }
@@ -244,6 +268,7 @@ impl TaskActor {
         agent: ActorId,
         reason: String,
     ) -> Result<(), ActorProcessingErr> {
+        state.idle_agents.retain(|idle| idle.get_id() != agent);
         let Some(step) = state.agent_steps.remove(&agent) else { return Ok(()) };
         state.agents.remove(&step);
         // What its calls reported before it failed has ended; only the others are lost. What follows from the reports must
@@ -267,7 +292,7 @@ impl TaskActor {
     ) -> Result<(), ActorProcessingErr> {
         let is_first = state.task.is_none();
         if is_first {
-            state.task = Some(self.load()?);
+            state.task = Some(Arc::new(self.load()?));
         }
         match self.decide_now(state, Input::Cancel { by }) {
             Err(refusal) => {
@@ -295,7 +320,7 @@ impl TaskActor {
         pause: Input,
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     ) -> Result<(), ActorProcessingErr> {
-        state.task = Some(self.load()?);
+        state.task = Some(Arc::new(self.load()?));
         let refused = match self.decide_now(state, pause) {
             Ok(change) => {
                 self.commit(state, change).await?;
@@ -349,21 +374,21 @@ impl TaskActor {
     }
 
     fn decide_now(&self, state: &TaskActorState, input: Input) -> Result<Change, Refusal> {
-        self.decide(state.task.as_ref().ok_or(Refusal::Ended)?, input, Vec::new())
+        self.decide(state.task.as_deref().ok_or(Refusal::Ended)?, input, Vec::new())
     }
 
     /// Does what is owed, and leaves when nothing is.
     async fn act(&self, myself: &ActorRef<TaskMsg>, state: &mut TaskActorState) -> Result<(), ActorProcessingErr> {
         let Some(task) = state.task.clone() else { return Ok(()) };
-        self.dismiss_agents(state, &task);
+        Self::free_agents(state, &task);
         if task.end.is_some() {
             self.clear_up(state, &task).await;
         }
         for effect in pending(&task) {
             match effect {
                 Effect::CallModel { step, call } | Effect::CallTool { step, call } if state.runs(&step, call) => {}
-                Effect::CallModel { step, call } => self.call_model(myself, state, &task, step, call).await?,
-                Effect::CallTool { step, call } => self.call_tool(myself, state, &task, step, call).await?,
+                Effect::CallModel { step, call } => self.call_model(myself, state, &task, step, call)?,
+                Effect::CallTool { step, call } => self.call_tool(myself, state, &task, step, call)?,
                 Effect::StopCall { step, call } => self.stop_call(state, step, call),
             }
         }
@@ -394,14 +419,17 @@ impl TaskActor {
         }
     }
 
-    /// Ends the agents of steps that are over. One whose calls are still being stopped stays: only it reports them, and
-    /// without a report the task would wait for them for ever.
-    fn dismiss_agents(&self, state: &mut TaskActorState, task: &TaskState) {
+    /// Frees the agents of steps that are over for others. One whose calls are still being stopped stays: only it reports
+    /// them, and without a report the task would wait for them for ever.
+    fn free_agents(state: &mut TaskActorState, task: &TaskState) {
         let over = |step: &StepState| step.status.is_terminal() && step.in_flight().next().is_none();
         let done = |step: &StepId| task.step(step).is_none_or(over);
         for (_, agent) in state.agents.extract_if(|step, _| done(step)) {
             state.agent_steps.remove(&agent.get_id());
-            agent.stop(None);
+            match state.idle_agents.len() < IDLE_AGENTS_MAX {
+                true => state.idle_agents.push(agent),
+                false => agent.stop(None),
+            }
         }
     }
 

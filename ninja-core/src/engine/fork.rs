@@ -46,8 +46,9 @@ impl Engine {
             log.push(entry);
         }
         accept(&self.0.services, &state, &log, Vec::new()).await?;
-        self.0.tree.start_task(new);
-        Ok(state.view())
+        let task = state.view();
+        self.0.tree.start_task(state);
+        Ok(task)
     }
 
     fn model_of_fork(&self, old: &TaskSubmitted, wanted: Option<&str>) -> Result<Option<PinnedModel>, ApiError> {

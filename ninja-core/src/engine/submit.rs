@@ -47,8 +47,9 @@ impl Engine {
         }
         let checked = self.check(by, request)?;
         let state = self.accept(checked).await?;
-        self.0.tree.start_task(state.id);
-        Ok(state.view())
+        let task = state.view();
+        self.0.tree.start_task(state);
+        Ok(task)
     }
 
     fn check(&self, by: &Principal, mut request: SubmitTask) -> Result<Checked, ApiError> {
@@ -208,4 +209,48 @@ fn unused_name(name: &str, used: impl Fn(&str) -> bool) -> String {
 
 pub(super) fn hash(bytes: &[u8]) -> BlobHash {
     BlobHash::from_bytes(Sha256::digest(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        api::Decision,
+        engine::EngineOptions,
+        providers::{Providers, Scripted},
+    };
+
+    /// Word of a new task can come late: after somebody else's word has taken the task up.
+    #[tokio::test]
+    async fn late_word_of_a_task_that_has_gone_on_is_no_failure_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut providers = Providers::new(|| 0.5);
+        providers.add("scripted", Arc::new(Scripted::answering("fine")), "script");
+        let mut options = EngineOptions::new(folder.path());
+        options.providers = Some(providers);
+        let engine = Engine::start(options).await.unwrap();
+        let by = engine.local_owner();
+        let plan = r#"{ "steps": [{ "id": "ok", "kind": "approval", "prompt": "may I?" }] }"#;
+        let plan = Some(serde_json::from_str(plan).unwrap());
+        let task = engine.submit_task(&by, SubmitTask { plan, ..SubmitTask::default() }).await.unwrap();
+        let read = || engine.0.services.tasks.read(task.id).unwrap();
+        let nobody_works = || async { while engine.0.tree.status().await.unwrap().active > 0 {} };
+        let parked = async {
+            nobody_works().await;
+            let log = read();
+            let pins = engine.0.services.tasks.load(task.id).unwrap().unwrap().pins;
+            let mut old = TaskState::begin(task.id, &log[0], pins).unwrap();
+            old.apply(&log[1]).unwrap();
+            engine.0.tree.start_task(old);
+            nobody_works().await;
+        };
+        tokio::time::timeout(Duration::from_secs(20), parked).await.unwrap();
+        let failures = read().iter().filter(|entry| matches!(entry.record, Record::ActorFailed { .. })).count();
+        assert_eq!(failures, 0);
+        let approval = engine.task(&by, task.id).await.unwrap().approvals[0].id;
+        engine.decide_approval(&by, task.id, approval, Decision::Approve).await.unwrap();
+        engine.stop().await;
+    }
 }

@@ -28,7 +28,7 @@ const TAIL_FRAMES: usize = 64;
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How long text that a model is producing waits for what follows it, so that both go out together: too short to be seen,
 /// long enough that a quick answer and the records of its end wake the reader once and are written with one call.
-const LINGER: Duration = Duration::from_millis(30);
+const LINGER: Duration = Duration::from_millis(60);
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 

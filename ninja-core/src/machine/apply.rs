@@ -281,7 +281,7 @@ impl TaskState {
 impl StepState {
     fn new(planned: PlannedStep) -> Self {
         Self {
-            planned,
+            planned: Arc::new(planned),
             status: StepStatus::Pending,
             started_at: None,
             ended_at: None,

@@ -87,7 +87,8 @@ pub struct OpenApproval {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepState {
     /// What was planned.
-    pub planned: PlannedStep,
+    #[serde(with = "shared")]
+    pub planned: Arc<PlannedStep>,
     /// How it stands.
     pub status: StepStatus,
     /// When it started.

@@ -3,6 +3,8 @@
 //! Several decisions may become one commit, each made on the state that the one before it leaves. Nothing of a decision is
 //! true before its commit is durable: not in the actor's state, not for those who follow.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ractor::ActorProcessingErr;
 
@@ -59,7 +61,7 @@ impl TaskActor {
     /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
     pub(super) async fn commit(&self, state: &mut TaskActorState, change: Change) -> Result<(), ActorProcessingErr> {
         let Change { entries, encoded, blobs, after } = change;
-        let (Some(before), Some(at)) = (state.task.as_ref(), entries.last().map(|entry| entry.at)) else {
+        let (Some(before), Some(at)) = (state.task.as_deref(), entries.last().map(|entry| entry.at)) else {
             return Ok(());
         };
         let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
@@ -74,7 +76,7 @@ impl TaskActor {
         self.services.failpoints.visit("task.commit");
         let committed = self.services.store.commit(commit).await?;
         self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
-        state.task = Some(after);
+        state.task = Some(Arc::new(after));
         state.idle_offered = false;
         self.services.hub.publish_task(self.id, first_seq, &entries);
         self.services.hub.publish_user(owner, number(committed.feed_seqs, at, told));

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{ActorProcessingErr, ActorRef, ActorRuntime};
 use tokio_util::sync::CancellationToken;
 
 use super::{AgentActor, AgentMsg, InFlight, TaskActor, TaskActorState, TaskMsg, run_tool};
@@ -21,7 +21,7 @@ const TEMPLATE_INSIDE: &str = "/ninja/template";
 
 impl TaskActor {
     /// Sends a model call to the step's agent.
-    pub(super) async fn call_model(
+    pub(super) fn call_model(
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
@@ -32,7 +32,7 @@ impl TaskActor {
         let Some(request) = chat_request(task, &step, call) else { return Ok(()) };
         let Some(pinned) = &task.submitted.model else { return Ok(()) };
         let cancel = state.start_call(&step, call);
-        let agent = self.agent_of(myself, state, &step).await?;
+        let agent = self.agent_of(myself, state, &step)?;
         let model = pinned.model.clone();
         let job = Box::new(ModelJob { task: self.id, step, call, model, request, cancel });
         // An agent that just failed is reported by its supervision event, which follows.
@@ -41,7 +41,7 @@ impl TaskActor {
     }
 
     /// Sends a tool call to the step's agent, or makes it in a child task where the step has none.
-    pub(super) async fn call_tool(
+    pub(super) fn call_tool(
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
@@ -53,7 +53,7 @@ impl TaskActor {
         let Some(job) = self.tool_job(task, &step, call, cancel).map(Box::new) else { return Ok(()) };
         let has_agent = task.step(&step).is_some_and(|step| matches!(step.planned.action, Action::Agent { .. }));
         if has_agent {
-            let agent = self.agent_of(myself, state, &step).await?;
+            let agent = self.agent_of(myself, state, &step)?;
             agent.send_message(AgentMsg::CallTool { job }).ok();
             return Ok(());
         }
@@ -62,7 +62,7 @@ impl TaskActor {
         Ok(())
     }
 
-    async fn agent_of(
+    fn agent_of(
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
@@ -71,12 +71,21 @@ impl TaskActor {
         if let Some(agent) = state.agents.get(step) {
             return Ok(agent.clone());
         }
-        let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
-        let actor = AgentActor { services, sandbox, home };
-        let (agent, _) = Actor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+        let agent = state.idle_agents.pop().map_or_else(|| self.start_agent(myself, state), Ok)?;
         state.agent_steps.insert(agent.get_id(), step.clone());
         state.agents.insert(step.clone(), agent.clone());
         Ok(agent)
+    }
+
+    fn start_agent(
+        &self,
+        myself: &ActorRef<TaskMsg>,
+        state: &TaskActorState,
+    ) -> Result<ActorRef<AgentMsg>, ActorProcessingErr> {
+        self.services.failpoints.visit("task.start_agent");
+        let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
+        let actor = AgentActor { services, sandbox, home };
+        Ok(ActorRuntime::spawn_linked_instant(None, actor, (), myself.get_cell())?.0)
     }
 
     fn tool_job(&self, task: &TaskState, step: &StepId, call: u32, cancel: CancellationToken) -> Option<ToolJob> {

@@ -105,7 +105,7 @@ impl TaskActor {
         input: Input,
         blobs: Vec<Bytes>,
     ) -> Result<(), ActorProcessingErr> {
-        let before = change.as_ref().map(Change::after).or(state.task.as_ref());
+        let before = change.as_ref().map(Change::after).or(state.task.as_deref());
         let decided = self.decide(before.ok_or("nothing is decided before the log is read")?, input, blobs);
         let next = decided.map_err(|refusal| refusal.to_string())?;
         match change {
