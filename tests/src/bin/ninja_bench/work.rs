@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::{
     client::{self, Connection},
     report::{Bar, Figure, Report, Samples},
+    start::megabytes,
     stub,
     targets::{self, Targets},
 };
@@ -90,6 +91,8 @@ pub(crate) async fn measure(targets: &Targets, quick: bool, w: bool, fan: bool, 
         }
         tell(&load, &ninja.figures, &floor.figures, report);
     }
+    let memory = Samples::one(megabytes(ninja.process.memory()?));
+    report.add(Figure::alone("memory of the daemon after these loads", "MB", memory));
     let stub_at = client::Target { address: model.address, key: None };
     let (_, opened) = Connection::open(&stub_at).await?.ask(Method::GET, stub::CONNECTIONS, Bytes::new()).await?;
     let opened = std::str::from_utf8(&opened)?.parse()?;
