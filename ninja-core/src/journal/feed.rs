@@ -26,9 +26,11 @@ const TAIL_FRAMES: usize = 64;
 /// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
 /// leaves a record that nobody is told of.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// How long text that a model is producing waits for what follows it, so that both go out together: too short to be seen,
-/// long enough that a quick answer and the records of its end wake the reader once and are written with one call.
+/// How long progress waits for what follows it, so that both go out together: too short to be seen, long enough that quick
+/// steps are written with one call and wake the reader once. What a person did, is asked or waits for does not wait.
 const LINGER: Duration = Duration::from_millis(60);
+/// Frames that wait at most.
+const LINGER_FRAMES: usize = 64;
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 
@@ -41,13 +43,36 @@ pub struct Frame {
     pub json: Arc<str>,
     /// Whether nothing follows.
     pub last: bool,
+    is_progress: bool,
 }
 
 impl Frame {
-    fn new(seq: Option<u64>, frame: &StreamFrame, last: bool) -> Self {
+    fn new(seq: Option<u64>, frame: &StreamFrame) -> Self {
         let json = serde_json::to_string(frame).expect("a frame has string keys only");
-        Self { seq, json: json.into(), last }
+        let is_progress = match frame {
+            StreamFrame::Delta { .. } => true,
+            StreamFrame::Event { event } => is_progress(&event.event),
+            _ => false,
+        };
+        Self { seq, json: json.into(), last: matches!(frame, StreamFrame::End { .. }), is_progress }
     }
+}
+
+/// Whether the engine goes on by itself after this, and nobody but it had a part in it.
+fn is_progress(event: &EventBody) -> bool {
+    matches!(
+        event,
+        EventBody::PlanMade { .. }
+            | EventBody::StepsAdded { .. }
+            | EventBody::StepRetried { .. }
+            | EventBody::StepStarted { .. }
+            | EventBody::StepEnded { .. }
+            | EventBody::ModelCallStarted { .. }
+            | EventBody::ModelCallEnded { .. }
+            | EventBody::ToolCallStarted { .. }
+            | EventBody::ToolCallEnded { .. }
+            | EventBody::CallEnded { .. }
+    )
 }
 
 /// Where commits are published.
@@ -68,9 +93,9 @@ impl FeedHub {
         for (seq, entry) in (first_seq..).zip(entries) {
             let event = project(task, seq, entry);
             let ended = matches!(event.event, EventBody::TaskEnded { .. });
-            frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
+            frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }));
             if ended {
-                frames.push(Frame::new(None, &StreamFrame::End { task }, true));
+                frames.push(Frame::new(None, &StreamFrame::End { task }));
             }
         }
         // All are made before the first is sent: a reader wakes once for a commit, not once for each record.
@@ -84,7 +109,7 @@ impl FeedHub {
     pub fn publish_user(&self, user: UserId, entries: Vec<FeedEntry>) {
         let Some(sender) = live(&self.0.users, &user) else { return };
         for entry in entries {
-            sender.send(Frame::new(Some(entry.seq), &StreamFrame::Feed { entry }, false)).ok();
+            sender.send(Frame::new(Some(entry.seq), &StreamFrame::Feed { entry })).ok();
         }
     }
 
@@ -92,7 +117,7 @@ impl FeedHub {
     pub fn publish_delta(&self, task: TaskId, step: &StepId, text: &str) {
         let Some(sender) = live(&self.0.tasks, &task) else { return };
         let frame = StreamFrame::Delta { task, step: step.clone(), text: text.to_owned() };
-        sender.send(Frame::new(None, &frame, false)).ok();
+        sender.send(Frame::new(None, &frame)).ok();
     }
 }
 
@@ -175,8 +200,8 @@ fn leave<K: std::hash::Hash + Eq>(
 
 /// What came from the tail.
 enum Received {
-    /// Text that a model is producing.
-    Text,
+    /// What may wait for what follows it.
+    Progress,
     /// Anything else, or word that something was missed.
     Other,
     /// Nothing comes any more.
@@ -233,23 +258,21 @@ impl Follow {
                 self.behind = true;
                 continue;
             };
-            if let Received::Closed = self.take(received) {
-                return Ok(None);
-            }
-            if self.page.front().is_some_and(|frame| frame.seq.is_none() && !frame.last) {
-                self.linger().await;
+            match self.take(received) {
+                Received::Progress => self.linger().await,
+                Received::Other => {}
+                Received::Closed => return Ok(None),
             }
         }
     }
 
-    /// Waits for what follows text that came, for a moment and only until it is something else.
+    /// Waits for what follows progress that came, for a moment and only until it is something else.
     async fn linger(&mut self) {
         let wait = async {
-            loop {
+            while self.page.len() < LINGER_FRAMES {
                 let received = self.tail.recv().await;
-                match self.take(received) {
-                    Received::Text => {}
-                    Received::Other | Received::Closed => return,
+                if !matches!(self.take(received), Received::Progress) {
+                    return;
                 }
             }
         };
@@ -259,17 +282,28 @@ impl Follow {
 
     fn take(&mut self, received: Result<Frame, broadcast::error::RecvError>) -> Received {
         match received {
-            Ok(Frame { seq: Some(seq), .. }) if seq <= self.seen => {}
-            Ok(frame @ Frame { seq: Some(seq), .. }) if seq == self.seen + 1 => self.page.push_back(frame),
-            Ok(Frame { seq: Some(_), .. }) | Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
-            Ok(frame @ Frame { seq: None, .. }) => {
-                let is_text = !frame.last;
-                self.page.push_back(frame);
-                return if is_text { Received::Text } else { Received::Other };
-            }
-            Err(broadcast::error::RecvError::Closed) => return Received::Closed,
+            Ok(frame) => match frame.seq {
+                Some(seq) if seq <= self.queued() => Received::Progress,
+                Some(seq) if seq > self.queued() + 1 => self.missed(),
+                _ => {
+                    let received = if frame.is_progress { Received::Progress } else { Received::Other };
+                    self.page.push_back(frame);
+                    received
+                }
+            },
+            Err(broadcast::error::RecvError::Lagged(_)) => self.missed(),
+            Err(broadcast::error::RecvError::Closed) => Received::Closed,
         }
+    }
+
+    fn missed(&mut self) -> Received {
+        self.behind = true;
         Received::Other
+    }
+
+    /// Returns the number of the last record that is on its way to the reader.
+    fn queued(&self) -> u64 {
+        self.page.iter().rev().find_map(|frame| frame.seq).unwrap_or(self.seen)
     }
 
     fn read_page(&mut self) -> Result<(), StoreError> {
@@ -293,11 +327,11 @@ impl Follow {
             let event = project(task, seq, &entry);
             ended = matches!(event.event, EventBody::TaskEnded { .. });
             if seq > self.seen {
-                frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }, false));
+                frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }));
             }
         }
         if ended && is_all {
-            frames.push(Frame::new(None, &StreamFrame::End { task }, true));
+            frames.push(Frame::new(None, &StreamFrame::End { task }));
         }
         Ok(frames)
     }
@@ -305,9 +339,7 @@ impl Follow {
     fn read_user(&self, user: UserId) -> Result<Vec<Frame>, StoreError> {
         let entries = self.store.read_feed(user, self.seen, PAGE_RECORDS)?;
         let decoded = entries.into_iter().map(|(seq, bytes)| decode_feed(seq, &bytes));
-        decoded
-            .map(|entry| entry.map(|entry| Frame::new(Some(entry.seq), &StreamFrame::Feed { entry }, false)))
-            .collect()
+        decoded.map(|entry| entry.map(|entry| Frame::new(Some(entry.seq), &StreamFrame::Feed { entry }))).collect()
     }
 }
 
@@ -377,33 +409,37 @@ mod tests {
         assert!(hub.0.tasks.lock().unwrap().is_empty(), "nobody reads any more");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn text_waits_a_moment_for_what_follows_it_and_no_longer() {
+    /// Returns what a reader finds waiting behind the first frame when all of `records` are published at once.
+    async fn waiting_together(records: &[Record]) -> Vec<Option<u64>> {
         let folder = tempfile::tempdir().unwrap();
         let (store, hub) = (Arc::new(MemoryStore::open(folder.path()).unwrap()), FeedHub::default());
         let (task, step) = (TaskId::from_uuid(uuid::Uuid::nil()), "a".parse::<StepId>().unwrap());
-        let mut follow = Follow::task(&hub, store, task, 0);
-        let entry = Entry { at: Timestamp::from_second(1).unwrap(), record: Record::TaskRecovered { lost_calls: 0 } };
         // Nothing is on disk, so what comes can only come from the tail.
-        let mut seqs = Vec::new();
-        let all = async {
-            hub.publish_delta(task, &step, "one");
-            let follows = async {
+        let mut follow = Follow::task(&hub, store, task, 0);
+        let publish = async {
+            tokio::task::yield_now().await;
+            hub.publish_delta(task, &step, "text");
+            for (seq, record) in (1..).zip(records) {
                 tokio::task::yield_now().await;
-                hub.publish_delta(task, &step, "two");
-                hub.publish_task(task, 1, std::slice::from_ref(&entry));
-            };
-            let (first, ()) = tokio::join!(follow.next(), follows);
-            seqs.push(first.unwrap().unwrap().seq);
-            let waiting: Vec<_> = follow.page.iter().map(|frame| frame.seq).collect();
-            assert_eq!(waiting, [None, Some(1)], "what followed came with it");
-            hub.publish_delta(task, &step, "alone");
-            for _ in 0..3 {
-                seqs.push(follow.next().await.unwrap().unwrap().seq);
+                let at = Timestamp::from_second(1).unwrap();
+                hub.publish_task(task, seq, &[Entry { at, record: record.clone() }]);
             }
         };
-        tokio::time::timeout(SILENCE_MAX / 2, all).await.expect("text that nothing follows comes too");
-        assert_eq!(seqs, [None, None, Some(1), None]);
+        let both = async { tokio::join!(follow.next(), publish) };
+        let (first, ()) = tokio::time::timeout(SILENCE_MAX / 2, both).await.expect("nothing waits for ever");
+        assert_eq!(first.unwrap().unwrap().seq, None);
+        follow.page.iter().map(|frame| frame.seq).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_waits_a_moment_for_what_follows_it_and_a_person_never_waits() {
+        let started = || Record::StepStarted { step: "a".parse().unwrap(), actor: None };
+        let paused = Record::TaskPaused { by: UserId::from_uuid(uuid::Uuid::nil()) };
+        let many = || vec![started(); LINGER_FRAMES + 9];
+        assert_eq!(waiting_together(&[]).await, []);
+        assert_eq!(waiting_together(&[started(), started()]).await, [Some(1), Some(2)]);
+        assert_eq!(waiting_together(&[started(), paused, started()]).await, [Some(1), Some(2)]);
+        assert_eq!(waiting_together(&many()).await.len(), LINGER_FRAMES - 1, "memory is bounded");
     }
 
     #[tokio::test]
