@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 
 use super::{
     record::Entry,
@@ -26,11 +26,12 @@ const TAIL_FRAMES: usize = 64;
 /// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
 /// leaves a record that nobody is told of.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// How long progress waits for what follows it, so that both go out together: too short to be seen, long enough that quick
-/// steps are written with one call and wake the reader once. What a person did, is asked or waits for does not wait.
-const LINGER: Duration = Duration::from_millis(60);
+/// Progress that comes within this time after what was last read waits for its end, so that what comes meanwhile goes out
+/// together: too short to be seen, long enough that quick steps and a model's words are written with few calls and wake the
+/// reader seldom. What comes after a pause does not wait, nor does what a person did, is asked or waits for.
+const REST: Duration = Duration::from_millis(60);
 /// Frames that wait at most.
-const LINGER_FRAMES: usize = 64;
+const REST_FRAMES: usize = 64;
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
 
@@ -215,6 +216,7 @@ pub struct Follow {
     tail: Tail,
     seen: u64,
     page: VecDeque<Frame>,
+    rests_until: Instant,
     behind: bool,
     ended: bool,
 }
@@ -232,7 +234,8 @@ impl Follow {
 
     fn new(hub: &FeedHub, source: Source, store: Arc<dyn Store>, seen: u64) -> Self {
         let tail = Tail::new(hub, source);
-        Self { source, store, tail, seen, page: VecDeque::new(), behind: true, ended: false }
+        let (page, rests_until) = (VecDeque::new(), Instant::now());
+        Self { source, store, tail, seen, page, rests_until, behind: true, ended: false }
     }
 
     /// Returns the next frame; `None` after a task's last. Cancellation safe: a dropped call loses nothing.
@@ -245,6 +248,7 @@ impl Follow {
             if let Some(frame) = self.page.pop_front() {
                 self.seen = frame.seq.unwrap_or(self.seen);
                 self.ended |= frame.last;
+                self.rests_until = Instant::now() + REST;
                 return Ok(Some(frame));
             }
             if self.ended {
@@ -259,17 +263,18 @@ impl Follow {
                 continue;
             };
             match self.take(received) {
-                Received::Progress => self.linger().await,
+                Received::Progress => self.rest().await,
                 Received::Other => {}
                 Received::Closed => return Ok(None),
             }
         }
     }
 
-    /// Waits for what follows progress that came, for a moment and only until it is something else.
-    async fn linger(&mut self) {
-        let wait = async {
-            while self.page.len() < LINGER_FRAMES {
+    /// Gathers progress until the rest is over, or something else came.
+    async fn rest(&mut self) {
+        let rests_until = self.rests_until;
+        let gather = async {
+            while self.page.len() < REST_FRAMES {
                 let received = self.tail.recv().await;
                 if !matches!(self.take(received), Received::Progress) {
                     return;
@@ -277,7 +282,7 @@ impl Follow {
             }
         };
         // What came meanwhile stands in the page, whether the time is up or not.
-        tokio::time::timeout(LINGER, wait).await.ok();
+        tokio::time::timeout_at(rests_until, gather).await.ok();
     }
 
     fn take(&mut self, received: Result<Frame, broadcast::error::RecvError>) -> Received {
@@ -409,37 +414,57 @@ mod tests {
         assert!(hub.0.tasks.lock().unwrap().is_empty(), "nobody reads any more");
     }
 
-    /// Returns what a reader finds waiting behind the first frame when all of `records` are published at once.
-    async fn waiting_together(records: &[Record]) -> Vec<Option<u64>> {
+    /// A reader of a task that has no record yet: what comes can only come from the tail.
+    fn reader(folder: &std::path::Path) -> (FeedHub, TaskId, Follow) {
+        let (store, hub) = (Arc::new(MemoryStore::open(folder).unwrap()), FeedHub::default());
+        let task = TaskId::from_uuid(uuid::Uuid::nil());
+        let follow = Follow::task(&hub, store, task, 0);
+        (hub, task, follow)
+    }
+
+    /// Returns how many frames a reader finds at once when it has just read one and `records` are committed one by one.
+    async fn found_together(records: &[Record]) -> usize {
         let folder = tempfile::tempdir().unwrap();
-        let (store, hub) = (Arc::new(MemoryStore::open(folder.path()).unwrap()), FeedHub::default());
-        let (task, step) = (TaskId::from_uuid(uuid::Uuid::nil()), "a".parse::<StepId>().unwrap());
-        // Nothing is on disk, so what comes can only come from the tail.
-        let mut follow = Follow::task(&hub, store, task, 0);
+        let (hub, task, mut follow) = reader(folder.path());
         let publish = async {
-            tokio::task::yield_now().await;
-            hub.publish_delta(task, &step, "text");
             for (seq, record) in (1..).zip(records) {
                 tokio::task::yield_now().await;
                 let at = Timestamp::from_second(1).unwrap();
                 hub.publish_task(task, seq, &[Entry { at, record: record.clone() }]);
             }
         };
-        let both = async { tokio::join!(follow.next(), publish) };
-        let (first, ()) = tokio::time::timeout(SILENCE_MAX / 2, both).await.expect("nothing waits for ever");
-        assert_eq!(first.unwrap().unwrap().seq, None);
-        follow.page.iter().map(|frame| frame.seq).collect()
+        let read = async {
+            follow.next().await.unwrap().unwrap();
+            follow.next().await.unwrap().unwrap();
+            1 + follow.page.len()
+        };
+        let both = async { tokio::join!(read, publish).0 };
+        tokio::time::timeout(SILENCE_MAX / 2, both).await.expect("nothing waits for ever")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn progress_waits_a_moment_for_what_follows_it_and_a_person_never_waits() {
+    async fn quick_progress_is_found_together_and_a_person_never_waits() {
         let started = || Record::StepStarted { step: "a".parse().unwrap(), actor: None };
-        let paused = Record::TaskPaused { by: UserId::from_uuid(uuid::Uuid::nil()) };
-        let many = || vec![started(); LINGER_FRAMES + 9];
-        assert_eq!(waiting_together(&[]).await, []);
-        assert_eq!(waiting_together(&[started(), started()]).await, [Some(1), Some(2)]);
-        assert_eq!(waiting_together(&[started(), paused, started()]).await, [Some(1), Some(2)]);
-        assert_eq!(waiting_together(&many()).await.len(), LINGER_FRAMES - 1, "memory is bounded");
+        let paused = || Record::TaskPaused { by: UserId::from_uuid(uuid::Uuid::nil()) };
+        assert_eq!(found_together(&[started(), started()]).await, 1);
+        assert_eq!(found_together(&[started(), started(), started()]).await, 2);
+        assert_eq!(found_together(&[started(), paused(), started()]).await, 1);
+        assert_eq!(found_together(&[started(), started(), paused(), started()]).await, 2);
+        assert_eq!(found_together(&vec![started(); REST_FRAMES + 9]).await, REST_FRAMES, "memory is bounded");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_after_a_pause_does_not_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hub, task, mut follow) = reader(folder.path());
+        let begun = Instant::now();
+        for words in ["one", "two", "three"] {
+            let publish = async { hub.publish_delta(task, &"a".parse().unwrap(), words) };
+            let (frame, ()) = tokio::join!(follow.next(), publish);
+            assert!(frame.unwrap().unwrap().seq.is_none());
+            tokio::time::sleep(REST).await;
+        }
+        assert_eq!(begun.elapsed(), REST * 3, "no time but that of the pauses");
     }
 
     #[tokio::test]
