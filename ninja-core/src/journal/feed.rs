@@ -4,6 +4,7 @@
 //! lags are read again from disk; unnumbered ones (text deltas) are gone.
 
 use std::{
+    cmp::Ordering,
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,7 +17,7 @@ use super::{
     store::{Store, StoreError},
 };
 use crate::{
-    api::{EventBody, FeedBody, FeedEntry, StepId, StreamFrame, TaskId, Timestamp, UserId},
+    api::{Event, EventBody, FeedBody, FeedEntry, StepId, StreamFrame, TaskId, Timestamp, UserId},
     machine::project,
 };
 
@@ -27,8 +28,8 @@ const TAIL_FRAMES: usize = 64;
 /// leaves a record that nobody is told of.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Progress that comes within this time after what was last read waits for its end, so that what comes meanwhile goes out
-/// together: too short to be seen, long enough that quick steps and a model's words are written with few calls and wake the
-/// reader seldom. What comes after a pause does not wait, nor does what a person did, is asked or waits for.
+/// together: too short to be seen, long enough that quick steps and a model's words are sent with few writes. What comes
+/// after a pause does not wait, nor does what a person did, is asked or waits for.
 const REST: Duration = Duration::from_millis(60);
 /// Frames that wait at most.
 const REST_FRAMES: usize = 64;
@@ -42,24 +43,44 @@ pub struct Frame {
     pub seq: Option<u64>,
     /// The [`StreamFrame`] as JSON.
     pub json: Arc<str>,
-    /// Whether nothing follows.
-    pub last: bool,
-    is_progress: bool,
+    kind: Kind,
+}
+
+/// What a frame is to the one who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The engine goes on by itself, and nobody but it had a part in this: it may wait for what follows it.
+    Progress,
+    /// Somebody did this, is asked or waits for it.
+    Notice,
+    /// Nothing follows, as long as the record of this number is the last.
+    End { after: u64 },
 }
 
 impl Frame {
-    fn new(seq: Option<u64>, frame: &StreamFrame) -> Self {
+    fn event(event: Event) -> Self {
+        let kind = if is_progress(&event.event) { Kind::Progress } else { Kind::Notice };
+        Self::new(Some(event.seq), kind, &StreamFrame::Event { event })
+    }
+
+    fn delta(frame: &StreamFrame) -> Self {
+        Self::new(None, Kind::Progress, frame)
+    }
+
+    fn feed(entry: FeedEntry) -> Self {
+        Self::new(Some(entry.seq), Kind::Notice, &StreamFrame::Feed { entry })
+    }
+
+    fn end(task: TaskId, after: u64) -> Self {
+        Self::new(None, Kind::End { after }, &StreamFrame::End { task })
+    }
+
+    fn new(seq: Option<u64>, kind: Kind, frame: &StreamFrame) -> Self {
         let json = serde_json::to_string(frame).expect("a frame has string keys only");
-        let is_progress = match frame {
-            StreamFrame::Delta { .. } => true,
-            StreamFrame::Event { event } => is_progress(&event.event),
-            _ => false,
-        };
-        Self { seq, json: json.into(), last: matches!(frame, StreamFrame::End { .. }), is_progress }
+        Self { seq, json: json.into(), kind }
     }
 }
 
-/// Whether the engine goes on by itself after this, and nobody but it had a part in it.
 fn is_progress(event: &EventBody) -> bool {
     matches!(
         event,
@@ -94,9 +115,9 @@ impl FeedHub {
         for (seq, entry) in (first_seq..).zip(entries) {
             let event = project(task, seq, entry);
             let ended = matches!(event.event, EventBody::TaskEnded { .. });
-            frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }));
+            frames.push(Frame::event(event));
             if ended {
-                frames.push(Frame::new(None, &StreamFrame::End { task }));
+                frames.push(Frame::end(task, seq));
             }
         }
         // All are made before the first is sent: a reader wakes once for a commit, not once for each record.
@@ -110,7 +131,7 @@ impl FeedHub {
     pub fn publish_user(&self, user: UserId, entries: Vec<FeedEntry>) {
         let Some(sender) = live(&self.0.users, &user) else { return };
         for entry in entries {
-            sender.send(Frame::new(Some(entry.seq), &StreamFrame::Feed { entry })).ok();
+            sender.send(Frame::feed(entry)).ok();
         }
     }
 
@@ -118,7 +139,7 @@ impl FeedHub {
     pub fn publish_delta(&self, task: TaskId, step: &StepId, text: &str) {
         let Some(sender) = live(&self.0.tasks, &task) else { return };
         let frame = StreamFrame::Delta { task, step: step.clone(), text: text.to_owned() };
-        sender.send(Frame::new(None, &frame)).ok();
+        sender.send(Frame::delta(&frame)).ok();
     }
 }
 
@@ -201,7 +222,7 @@ fn leave<K: std::hash::Hash + Eq>(
 
 /// What came from the tail.
 enum Received {
-    /// What may wait for what follows it.
+    /// What may wait for what follows it, or nothing new.
     Progress,
     /// Anything else, or word that something was missed.
     Other,
@@ -247,7 +268,7 @@ impl Follow {
         loop {
             if let Some(frame) = self.page.pop_front() {
                 self.seen = frame.seq.unwrap_or(self.seen);
-                self.ended |= frame.last;
+                self.ended |= matches!(frame.kind, Kind::End { .. });
                 self.rests_until = Instant::now() + REST;
                 return Ok(Some(frame));
             }
@@ -286,18 +307,25 @@ impl Follow {
     }
 
     fn take(&mut self, received: Result<Frame, broadcast::error::RecvError>) -> Received {
-        match received {
-            Ok(frame) => match frame.seq {
-                Some(seq) if seq <= self.queued() => Received::Progress,
-                Some(seq) if seq > self.queued() + 1 => self.missed(),
-                _ => {
-                    let received = if frame.is_progress { Received::Progress } else { Received::Other };
-                    self.page.push_back(frame);
-                    received
-                }
-            },
-            Err(broadcast::error::RecvError::Lagged(_)) => self.missed(),
-            Err(broadcast::error::RecvError::Closed) => Received::Closed,
+        let frame = match received {
+            Ok(frame) => frame,
+            Err(broadcast::error::RecvError::Lagged(_)) => return self.missed(),
+            Err(broadcast::error::RecvError::Closed) => return Received::Closed,
+        };
+        let place = match (frame.seq, frame.kind) {
+            (Some(seq), _) => seq.cmp(&(self.queued() + 1)),
+            (None, Kind::End { after }) => after.cmp(&self.queued()),
+            (None, Kind::Progress | Kind::Notice) => Ordering::Equal,
+        };
+        match place {
+            // The disk had it already. An end that a retry followed before it came is none.
+            Ordering::Less => Received::Progress,
+            Ordering::Equal => {
+                let is_progress = frame.kind == Kind::Progress;
+                self.page.push_back(frame);
+                if is_progress { Received::Progress } else { Received::Other }
+            }
+            Ordering::Greater => self.missed(),
         }
     }
 
@@ -311,7 +339,11 @@ impl Follow {
         self.page.iter().rev().find_map(|frame| frame.seq).unwrap_or(self.seen)
     }
 
+    /// Reads on from disk. What was published before is there; text that was is of calls that may be over by now.
     fn read_page(&mut self) -> Result<(), StoreError> {
+        if let Some(frames) = &mut self.tail.frames {
+            *frames = frames.resubscribe();
+        }
         let frames = match self.source {
             Source::Task(task) => self.read_task(task)?,
             Source::User(user) => self.read_user(user)?,
@@ -324,7 +356,7 @@ impl Follow {
     /// Reads from the record that was seen last: where that one ended the task, its end frame is still owed to a reader
     /// who broke off between the two, or lagged. An end that a retry followed was not the end.
     fn read_task(&self, task: TaskId) -> Result<Vec<Frame>, StoreError> {
-        let (mut frames, mut ended) = (Vec::new(), false);
+        let (mut frames, mut ended, mut newest) = (Vec::new(), false, self.seen);
         let records = self.store.read_log(task, self.seen.max(1), PAGE_RECORDS + 1)?;
         let is_all = records.len() <= PAGE_RECORDS;
         for (seq, bytes) in records {
@@ -332,11 +364,12 @@ impl Follow {
             let event = project(task, seq, &entry);
             ended = matches!(event.event, EventBody::TaskEnded { .. });
             if seq > self.seen {
-                frames.push(Frame::new(Some(seq), &StreamFrame::Event { event }));
+                frames.push(Frame::event(event));
             }
+            newest = seq;
         }
         if ended && is_all {
-            frames.push(Frame::new(None, &StreamFrame::End { task }));
+            frames.push(Frame::end(task, newest));
         }
         Ok(frames)
     }
@@ -344,7 +377,7 @@ impl Follow {
     fn read_user(&self, user: UserId) -> Result<Vec<Frame>, StoreError> {
         let entries = self.store.read_feed(user, self.seen, PAGE_RECORDS)?;
         let decoded = entries.into_iter().map(|(seq, bytes)| decode_feed(seq, &bytes));
-        decoded.map(|entry| entry.map(|entry| Frame::new(Some(entry.seq), &StreamFrame::Feed { entry }))).collect()
+        decoded.map(|entry| entry.map(|entry| Frame::feed(entry))).collect()
     }
 }
 
@@ -379,17 +412,41 @@ mod tests {
         },
     };
 
+    fn ended() -> Record {
+        Record::TaskEnded { status: TaskStatus::Succeeded, error: None, cancel_receipt: None, usage: Usage::default() }
+    }
+
+    fn started() -> Record {
+        Record::StepStarted { step: "a".parse().unwrap(), actor: None }
+    }
+
+    fn retried() -> Record {
+        Record::TaskRetried { by: UserId::from_uuid(uuid::Uuid::nil()), steps: Vec::new() }
+    }
+
+    fn entry(record: Record) -> Entry {
+        Entry { at: Timestamp::from_second(1).unwrap(), record }
+    }
+
+    async fn append(store: &Arc<dyn Store>, task: TaskId, first_seq: u64, records: Vec<Record>) {
+        let owner = UserId::from_uuid(uuid::Uuid::nil());
+        let head = HeadUpdate { owner, unfinished: false, bytes: Bytes::new() };
+        let records = records.into_iter().map(|record| Bytes::from(entry(record).encode())).collect();
+        let append = Append { task, first_seq, records, head };
+        store.commit(Commit { append: Some(append), ..Commit::default() }).await.unwrap();
+    }
+
+    fn publish(hub: &FeedHub, task: TaskId, seq: u64, record: Record) {
+        hub.publish_task(task, seq, &[entry(record)]);
+    }
+
     /// A task of `records` records, the last of which ends it.
     async fn ended_task(folder: &std::path::Path, records: usize) -> (Arc<dyn Store>, TaskId) {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::open(folder).unwrap());
-        let (task, owner) = (TaskId::from_uuid(uuid::Uuid::nil()), UserId::from_uuid(uuid::Uuid::nil()));
-        let entry = |record| Bytes::from(Entry { at: Timestamp::from_second(1).unwrap(), record }.encode());
-        let mut log = vec![entry(Record::TaskRecovered { lost_calls: 0 }); records - 1];
-        let (status, usage) = (TaskStatus::Succeeded, Usage::default());
-        log.push(entry(Record::TaskEnded { status, error: None, cancel_receipt: None, usage }));
-        let head = HeadUpdate { owner, unfinished: false, bytes: Bytes::new() };
-        let append = Append { task, first_seq: 1, records: log, head };
-        store.commit(Commit { append: Some(append), ..Commit::default() }).await.unwrap();
+        let task = TaskId::from_uuid(uuid::Uuid::nil());
+        let mut log = vec![started(); records - 1];
+        log.push(ended());
+        append(&store, task, 1, log).await;
         (store, task)
     }
 
@@ -404,7 +461,7 @@ mod tests {
             let mut seqs = Vec::new();
             let all = async {
                 while let Some(frame) = follow.next().await.unwrap() {
-                    seqs.push((frame.seq, frame.last));
+                    seqs.push((frame.seq, matches!(frame.kind, Kind::End { .. })));
                 }
             };
             tokio::time::timeout(Duration::from_secs(20), all).await.expect("it ends");
@@ -426,11 +483,10 @@ mod tests {
     async fn found_together(records: &[Record]) -> usize {
         let folder = tempfile::tempdir().unwrap();
         let (hub, task, mut follow) = reader(folder.path());
-        let publish = async {
+        let publish_all = async {
             for (seq, record) in (1..).zip(records) {
                 tokio::task::yield_now().await;
-                let at = Timestamp::from_second(1).unwrap();
-                hub.publish_task(task, seq, &[Entry { at, record: record.clone() }]);
+                publish(&hub, task, seq, record.clone());
             }
         };
         let read = async {
@@ -438,19 +494,67 @@ mod tests {
             follow.next().await.unwrap().unwrap();
             1 + follow.page.len()
         };
-        let both = async { tokio::join!(read, publish).0 };
+        let both = async { tokio::join!(read, publish_all).0 };
         tokio::time::timeout(SILENCE_MAX / 2, both).await.expect("nothing waits for ever")
     }
 
     #[tokio::test(start_paused = true)]
     async fn quick_progress_is_found_together_and_a_person_never_waits() {
-        let started = || Record::StepStarted { step: "a".parse().unwrap(), actor: None };
         let paused = || Record::TaskPaused { by: UserId::from_uuid(uuid::Uuid::nil()) };
-        assert_eq!(found_together(&[started(), started()]).await, 1);
         assert_eq!(found_together(&[started(), started(), started()]).await, 2);
         assert_eq!(found_together(&[started(), paused(), started()]).await, 1);
         assert_eq!(found_together(&[started(), started(), paused(), started()]).await, 2);
         assert_eq!(found_together(&vec![started(); REST_FRAMES + 9]).await, REST_FRAMES, "memory is bounded");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_rests_survives_a_dropped_call_and_a_gap() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hub, task, mut follow) = reader(folder.path());
+        publish(&hub, task, 1, started());
+        assert!(tokio::time::timeout(Duration::ZERO, follow.next()).await.is_err(), "nothing is on disk");
+        publish(&hub, task, 1, started());
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(1));
+        // The first two rest when the call is dropped; the one before the last never came.
+        publish(&hub, task, 2, started());
+        publish(&hub, task, 2, started());
+        publish(&hub, task, 3, started());
+        assert!(tokio::time::timeout(REST / 2, follow.next()).await.is_err());
+        publish(&hub, task, 5, started());
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(2));
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(3));
+        let more = tokio::time::timeout(SILENCE_MAX / 2, follow.next()).await;
+        assert!(more.is_err(), "the one before is looked for on disk, where it is not");
+    }
+
+    #[tokio::test]
+    async fn what_a_reader_that_fell_behind_read_from_disk_does_not_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, task) = ended_task(folder.path(), 3).await;
+        let hub = FeedHub::default();
+        let mut follow = Follow::task(&hub, Arc::clone(&store), task, 1);
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(2));
+        // The task's actor publishes its end while the task is tried again and its text flows: all of it late.
+        publish(&hub, task, 3, ended());
+        append(&store, task, 4, vec![retried()]).await;
+        hub.publish_delta(task, &"a".parse().unwrap(), "of a call that is over");
+        follow.page.clear();
+        follow.behind = true;
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(3));
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(4));
+        publish(&hub, task, 5, started());
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(5), "neither the text nor the end");
+    }
+
+    #[tokio::test]
+    async fn an_end_that_comes_after_the_disk_told_of_a_retry_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hub, task, mut follow) = reader(folder.path());
+        (follow.seen, follow.behind) = (4, false);
+        let end = Frame::end(task, 3);
+        follow.take(Ok(end));
+        publish(&hub, task, 5, started());
+        assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(5));
     }
 
     #[tokio::test(start_paused = true)]
@@ -471,15 +575,7 @@ mod tests {
     async fn an_end_that_a_retry_followed_is_not_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let (store, task) = ended_task(folder.path(), 3).await;
-        let owner = UserId::from_uuid(uuid::Uuid::nil());
-        let at = Timestamp::from_second(2).unwrap();
-        let retried = Entry { at, record: Record::TaskRetried { by: owner, steps: Vec::new() } };
-        let (status, usage) = (TaskStatus::Succeeded, Usage::default());
-        let ended = Entry { at, record: Record::TaskEnded { status, error: None, cancel_receipt: None, usage } };
-        let head = HeadUpdate { owner, unfinished: false, bytes: Bytes::new() };
-        let records = [retried, ended].map(|entry| Bytes::from(entry.encode())).into();
-        let append = Append { task, first_seq: 4, records, head };
-        store.commit(Commit { append: Some(append), ..Commit::default() }).await.unwrap();
+        append(&store, task, 4, vec![retried(), ended()]).await;
         let mut follow = Follow::task(&FeedHub::default(), store, task, 0);
         let mut seqs = Vec::new();
         while let Some(frame) = follow.next().await.unwrap() {
