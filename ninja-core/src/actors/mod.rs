@@ -1,7 +1,7 @@
 //! The supervised tree that acts on what the machine decides.
 //!
 //! ```text
-//! root ─┬─ orchestrator ─── one task actor per active task ─── one agent actor per agent step at work
+//! root ─┬─ orchestrator ─── one task actor per active task ─── one agent actor per agent step at work, kept for a next one
 //!       └─ sandbox
 //! ```
 //!

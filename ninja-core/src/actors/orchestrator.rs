@@ -8,6 +8,7 @@ use std::{
 };
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort, SupervisionEvent};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     root::TakenUp,
@@ -35,14 +36,22 @@ const RESTART_WAIT: Duration = Duration::from_millis(50);
 /// How long a task that met a full disk waits before it tries again.
 const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
 
+/// A new task's state, and the place that it takes among those on their way.
+pub(crate) struct Handed {
+    pub(super) state: Box<TaskState>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
 /// What the orchestrator is told.
 pub(crate) enum OrchestratorMsg {
     /// Find unfinished tasks and take up those that are not waiting. The root sends it to each new orchestrator.
     Sweep,
     /// A task was committed.
     StartTask {
-        /// The task as it was committed.
-        state: Box<TaskState>,
+        /// Which.
+        task: TaskId,
+        /// The task as it was committed, if not too many are on their way.
+        handed: Option<Handed>,
     },
     /// Start a task actor again after it failed.
     RestartTask {
@@ -145,8 +154,9 @@ impl Actor for Orchestrator {
                 self.look_for_suspects(&myself, state).await;
                 self.sweep(&myself, state)?;
             }
-            OrchestratorMsg::StartTask { state: new } => {
-                self.start_or_queue(&myself, state, new.id, Start::Committed(new))?
+            OrchestratorMsg::StartTask { task, handed } => {
+                let from = handed.map_or(Start::Log, |handed| Start::Committed(handed.state));
+                self.start_or_queue(&myself, state, task, from)?;
             }
             OrchestratorMsg::RestartTask { task, failure } => self.restart(&myself, state, task, failure)?,
             OrchestratorMsg::DeliverToTask { task, message } => self.deliver(&myself, state, task, *message)?,
@@ -379,9 +389,7 @@ impl Orchestrator {
             return self.start_queued(myself, state);
         }
         let wait = RESTART_WAIT * *failures;
-        // An actor that was told of a task whose log had gone on since did nothing wrong: the next one reads the log.
-        let is_behind = matches!(error.downcast_ref(), Some(StoreError::Conflict { .. }));
-        state.restart_later(myself, task, wait, (!is_behind).then(|| error.to_string()));
+        state.restart_later(myself, task, wait, Some(error.to_string()));
         Ok(())
     }
 

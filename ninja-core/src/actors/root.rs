@@ -12,9 +12,10 @@ use std::{
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent, concurrency::oneshot,
 };
+use tokio::sync::Semaphore;
 
 use super::{
-    orchestrator::{Orchestrator, OrchestratorMsg, OrchestratorStatus},
+    orchestrator::{Handed, Orchestrator, OrchestratorMsg, OrchestratorStatus},
     sandbox::{SandboxActor, SandboxHandle},
     services::Services,
     supervision::{Failures, RestartPolicy, Verdict},
@@ -24,6 +25,9 @@ use crate::{api::TaskId, machine::TaskState};
 
 /// How long a stop waits for the tree to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
+/// States of new tasks that may be on their way to their actors: a task beyond them is read from its log, for a mailbox has
+/// no bound of its own.
+const STATES_HANDED_MAX: usize = 64;
 /// How long a question to an actor may take.
 const CALL_WAIT: Duration = Duration::from_secs(2);
 
@@ -51,6 +55,7 @@ struct Shared {
     sandbox: SandboxHandle,
     gave_up: AtomicBool,
     taken: TakenUp,
+    states_handed: Arc<Semaphore>,
 }
 
 /// The tasks that an engine takes up: those of its policy, and whatever it was itself asked to work on.
@@ -96,6 +101,7 @@ impl ActorTree {
             sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
             gave_up: AtomicBool::new(false),
             taken: TakenUp::new(resume),
+            states_handed: Arc::new(Semaphore::new(STATES_HANDED_MAX)),
         });
         let root = Root { services, shared: Arc::clone(&shared) };
         let (root, _) = Actor::spawn(None, root, ()).await?;
@@ -104,10 +110,12 @@ impl ActorTree {
 
     /// Tells the orchestrator of a task that was committed as `state`. If the message is lost, the sweep finds the task.
     pub(crate) fn start_task(&self, state: TaskState) {
-        self.shared.taken.ask(state.id);
-        if let Some(orchestrator) = self.orchestrator() {
-            orchestrator.send_message(OrchestratorMsg::StartTask { state: Box::new(state) }).ok();
-        }
+        let task = state.id;
+        self.shared.taken.ask(task);
+        let Some(orchestrator) = self.orchestrator() else { return };
+        let place = Arc::clone(&self.shared.states_handed).try_acquire_owned().ok();
+        let handed = place.map(|place| Handed { state: Box::new(state), _place: place });
+        orchestrator.send_message(OrchestratorMsg::StartTask { task, handed }).ok();
     }
 
     /// Hands a message to a task's actor and waits for the reply; `None` where an actor failed on the way or the

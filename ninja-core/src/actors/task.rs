@@ -37,7 +37,7 @@ use commit::Change;
 /// The wait before a log that could not be read is read again.
 const READ_AGAIN_WAIT: Duration = Duration::from_millis(500);
 
-/// Agents that wait for a task's next steps.
+/// Agents that wait for a task's next steps: the usual width of a plan. Each is a mailbox and a task of the runtime.
 const IDLE_AGENTS_MAX: usize = 8;
 
 /// What a task actor is told.
@@ -87,7 +87,7 @@ pub(crate) enum TaskMsg {
 pub(crate) enum Start {
     /// It reads the log.
     Log,
-    /// The task was committed just now, as this. If its log has gone on since, the first commit fails.
+    /// The task was committed just now, as this. Where its log has gone on since, it reads the log.
     Committed(Box<TaskState>),
     /// It reads the log, and notes what the actor before it failed of.
     AfterFailure(String),
@@ -239,8 +239,7 @@ impl TaskActor {
             Start::Committed(task) => (Some(*task), None),
             Start::AfterFailure(reason) => (None, Some(reason)),
         };
-        let read = || self.services.tasks.load(self.id);
-        let task = match known.map_or_else(read, |task| Ok(Some(task))) {
+        let task = match self.newest(known) {
             Ok(task) => task.ok_or_else(|| format!("{} has no log", self.id))?,
             // Such as no descriptors left: not the task's doing, so it is not held against it.
             Err(error @ StoreError::Io { .. }) => {
@@ -259,6 +258,15 @@ impl TaskActor {
         state.task = Some(Arc::new(task));
         self.services.failpoints.visit("task.begin");
         self.report(myself, state, input).await
+    }
+
+    /// Returns the state to which the log has come: `known`, unless the log has gone on. Nobody appends meanwhile, for that is
+    /// this actor's part.
+    fn newest(&self, known: Option<TaskState>) -> Result<Option<TaskState>, StoreError> {
+        match known {
+            Some(task) if self.services.store.read_log(self.id, task.last_seq + 1, 1)?.is_empty() => Ok(Some(task)),
+            _ => self.services.tasks.load(self.id),
+        }
     }
 
     async fn lose_agent(
