@@ -408,3 +408,22 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task decides on what it was given until it is read from its log, and a replay on what the log says: both must
+    /// see the same.
+    #[test]
+    fn numbers_are_the_same_after_every_reading() {
+        for n in 0..1_000 {
+            let text = format!("{}e-9", 1.0 + f64::from(n) * 0.001_234_567_891_234);
+            let output: Value = serde_json::from_str(&text).unwrap();
+            let end = StepEnd::Succeeded { output };
+            let record = Record::StepEnded { step: "a".parse().unwrap(), end, progress: 100 };
+            let entry = Entry { at: Timestamp::from_second(1).unwrap(), record };
+            assert_eq!(Entry::decode(&entry.encode()).as_ref(), Ok(&entry));
+        }
+    }
+}
