@@ -114,7 +114,12 @@ impl Lives {
         let Some(file) = &self.file else { return };
         let written = serde_json::to_vec(&*note).map_err(io::Error::other).and_then(|bytes| {
             let new = file.with_extension("new");
-            let mut note_file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            // One that a crash left behind has the mode that it was made with.
+            fs::remove_file(&new).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })?;
+            let mut note_file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             note_file.write_all(&bytes)?;
             fs::rename(&new, file)
         });
