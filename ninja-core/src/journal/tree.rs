@@ -1,12 +1,12 @@
 //! sled, and what must be known of it: one tree, batches only, and a clone of the handle for each thread.
 //!
-//! Three habits of the pinned version shape this module (read from its source and from tests):
+//! Five habits of the pinned version shape this module (read from its source and from tests):
 //! - Without a flush interval every dropped iterator flushes the whole tree and swallows the error, so an interval is
 //!   set that never comes. What is flushed, and when, is the checkpointer's decision alone.
 //! - An iterator with an end bound walks on through the rest of the tree once it is past the bound, so scans have no
 //!   end bound and stop by themselves.
 //! - An iterator tells the cache of what it loads only after 32 leaves, and forgets the rest when it is dropped; what the
-//!   cache was not told of it never lets go. So a scan looks some of its entries up as well.
+//!   cache was not told of it never lets go, until the tree is opened anew. So a [`Scan`] looks some of its entries up as well.
 //! - After a flush that failed, the next one waits for ever, and the last handle to be dropped flushes; so after
 //!   a failure one handle is leaked ([`Tree::abandon`]).
 //! - What was written and flushed never leaves its cache, whatever its size (a leaf keeps the epoch of its last flush,
@@ -31,8 +31,8 @@ use super::{
 /// scans and the index in memory like large ones.
 const LEAF_ENTRIES: usize = 128;
 
-/// After how many entries a scan looks one up.
-const TOUCH_EVERY: usize = 8;
+/// After how many entries a scan looks one up: a leaf that was split has twice as many.
+const TOUCH_EVERY: usize = LEAF_ENTRIES / 4;
 
 /// A handle for one thread.
 pub(super) type Db = sled::Db<LEAF_ENTRIES>;
@@ -199,27 +199,54 @@ pub(super) fn get(db: &Db, key: &[u8]) -> Result<Option<sled::InlineArray>, Stor
 }
 
 /// Walks the entries from `start` on, as long as their keys begin with `prefix`.
-pub(super) fn scan<'a>(
-    db: &'a Db,
-    start: Vec<u8>,
-    prefix: &'a [u8],
-) -> impl Iterator<Item = Result<Entry, StoreError>> + use<'a> {
+pub(super) fn scan<'a>(db: &'a Db, start: Vec<u8>, prefix: &'a [u8]) -> Scan<'a> {
     let range: RangeFrom<Vec<u8>> = start..;
-    let mut entries = db.range(range);
-    let mut passed = 0_usize;
-    std::iter::from_fn(move || match entries.next()? {
-        Ok((key, value)) => {
-            let is_within = key.starts_with(prefix);
-            if (passed.is_multiple_of(TOUCH_EVERY) || !is_within)
-                && let Err(error) = get(db, &key)
-            {
-                return Some(Err(error));
-            }
-            passed += 1;
-            is_within.then_some(Ok((key, value)))
+    Scan { db, entries: db.range(range), prefix, passed: 0, unseen: None }
+}
+
+/// See [`scan`].
+pub(super) struct Scan<'a> {
+    db: &'a Db,
+    entries: sled::Iter<LEAF_ENTRIES>,
+    prefix: &'a [u8],
+    passed: usize,
+    /// The key of the entry that was passed last, unless it was looked up.
+    unseen: Option<sled::InlineArray>,
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<Entry, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, value) = match self.entries.next()? {
+            Ok(entry) => entry,
+            Err(error) => return Some(Err(read_error(error))),
+        };
+        self.unseen = Some(key.clone());
+        let is_within = key.starts_with(self.prefix);
+        if (self.passed.is_multiple_of(TOUCH_EVERY) || !is_within)
+            && let Err(error) = self.look_up()
+        {
+            return Some(Err(error));
         }
-        Err(error) => Some(Err(read_error(error))),
-    })
+        self.passed += 1;
+        is_within.then_some(Ok((key, value)))
+    }
+}
+
+impl Scan<'_> {
+    fn look_up(&mut self) -> Result<(), StoreError> {
+        self.unseen.take().map_or(Ok(()), |key| get(self.db, &key).map(drop))
+    }
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        // For the cache's sake alone, so not where a damaged tree made the walk panic: a second one would end the process.
+        if !std::thread::panicking() {
+            self.look_up().ok();
+        }
+    }
 }
 
 fn flush(db: &Db, calls: &Calls) -> Result<(), StoreError> {
