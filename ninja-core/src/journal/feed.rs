@@ -377,7 +377,7 @@ impl Follow {
     fn read_user(&self, user: UserId) -> Result<Vec<Frame>, StoreError> {
         let entries = self.store.read_feed(user, self.seen, PAGE_RECORDS)?;
         let decoded = entries.into_iter().map(|(seq, bytes)| decode_feed(seq, &bytes));
-        decoded.map(|entry| entry.map(|entry| Frame::feed(entry))).collect()
+        decoded.map(|entry| entry.map(Frame::feed)).collect()
     }
 }
 
