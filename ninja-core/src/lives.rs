@@ -101,9 +101,7 @@ impl Lives {
         let mut note = self.note();
         *note = Note::default();
         let Some(file) = &self.file else { return };
-        if let Err(error) = fs::remove_file(file)
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = remove_if_there(file) {
             tracing::warn!(%error, file = %file.display(), "failed to remove a note");
         }
     }
@@ -115,10 +113,7 @@ impl Lives {
         let written = serde_json::to_vec(&*note).map_err(io::Error::other).and_then(|bytes| {
             let new = file.with_extension("new");
             // One that a crash left behind has the mode that it was made with.
-            fs::remove_file(&new).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            })?;
+            remove_if_there(&new)?;
             let mut note_file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             note_file.write_all(&bytes)?;
             fs::rename(&new, file)
@@ -130,6 +125,13 @@ impl Lives {
 
     fn note(&self) -> MutexGuard<'_, Note> {
         self.note.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
