@@ -21,9 +21,9 @@ use crate::{
     machine::project,
 };
 
-/// Frames a reader may fall behind before it is sent back to the disk. Small: each costs memory for every slow reader,
-/// and the disk has them all.
-const TAIL_FRAMES: usize = 64;
+/// Commits, and pieces of text, that a reader may fall behind before it is sent back to the disk. Few: each costs memory
+/// for every slow reader, and the disk has them all.
+const TAIL_COMMITS: usize = 64;
 /// After this long without a frame a reader looks at the disk: an actor that ends between its commit and its publishing
 /// leaves a record that nobody is told of.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -31,7 +31,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// together: too short to be seen, long enough that quick steps and a model's words are sent with few writes. What comes
 /// after a pause does not wait, nor does what a person did, is asked or waits for.
 const REST: Duration = Duration::from_millis(60);
-/// Frames that wait at most.
+/// When so many frames wait, no more are waited for.
 const REST_FRAMES: usize = 64;
 /// Records read from disk at a time.
 const PAGE_RECORDS: usize = 256;
@@ -63,8 +63,9 @@ impl Frame {
         Self::new(Some(event.seq), kind, &StreamFrame::Event { event })
     }
 
-    fn delta(frame: &StreamFrame) -> Self {
-        Self::new(None, Kind::Progress, frame)
+    fn delta(task: TaskId, step: &StepId, text: &str) -> Self {
+        let frame = StreamFrame::Delta { task, step: step.clone(), text: text.to_owned() };
+        Self::new(None, Kind::Progress, &frame)
     }
 
     fn feed(entry: FeedEntry) -> Self {
@@ -97,14 +98,17 @@ fn is_progress(event: &EventBody) -> bool {
     )
 }
 
+/// What becomes known in one moment: the frames of a commit, or a piece of text. A reader wakes once for all of it.
+type Frames = Arc<[Frame]>;
+
 /// Where commits are published.
 #[derive(Debug, Clone, Default)]
 pub struct FeedHub(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    tasks: Mutex<HashMap<TaskId, broadcast::Sender<Frame>>>,
-    users: Mutex<HashMap<UserId, broadcast::Sender<Frame>>>,
+    tasks: Mutex<HashMap<TaskId, broadcast::Sender<Frames>>>,
+    users: Mutex<HashMap<UserId, broadcast::Sender<Frames>>>,
 }
 
 impl FeedHub {
@@ -120,34 +124,28 @@ impl FeedHub {
                 frames.push(Frame::end(task, seq));
             }
         }
-        // All are made before the first is sent: a reader wakes once for a commit, not once for each record.
-        for frame in frames {
-            // Nobody listening is no failure: readers come from disk.
-            sender.send(frame).ok();
-        }
+        // Nobody listening is no failure: readers come from disk.
+        sender.send(frames.into()).ok();
     }
 
     /// Publishes feed entries that were committed.
     pub fn publish_user(&self, user: UserId, entries: Vec<FeedEntry>) {
         let Some(sender) = live(&self.0.users, &user) else { return };
-        for entry in entries {
-            sender.send(Frame::feed(entry)).ok();
-        }
+        sender.send(entries.into_iter().map(Frame::feed).collect()).ok();
     }
 
     /// Publishes text that a model is producing. May be lost.
     pub fn publish_delta(&self, task: TaskId, step: &StepId, text: &str) {
         let Some(sender) = live(&self.0.tasks, &task) else { return };
-        let frame = StreamFrame::Delta { task, step: step.clone(), text: text.to_owned() };
-        sender.send(Frame::delta(&frame)).ok();
+        sender.send([Frame::delta(task, step, text)].into()).ok();
     }
 }
 
 /// Returns the sender if anybody listens, and forgets it if nobody does any more.
 fn live<K: std::hash::Hash + Eq>(
-    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frames>>>,
     key: &K,
-) -> Option<broadcast::Sender<Frame>> {
+) -> Option<broadcast::Sender<Frames>> {
     let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
     let sender = senders.get(key)?;
     if sender.receiver_count() > 0 {
@@ -158,11 +156,11 @@ fn live<K: std::hash::Hash + Eq>(
 }
 
 fn subscribe<K: std::hash::Hash + Eq>(
-    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frames>>>,
     key: K,
-) -> broadcast::Receiver<Frame> {
+) -> broadcast::Receiver<Frames> {
     let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
-    senders.entry(key).or_insert_with(|| broadcast::channel(TAIL_FRAMES).0).subscribe()
+    senders.entry(key).or_insert_with(|| broadcast::channel(TAIL_COMMITS).0).subscribe()
 }
 
 /// What a reader follows.
@@ -177,7 +175,7 @@ enum Source {
 struct Tail {
     hub: FeedHub,
     source: Source,
-    frames: Option<broadcast::Receiver<Frame>>,
+    frames: Option<broadcast::Receiver<Frames>>,
 }
 
 impl Tail {
@@ -189,7 +187,7 @@ impl Tail {
         Self { hub: hub.clone(), source, frames: Some(frames) }
     }
 
-    async fn recv(&mut self) -> Result<Frame, broadcast::error::RecvError> {
+    async fn recv(&mut self) -> Result<Frames, broadcast::error::RecvError> {
         match &mut self.frames {
             Some(frames) => frames.recv().await,
             None => Err(broadcast::error::RecvError::Closed),
@@ -209,9 +207,9 @@ impl Drop for Tail {
 
 /// Drops a receiver under the lock that receivers are made under, so that exactly one of those who leave is the last.
 fn leave<K: std::hash::Hash + Eq>(
-    senders: &Mutex<HashMap<K, broadcast::Sender<Frame>>>,
+    senders: &Mutex<HashMap<K, broadcast::Sender<Frames>>>,
     key: &K,
-    frames: Option<broadcast::Receiver<Frame>>,
+    frames: Option<broadcast::Receiver<Frames>>,
 ) {
     let mut senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
     drop(frames);
@@ -306,12 +304,19 @@ impl Follow {
         tokio::time::timeout_at(rests_until, gather).await.ok();
     }
 
-    fn take(&mut self, received: Result<Frame, broadcast::error::RecvError>) -> Received {
-        let frame = match received {
-            Ok(frame) => frame,
-            Err(broadcast::error::RecvError::Lagged(_)) => return self.missed(),
-            Err(broadcast::error::RecvError::Closed) => return Received::Closed,
-        };
+    fn take(&mut self, received: Result<Frames, broadcast::error::RecvError>) -> Received {
+        match received {
+            // All of it is taken, whatever there is among it.
+            Ok(frames) => frames.iter().fold(Received::Progress, |so_far, frame| match self.take_frame(frame) {
+                Received::Progress => so_far,
+                other => other,
+            }),
+            Err(broadcast::error::RecvError::Lagged(_)) => self.missed(),
+            Err(broadcast::error::RecvError::Closed) => Received::Closed,
+        }
+    }
+
+    fn take_frame(&mut self, frame: &Frame) -> Received {
         let place = match (frame.seq, frame.kind) {
             (Some(seq), _) => seq.cmp(&(self.queued() + 1)),
             (None, Kind::End { after }) => after.cmp(&self.queued()),
@@ -322,7 +327,7 @@ impl Follow {
             Ordering::Less => Received::Progress,
             Ordering::Equal => {
                 let is_progress = frame.kind == Kind::Progress;
-                self.page.push_back(frame);
+                self.page.push_back(frame.clone());
                 if is_progress { Received::Progress } else { Received::Other }
             }
             Ordering::Greater => self.missed(),
@@ -508,6 +513,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_large_commit_is_found_whole_and_not_read_from_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hub, task, mut follow) = reader(folder.path());
+        let last = TAIL_COMMITS as u64 * 3;
+        let mut records = vec![entry(started()); TAIL_COMMITS * 3];
+        // A notice in the middle ends no commit.
+        records[9] = entry(Record::TaskPaused { by: UserId::from_uuid(uuid::Uuid::nil()) });
+        let publish = async { hub.publish_task(task, 1, &records) };
+        let read = async {
+            for seq in 1..=last {
+                assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(seq));
+            }
+        };
+        let both = async { tokio::join!(read, publish) };
+        tokio::time::timeout(SILENCE_MAX / 2, both).await.expect("nothing is on disk");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_rests_survives_a_dropped_call_and_a_gap() {
         let folder = tempfile::tempdir().unwrap();
         let (hub, task, mut follow) = reader(folder.path());
@@ -552,7 +575,7 @@ mod tests {
         let (hub, task, mut follow) = reader(folder.path());
         (follow.seen, follow.behind) = (4, false);
         let end = Frame::end(task, 3);
-        follow.take(Ok(end));
+        follow.take(Ok([end].into()));
         publish(&hub, task, 5, started());
         assert_eq!(follow.next().await.unwrap().unwrap().seq, Some(5));
     }
