@@ -21,8 +21,12 @@ use crate::{
 /// Records read at a time.
 const PAGE_RECORDS: usize = 1_024;
 
-/// Records between two snapshots: few enough that folding the rest takes a millisecond or two.
-const SNAPSHOT_RECORDS: u64 = 256;
+/// Whoever has folded so many records keeps a snapshot: few enough that folding less takes a millisecond or two.
+const FOLDED_MAX: u64 = 256;
+
+/// A task at work keeps a snapshot after so many records. More than [`FOLDED_MAX`], because only a crash makes anyone read
+/// it meanwhile, and most tasks end before.
+const AT_WORK_MAX: u64 = 1_024;
 
 /// Distinct pins kept in memory. An installation has as many as its agents, tools and templates were edited since start.
 const PINS_KEPT: usize = 64;
@@ -58,7 +62,7 @@ impl TaskLog {
             newest = bytes;
             Ok(())
         })?;
-        if let Some(state) = state.as_ref().filter(|state| is_due(from, state.last_seq)) {
+        if let Some(state) = state.as_ref().filter(|state| state.last_seq - from >= FOLDED_MAX) {
             self.keep_snapshot(state, &newest);
         }
         Ok(state)
@@ -88,7 +92,7 @@ impl TaskLog {
     /// Keeps a snapshot, off the async threads, where a commit that began after record `before` has made one due. It is
     /// derived and may be lost: nobody waits for it.
     pub(crate) fn keep_snapshot_if_due(&self, before: u64, state: &TaskState, newest: Option<Bytes>) {
-        let Some(newest) = newest.filter(|_| is_due(before, state.last_seq)) else { return };
+        let Some(newest) = newest.filter(|_| before / AT_WORK_MAX != state.last_seq / AT_WORK_MAX) else { return };
         let (log, state) = (self.clone(), state.clone());
         tokio::task::spawn_blocking(move || log.keep_snapshot(&state, &newest));
     }
@@ -163,11 +167,6 @@ impl TaskLog {
         }
         kept.entry(hash).or_insert_with(|| Arc::clone(pins));
     }
-}
-
-/// Returns whether a snapshot is due of a log that has grown from one number to another.
-fn is_due(before: u64, after: u64) -> bool {
-    before / SNAPSHOT_RECORDS != after / SNAPSHOT_RECORDS
 }
 
 fn decode(task: TaskId, seq: u64, bytes: &[u8]) -> Result<Entry, StoreError> {
