@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use crate::providers::{Answer, FinishReason, Message, ModelInfo, ToolCall, ToolDefinition};
+pub use crate::providers::{Answer, Carry, FinishReason, Message, ModelInfo, ToolCall, ToolDefinition};
 pub use crate::workspace::{Manifest, ManifestDelta};
 pub use offers::{Offer, Offers};
 pub use plan::{Action, MapStep, Parent, PlannedStep};

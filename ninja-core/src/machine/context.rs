@@ -12,7 +12,9 @@ use super::{
     turn::{Turn, turns},
     values::{self, Piece, Scope},
 };
-use crate::journal::record::{Action, ContextChoice, Intent, Message, Offer, Outcome, Pins, ToolCall, ToolDefinition};
+use crate::journal::record::{
+    Action, Answer, Carry, ContextChoice, Intent, Message, Offer, Outcome, Pins, ToolCall, ToolDefinition,
+};
 
 /// Results longer than this are cut before the first attempt to fit: no window profits from more of one result.
 const RESULT_BYTES_MAX: u32 = 32 * 1024;
@@ -51,18 +53,22 @@ const FREED_PERCENT: u64 = 40;
 pub(super) fn size_of(outcome: &Outcome) -> TextSize {
     let size = |text: &str| TextSize { bytes: text.len() as u64, tokens: estimate_tokens(text) };
     match outcome {
-        Outcome::Answered(answer) => {
-            TextSize { bytes: answer.text.len() as u64, tokens: estimate_answer(&answer.text, &answer.tool_calls) }
-        }
+        Outcome::Answered(answer) => size_of_answer(answer),
         Outcome::Returned { output, .. } => size(&values::as_text(output)),
         Outcome::Failed { error, .. } => size(&error.detail),
         Outcome::Lost { .. } | Outcome::Stopped { .. } => TextSize::default(),
     }
 }
 
-fn estimate_answer(text: &str, tool_calls: &[ToolCall]) -> u64 {
+fn size_of_answer(answer: &Answer) -> TextSize {
+    let tokens = estimate_answer(&answer.text, &answer.tool_calls, answer.carry.as_ref());
+    TextSize { bytes: answer.text.len() as u64, tokens }
+}
+
+fn estimate_answer(text: &str, tool_calls: &[ToolCall], carry: Option<&Carry>) -> u64 {
     let calls = tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.args.to_string()));
-    estimate_tokens(text) + calls.sum::<u64>()
+    let carried = carry.map_or(0, |carry| estimate_tokens(&carry.data.to_string()));
+    estimate_tokens(text) + calls.sum::<u64>() + carried
 }
 
 /// How a prompt fits.
@@ -121,7 +127,7 @@ fn leave_out(turns: &[Turn<'_>], choice: &ContextChoice, surplus: u64) -> u32 {
         }
         let results =
             turn.results.iter().map(|(_, call)| cut_tokens(call, choice.result_bytes_max) + TOKENS_PER_MESSAGE);
-        let said = turn.answer.map_or(0, |answer| estimate_answer(&answer.text, &answer.tool_calls));
+        let said = turn.answer.map_or(0, |answer| size_of_answer(answer).tokens);
         freed += said + TOKENS_PER_MESSAGE + results.sum::<u64>();
         first += 1;
     }
@@ -191,7 +197,7 @@ fn max_output_tokens(state: &TaskState, step: &StepState) -> u32 {
 fn prompt_tokens(state: &TaskState, step: &StepState, messages: &[Message]) -> u64 {
     let text = |message: &Message| match message {
         Message::System { text } | Message::User { text } | Message::Tool { text, .. } => estimate_tokens(text),
-        Message::Assistant { text, tool_calls } => estimate_answer(text, tool_calls),
+        Message::Assistant { text, tool_calls, carry } => estimate_answer(text, tool_calls, carry.as_ref()),
     };
     offer(state, step).tokens + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
 }
@@ -268,7 +274,9 @@ fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoic
     // Providers refuse a message without content; what was wrong with this answer is told in the next turn.
     if !(answer.text.trim().is_empty() && tool_calls.is_empty()) {
         let text = cut(&answer.text, choice.result_bytes_max);
-        messages.push(Message::Assistant { text, tool_calls });
+        // What is carried is of the whole answer.
+        let carry = answer.carry.clone().filter(|_| tool_calls.len() == answer.tool_calls.len());
+        messages.push(Message::Assistant { text, tool_calls, carry });
     }
     for (id, call) in answered {
         let text = match &call.outcome {

@@ -236,6 +236,7 @@ fn answer(text: &str, wanted: &[(&str, Value)]) -> Outcome {
         tool_calls: tool_calls.collect(),
         finish: FinishReason::Stop,
         usage,
+        carry: None,
     })
 }
 

@@ -25,6 +25,9 @@ pub struct ProviderConfig {
     /// The context window of its models in tokens, where the provider does not tell.
     #[serde(default)]
     pub context_window: Option<u32>,
+    /// Whether answers come as they are produced. Without it nothing is shown until an answer is whole.
+    #[serde(default = "yes")]
+    pub stream: bool,
     /// The most calls at the same time.
     #[serde(default)]
     pub max_concurrency: Option<u32>,
@@ -36,6 +39,14 @@ pub struct ProviderConfig {
 pub enum ProviderKind {
     /// OpenAI's chat completions: OpenAI itself and whatever is compatible with it.
     Openai,
+    /// OpenAI's responses.
+    OpenaiResponses,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Google's Gemini.
+    Gemini,
+    /// DeepSeek.
+    Deepseek,
     /// A running Ollama.
     Ollama,
 }
@@ -50,9 +61,14 @@ impl ProviderConfig {
             api_key_env: None,
             model: None,
             context_window: None,
+            stream: true,
             max_concurrency: None,
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

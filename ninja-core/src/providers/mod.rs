@@ -4,13 +4,18 @@
 //! beyond its transport. What a call costs, whether it may be made and what follows from the answer is the machine's business.
 //!
 //! - [`Providers`]: those there are, in order of choice; chooses a model, limits, retries.
-//! - [`OpenaiProvider`]: those that speak OpenAI's chat completions.
+//! - [`HttpProvider`]: those that are reached over HTTP, whatever they speak.
 //! - [`Scripted`]: a provider for tests.
 //!
 //! Nothing here reads the environment or the clock of the day: the first is passed in, the second is not needed.
 
+mod anthropic;
 mod config;
-mod openai;
+mod gemini;
+mod http;
+mod ollama;
+mod openai_chat;
+mod openai_responses;
 mod provider;
 mod router;
 mod scripted;
@@ -18,9 +23,9 @@ mod secret;
 
 pub use self::{
     config::{ProviderConfig, ProviderKind},
-    openai::OpenaiProvider,
+    http::HttpProvider,
     provider::{
-        Answer, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
+        Answer, Carry, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,
     },
     router::{ChooseError, ProviderNote, Providers, Sources},

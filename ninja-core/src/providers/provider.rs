@@ -29,6 +29,9 @@ pub enum Message {
         text: String,
         /// Tools it asked for. Each is answered by a `Tool` message before the next `Assistant`.
         tool_calls: Vec<ToolCall>,
+        /// What its provider wants back with them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carry: Option<Carry>,
     },
     /// The result of a tool call.
     Tool {
@@ -49,6 +52,23 @@ impl Message {
                 text
             }
         }
+    }
+}
+
+/// What a provider wants back with an answer in the same conversation, such as thinking that it signed. Only the one that
+/// gave it reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Carry {
+    /// The protocol and the model that it is of, as `anthropic/claude-…`: to any other it means nothing.
+    pub of: String,
+    /// The content.
+    pub data: Value,
+}
+
+impl Carry {
+    /// Returns whether a model reads it.
+    pub fn is_of(&self, protocol: &str, model: &str) -> bool {
+        self.of.split_once('/') == Some((protocol, model))
     }
 }
 
@@ -112,6 +132,9 @@ pub struct Answer {
     pub finish: FinishReason,
     /// Tokens used; `model_calls` is 1.
     pub usage: Usage,
+    /// What its provider wants back with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carry: Option<Carry>,
 }
 
 /// What is known of a model.

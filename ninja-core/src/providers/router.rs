@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
-use super::{Answer, ChatRequest, DeltaSink, ModelInfo, OpenaiProvider, Provider, ProviderError};
+use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Provider, ProviderError};
 use crate::api::ModelRef;
 
 /// A vendor serves this many at once to a new account, and a server of one's own can be told another limit.
@@ -43,7 +43,7 @@ struct Entry {
     reason: String,
     provider: Result<Arc<dyn Provider>, String>,
     /// The same provider, if it can be asked for a model when none is configured.
-    asked: Option<Arc<OpenaiProvider>>,
+    asked: Option<Arc<HttpProvider>>,
     /// The model if a task names none, or why there is none yet.
     default_model: Mutex<Result<String, String>>,
     calls: Semaphore,

@@ -136,7 +136,7 @@ fn answer(request: &ChatRequest, text: String, tool_calls: Vec<ToolCall>) -> Ans
         ..Usage::default()
     };
     let finish = if tool_calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
-    Answer { text, tool_calls, finish, usage }
+    Answer { text, tool_calls, finish, usage, carry: None }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A text that must not be seen.
 
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 /// A secret such as a key. It cannot be printed or serialised; [`Secret::expose`] is the one way to its content.
@@ -16,6 +17,16 @@ impl Secret {
     /// Returns the content, for the header that carries it and for nothing else.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the content as the value of a header that nobody prints.
+    ///
+    /// # Panics
+    /// Where it has characters that no header has: whoever takes a key looks at it first.
+    pub(super) fn header(&self) -> HeaderValue {
+        let mut value = HeaderValue::from_str(&self.0).expect("a key is made of graphic characters");
+        value.set_sensitive(true);
+        value
     }
 
     /// Returns `text` with every occurrence of this secret replaced.

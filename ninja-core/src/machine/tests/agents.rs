@@ -20,7 +20,7 @@ fn assert_sendable(messages: &[Message]) {
     let mut open: Vec<&str> = Vec::new();
     for message in messages {
         match message {
-            Message::Assistant { text, tool_calls } => {
+            Message::Assistant { text, tool_calls, .. } => {
                 assert!(open.is_empty(), "unanswered: {open:?}");
                 assert!(!text.trim().is_empty() || !tool_calls.is_empty(), "without content");
                 open = tool_calls.iter().map(|call| call.id.as_str()).collect();

@@ -111,7 +111,7 @@ impl ChatTemplate {
         match message {
             Message::System { text } => self.turn(pieces, "system", vec![Piece::Text(text.clone())]),
             Message::User { text } => self.turn(pieces, "user", vec![Piece::Text(text.clone())]),
-            Message::Assistant { text, tool_calls } => {
+            Message::Assistant { text, tool_calls, .. } => {
                 let mut body = vec![Piece::Text(text.clone())];
                 for call in tool_calls {
                     body.push(Piece::Text("\n".into()));

@@ -194,5 +194,5 @@ fn answer(request: &ChatRequest, input_tokens: usize, written: Written, deltas: 
     };
     let usage =
         Usage { input_tokens: input_tokens as u64, output_tokens: tokens as u64, model_calls: 1, ..Usage::default() };
-    Answer { text, tool_calls: call.into_iter().collect(), finish, usage }
+    Answer { text, tool_calls: call.into_iter().collect(), finish, usage, carry: None }
 }

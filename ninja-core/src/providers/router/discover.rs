@@ -8,12 +8,53 @@ use std::{
 
 use super::{CONCURRENCY, Entry, Jitter, ProviderNote, Providers, semaphore};
 use crate::providers::{
-    OpenaiProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
-    openai::{ServedModel, find_ollama, ollama_url},
+    HttpProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
+    http::{ServedModel, find_ollama, ollama_url},
 };
 
 /// Ollama serves one call at a time unless told otherwise and lets the others wait, which would count as its silence.
 const OLLAMA_CONCURRENCY: usize = 1;
+
+/// A vendor as its own library finds it: the variables that hold its key, its address and its model.
+struct Vendor {
+    name: &'static str,
+    kind: ProviderKind,
+    key: &'static str,
+    base_url: &'static str,
+    model: &'static str,
+}
+
+/// The vendors that are found by their variables, in order of choice.
+const VENDORS: [Vendor; 4] = [
+    Vendor {
+        name: "openai",
+        kind: ProviderKind::Openai,
+        key: "OPENAI_API_KEY",
+        base_url: "OPENAI_BASE_URL",
+        model: "OPENAI_MODEL",
+    },
+    Vendor {
+        name: "anthropic",
+        kind: ProviderKind::Anthropic,
+        key: "ANTHROPIC_API_KEY",
+        base_url: "ANTHROPIC_BASE_URL",
+        model: "ANTHROPIC_MODEL",
+    },
+    Vendor {
+        name: "gemini",
+        kind: ProviderKind::Gemini,
+        key: "GEMINI_API_KEY",
+        base_url: "GOOGLE_GEMINI_BASE_URL",
+        model: "GEMINI_MODEL",
+    },
+    Vendor {
+        name: "deepseek",
+        kind: ProviderKind::Deepseek,
+        key: "DEEPSEEK_API_KEY",
+        base_url: "DEEPSEEK_BASE_URL",
+        model: "DEEPSEEK_MODEL",
+    },
+];
 
 /// Where providers are looked for.
 pub struct Sources<'a> {
@@ -21,8 +62,7 @@ pub struct Sources<'a> {
     pub configs: &'a BTreeMap<String, ProviderConfig>,
     /// What answers when a task names nothing, as [`Providers::choose`] takes it; else the first configured provider.
     pub preferred: Option<&'a str>,
-    /// The environment. Read: `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`, `OLLAMA_HOST`, and each
-    /// `api_key_env`.
+    /// The environment. Read: the variables of each vendor, `OLLAMA_HOST`, and each `api_key_env`.
     pub env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
 }
 
@@ -36,7 +76,9 @@ impl Providers {
         for (name, config) in sources.configs {
             providers.entries.push(configured(name, config, sources));
         }
-        providers.add_from_env(sources);
+        for vendor in &VENDORS {
+            providers.add_from_env(sources, vendor);
+        }
         let ((), ollama) = futures::join!(providers.refresh(), look_for_ollama(sources));
         match ollama {
             Ok(entry) => providers.entries.push(entry),
@@ -45,21 +87,20 @@ impl Providers {
         providers
     }
 
-    fn add_from_env(&mut self, sources: &Sources<'_>) {
-        const NAME: &str = "openai";
-        if self.entry(NAME).is_some() {
+    fn add_from_env(&mut self, sources: &Sources<'_>, vendor: &Vendor) {
+        let Vendor { name, kind, key, base_url, model } = *vendor;
+        if self.entry(name).is_some() {
             return;
         }
         let env = |name: &str| (sources.env)(name).filter(|value| !value.trim().is_empty());
-        let (key, base_url) = (env("OPENAI_API_KEY"), env("OPENAI_BASE_URL"));
+        let (found, address) = (env(key), env(base_url));
         // A server of one's own often needs no key.
-        if key.is_none() && base_url.is_none() {
-            return self.absent.push(absent(NAME, "OPENAI_API_KEY is not set".into()));
+        if found.is_none() && address.is_none() {
+            return self.absent.push(absent(name, format!("{key} is not set")));
         }
-        let reason = if key.is_some() { "OPENAI_API_KEY is set" } else { "OPENAI_BASE_URL is set" };
-        let config =
-            ProviderConfig { base_url, model: env("OPENAI_MODEL"), ..ProviderConfig::new(ProviderKind::Openai) };
-        self.entries.push(entry(NAME, &config, key.map(|key| Secret::new(key.trim())), reason));
+        let reason = format!("{} is set", if found.is_some() { key } else { base_url });
+        let config = ProviderConfig { base_url: address, model: env(model), ..ProviderConfig::new(kind) };
+        self.entries.push(entry(name, &config, found.map(|key| Secret::new(key.trim())), &reason));
     }
 }
 
@@ -83,7 +124,7 @@ fn configured(name: &str, config: &ProviderConfig, sources: &Sources<'_>) -> Ent
 
 fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str) -> Entry {
     let has_key = key.is_some();
-    let provider = match OpenaiProvider::new(config, key) {
+    let provider = match HttpProvider::new(config, key) {
         Ok(provider) if provider.is_vendor() && !has_key => return broken(name, reason, "it has no key".into()),
         Ok(provider) => Arc::new(provider),
         Err(error) => return broken(name, reason, error.to_string()),
@@ -93,8 +134,12 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
     let asked = (!provider.is_vendor()).then(|| provider.clone());
     let concurrency =
         config.max_concurrency.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(match config.kind {
-            ProviderKind::Openai => CONCURRENCY,
             ProviderKind::Ollama => OLLAMA_CONCURRENCY,
+            ProviderKind::Openai
+            | ProviderKind::OpenaiResponses
+            | ProviderKind::Anthropic
+            | ProviderKind::Gemini
+            | ProviderKind::Deepseek => CONCURRENCY,
         });
     Entry {
         name: name.to_owned(),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::providers::{
     Message, ProviderConfig, ProviderKind, ScriptStep, Scripted,
-    openai::tests::test_server::{Reply, TestServer, response},
+    http::test_server::{Reply, TestServer, response},
 };
 
 fn providers(entries: &[(&str, &Arc<Scripted>)]) -> Providers {
@@ -187,7 +187,8 @@ async fn nothing_around_leaves_the_reasons() {
     assert_eq!(providers.choose(None), Err(ChooseError::NoProvider));
     let reasons: Vec<_> = providers.describe().into_iter().map(|note| (note.name, note.reason)).collect();
     assert_eq!(reasons[0], ("openai".to_owned(), "OPENAI_API_KEY is not set".to_owned()));
-    assert!(reasons[1].1.starts_with("not running: "), "{reasons:?}");
+    assert_eq!(reasons[3], ("deepseek".to_owned(), "DEEPSEEK_API_KEY is not set".to_owned()));
+    assert!(reasons[4].1.starts_with("not running: "), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -229,7 +230,7 @@ async fn what_is_configured_comes_first_and_what_is_preferred_before_that() {
     let providers = discover(&configs, None, &env).await;
     assert_eq!(providers.choose(None).unwrap().0, model("one", "dir/chat"));
     let notes: Vec<_> = providers.describe().into_iter().map(|note| (note.name, note.is_default)).collect();
-    let names = [("one", true), ("two", false), ("openai", false), ("ollama", false)];
+    let names = ["one", "two", "openai", "anthropic", "gemini", "deepseek", "ollama"].map(|name| (name, name == "one"));
     assert_eq!(notes, names.map(|(name, is_default)| (name.to_owned(), is_default)));
     let providers = discover(&configs, Some("two"), &env).await;
     let (chosen, info) = providers.choose(None).unwrap();

@@ -41,7 +41,7 @@ fn conversation() -> Vec<Message> {
     vec![
         Message::System { text: "Be brief.".into() },
         user("1+1?"),
-        Message::Assistant { text: "Let me see.".into(), tool_calls: vec![call] },
+        Message::Assistant { text: "Let me see.".into(), tool_calls: vec![call], carry: None },
         Message::Tool { call_id: "call_1".into(), name: "add".into(), text: "2".into() },
     ]
 }

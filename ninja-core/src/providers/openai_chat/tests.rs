@@ -1,29 +1,32 @@
 //! The provider against servers that answer well, badly, partly and not at all.
 
-#[path = "test_server.rs"]
-pub(in crate::providers) mod test_server;
-
 mod counterpart;
 mod failures;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use self::test_server::{Reply, TestServer, chunked, events, response};
-use super::*;
 use crate::{
     api::Usage,
-    providers::{FinishReason, Message, ToolCall, ToolDefinition},
+    providers::{
+        Answer, ChatRequest, DeltaSink, FinishReason, HttpProvider, Message, Provider, ProviderConfig, ProviderError,
+        ProviderKind, Secret, ToolCall, ToolDefinition,
+        http::test_server::{Reply, TestServer, chunked, events, response},
+    },
 };
 
 /// Streams of llama.cpp's server, as they came.
 const TEXT: &str = include_str!("fixtures/text.sse");
 const TOOLS: &str = include_str!("fixtures/tools.sse");
 
-fn provider(url: &str) -> OpenaiProvider {
-    let config = ProviderConfig { base_url: Some(url.to_owned()), ..ProviderConfig::new(ProviderKind::Openai) };
-    OpenaiProvider::new(&config, Some(Secret::new("sk-1234"))).unwrap()
+fn config(url: &str) -> ProviderConfig {
+    ProviderConfig { base_url: Some(url.to_owned()), ..ProviderConfig::new(ProviderKind::Openai) }
+}
+
+fn provider(url: &str) -> HttpProvider {
+    HttpProvider::new(&config(url), Some(Secret::new("sk-1234"))).unwrap()
 }
 
 fn request(text: &str) -> ChatRequest {
@@ -43,7 +46,7 @@ fn sink() -> (DeltaSink, Arc<Mutex<String>>) {
     (Arc::new(move |delta: &str| sink.lock().unwrap().push_str(delta)), heard)
 }
 
-async fn call(provider: &OpenaiProvider, request: ChatRequest) -> Result<Answer, ProviderError> {
+async fn call(provider: &HttpProvider, request: ChatRequest) -> Result<Answer, ProviderError> {
     provider.chat(request, sink().0, CancellationToken::new()).await
 }
 
@@ -64,8 +67,34 @@ async fn a_stream_is_heard_as_it_comes_and_answers_whole() {
     let (deltas, heard) = sink();
     let answer = provider(&server.url).chat(request("hello"), deltas, CancellationToken::new()).await.unwrap();
     let usage = Usage { input_tokens: 38, output_tokens: 5, model_calls: 1, ..Usage::default() };
-    assert_eq!(answer, Answer { text: text_of(TEXT), tool_calls: vec![], finish: FinishReason::Length, usage });
+    assert_eq!(
+        answer,
+        Answer { text: text_of(TEXT), tool_calls: vec![], finish: FinishReason::Length, usage, carry: None }
+    );
     assert_eq!(*heard.lock().unwrap(), answer.text);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_whole_is_the_same() {
+    let whole = json!({
+        "object": "chat.completion",
+        "choices": [{
+            "message": { "role": "assistant", "content": null, "tool_calls": [
+                { "id": "a", "type": "function", "function": { "name": "f", "arguments": "{\"x\":1}" } },
+                { "type": "function", "function": { "name": "f", "arguments": "{\"x\":2}" } },
+            ]},
+            "finish_reason": "tool_calls",
+        }],
+        "usage": { "prompt_tokens": 7, "completion_tokens": 3 },
+    });
+    let whole = response(200, "content-type: application/json; charset=utf-8\r\n", &whole.to_string());
+    let server = TestServer::start(move |_| Reply::Send(whole.clone())).await;
+    let config = ProviderConfig { stream: false, ..config(&server.url) };
+    let answer = call(&HttpProvider::new(&config, None).unwrap(), request("hello")).await.unwrap();
+    let calls: Vec<_> = answer.tool_calls.iter().map(|call| (call.id.as_str(), call.args.to_string())).collect();
+    assert_eq!(calls, [("a", "{\"x\":1}".to_owned()), ("call_2", "{\"x\":2}".to_owned())]);
+    assert_eq!((answer.usage.input_tokens, answer.usage.estimated_tokens), (7, 0));
+    assert_eq!(server.body()["stream"], false);
 }
 
 #[tokio::test]
@@ -95,7 +124,7 @@ async fn a_conversation_is_sent_with_its_calls_and_their_results() {
         messages: vec![
             Message::System { text: "Be short.".into() },
             Message::User { text: "Weather?".into() },
-            Message::Assistant { text: String::new(), tool_calls: vec![weather_call(), broken] },
+            Message::Assistant { text: String::new(), tool_calls: vec![weather_call(), broken], carry: None },
             Message::Tool { call_id: weather_call().id, name: "weather".into(), text: "rain".into() },
             Message::Tool { call_id: "b".into(), name: "weather".into(), text: "unreadable".into() },
         ],
@@ -151,12 +180,14 @@ async fn a_call_that_is_cancelled_already_connects_to_nothing() {
 async fn windows_come_from_the_configuration_then_the_server_then_the_kind() {
     let list = json!({ "data": [{ "id": "dir/a.gguf", "meta": { "n_ctx": 2048 } }] }).to_string();
     let server = TestServer::start(move |_| Reply::Send(response(200, "", &list))).await;
-    let mut provider = provider(&server.url);
+    let provider = provider(&server.url);
     assert_eq!(provider.model_info("dir/a.gguf").window_tokens, 8_192);
     assert_eq!(provider.check().await.unwrap(), format!("{} serves 1 model", &server.url[7..server.url.len() - 3]));
     assert_eq!(provider.model_info("dir/a.gguf").window_tokens, 2_048);
     assert!(provider.model_info("dir/a.gguf").label.starts_with("a.gguf at 127.0.0.1:"));
-    provider.context_window = Some(100);
+    let config = ProviderConfig { context_window: Some(100), ..config(&server.url) };
+    let provider = HttpProvider::new(&config, None).unwrap();
+    provider.check().await.unwrap();
     assert_eq!(provider.model_info("dir/a.gguf").window_tokens, 100);
 }
 
@@ -164,7 +195,7 @@ async fn windows_come_from_the_configuration_then_the_server_then_the_kind() {
 fn a_key_that_cannot_stand_in_a_header_is_refused_without_being_shown() {
     for key in ["", "sk\n1", "sk 1", "schlüssel"] {
         let config = ProviderConfig::new(ProviderKind::Openai);
-        let error = OpenaiProvider::new(&config, Some(Secret::new(key))).err().unwrap().to_string();
+        let error = HttpProvider::new(&config, Some(Secret::new(key))).err().unwrap().to_string();
         assert!(key.is_empty() || !error.contains(key), "{error}");
     }
 }

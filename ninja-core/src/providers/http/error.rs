@@ -9,7 +9,7 @@ use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::super::{ProviderError, Secret};
+use crate::providers::{ProviderError, Secret};
 
 /// Enough for a sentence of a provider, too little to repeat a prompt.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -20,15 +20,15 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of the call that failed.
 #[derive(Clone, Copy)]
-pub(super) struct ErrorContext<'a> {
+pub(in crate::providers) struct ErrorContext<'a> {
     /// The provider's host.
-    pub(super) host: &'a str,
+    pub(in crate::providers) host: &'a str,
     /// Its key, which must not show.
-    pub(super) key: Option<&'a Secret>,
+    pub(in crate::providers) key: Option<&'a Secret>,
     /// Estimates the prompt's tokens: seldom needed, and no small matter for a long prompt with many tools.
-    pub(super) prompt_tokens: &'a (dyn Fn() -> u64 + Sync),
+    pub(in crate::providers) prompt_tokens: &'a (dyn Fn() -> u64 + Sync),
     /// The model's window.
-    pub(super) window_tokens: u64,
+    pub(in crate::providers) window_tokens: u64,
 }
 
 /// Maps what ends an event stream: an error of the bytes below, which is ours already, or bytes that are no text.
@@ -93,7 +93,7 @@ pub(super) fn map_transport(error: &reqwest::Error, context: &ErrorContext<'_>) 
 }
 
 /// Maps an error that comes as an event, after the response began as a success: its body tells the status, or nothing.
-pub(super) fn map_event(error: Value, context: &ErrorContext<'_>) -> ProviderError {
+pub(in crate::providers) fn map_event(error: Value, context: &ErrorContext<'_>) -> ProviderError {
     let body = json!({ "error": error });
     let told = body.pointer("/error/code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let status = told.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(match code(&body) {

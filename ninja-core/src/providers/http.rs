@@ -1,22 +1,24 @@
-//! OpenAI's chat completions over HTTP: OpenAI itself, Ollama, llama.cpp, vLLM, and whatever calls itself compatible.
+//! Providers that are reached over HTTP: what they share, whatever they speak.
 //!
 //! The rule above all: an answer without its final event is no answer.
 //!
-//! - [`wire`]: the kinds, one row each.
-//! - [`request`]: our request as the protocol's.
-//! - [`stream`]: its events as our answer; [`tool_calls`] puts calls together from their pieces.
+//! - [`kinds`]: the kinds, one row each.
+//! - [`protocol`]: what distinguishes one API from another.
+//! - [`stream`]: what comes back, piece by piece and with patience; [`answer`] is what every answer needs.
 //! - [`error`]: everything that fails as a [`ProviderError`].
 //! - [`listing`]: which models are served, and with what window.
 
-mod error;
-mod listing;
-mod request;
-mod stream;
-mod tool_calls;
-mod wire;
+pub(super) mod answer;
+pub(super) mod error;
+mod kinds;
+pub(super) mod listing;
+pub(super) mod protocol;
+pub(super) mod stream;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(super) mod test_server;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -25,32 +27,30 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use reqwest::{
-    Url,
-    header::{ACCEPT, CONTENT_TYPE},
-};
+use reqwest::{Url, header::CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    answer::prompt_tokens,
     error::ErrorContext,
-    request::prompt_tokens,
+    kinds::Wire,
+    protocol::{Call, Listener, Protocol},
     stream::{FIRST_BYTE_TIMEOUT, within},
-    wire::Wire,
 };
-pub(super) use self::{listing::ServedModel, wire::ollama_url};
+pub(super) use self::{kinds::ollama_url, listing::ServedModel};
 use super::{Answer, ChatRequest, DeltaSink, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind, Secret};
 
 /// A host that does not take a connection in this time is away; a slow answer has its own, longer limits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A provider reached over HTTP. Cheap to share; holds its own connections.
-pub struct OpenaiProvider {
+pub struct HttpProvider {
     wire: Wire,
+    protocol: Box<dyn Protocol>,
     /// What paths are appended to.
     url: Url,
-    /// Where calls go.
-    chat_url: Url,
     is_vendor: bool,
+    is_streamed: bool,
     key: Option<Secret>,
     http: reqwest::Client,
     context_window: Option<u32>,
@@ -58,7 +58,7 @@ pub struct OpenaiProvider {
     served_windows: Mutex<BTreeMap<String, u32>>,
 }
 
-impl OpenaiProvider {
+impl HttpProvider {
     /// Returns the provider that `config` describes, with `key` already looked up. Connects to nothing yet.
     ///
     /// # Errors
@@ -67,15 +67,22 @@ impl OpenaiProvider {
         let wire = Wire::of(config.kind);
         let url = wire.base_url(config.base_url.as_deref())?;
         let is_vendor = wire.is_vendor(&url);
-        let chat_url = extended(&url, "chat/completions")?;
         if let Some(key) = &key
             && (key.expose().is_empty() || !key.expose().bytes().all(|byte| byte.is_ascii_graphic()))
         {
             return Err(ProviderError::Rejected("the key is empty or has characters that no key has".into()));
         }
-        let http = http_client(&url)?;
-        let context_window = config.context_window;
-        Ok(Self { wire, url, chat_url, is_vendor, key, http, context_window, served_windows: Mutex::default() })
+        Ok(Self {
+            protocol: kinds::protocol(config.kind, &url, is_vendor)?,
+            http: http_client(&url)?,
+            wire,
+            url,
+            is_vendor,
+            is_streamed: config.stream,
+            key,
+            context_window: config.context_window,
+            served_windows: Mutex::default(),
+        })
     }
 
     /// Asks which models are served, and remembers their windows.
@@ -83,7 +90,8 @@ impl OpenaiProvider {
     /// # Errors
     /// Whatever keeps the provider from telling. Dropping the future ends the question.
     pub async fn list_models(&self) -> Result<Vec<ServedModel>, ProviderError> {
-        let models = listing::list_models(&self.wire, &self.http, &self.url, self.key.as_ref()).await?;
+        let url = extended(&self.url, self.protocol.list_path())?;
+        let models = listing::list_models(&*self.protocol, &self.http, url, self.key.as_ref()).await?;
         let windows = models.iter().filter_map(|model| Some((model.name.clone(), model.window_tokens?))).collect();
         *self.served_windows.lock().unwrap_or_else(PoisonError::into_inner) = windows;
         Ok(models)
@@ -101,38 +109,38 @@ impl OpenaiProvider {
 
     fn window_tokens(&self, model: &str) -> u32 {
         let served = || self.served_windows.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied();
-        let known = || if self.is_vendor { wire::vendor_window(model) } else { None };
+        let known = || if self.is_vendor { kinds::vendor_window(model) } else { None };
         self.context_window.or_else(served).or_else(known).unwrap_or(self.wire.window_tokens)
     }
 
     async fn call(&self, request: ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
+        let window_tokens = self.window_tokens(&request.model);
         let prompt_tokens = || prompt_tokens(&request);
         let context = ErrorContext {
             host: self.url.host_str().unwrap_or_default(),
             key: self.key.as_ref(),
             prompt_tokens: &prompt_tokens,
-            window_tokens: u64::from(self.window_tokens(&request.model)),
+            window_tokens: u64::from(window_tokens),
         };
-        let mut post = self
+        let protocol = self.protocol.name();
+        let call = Call { protocol, request: &request, window_tokens, is_streamed: self.is_streamed };
+        let post = self
             .http
-            .post(self.chat_url.clone())
+            .post(self.protocol.call_url(&call)?)
             .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "text/event-stream")
-            .body(request::body(&request, self.is_vendor));
-        if let Some(key) = &self.key {
-            post = post.bearer_auth(key.expose());
-        }
+            .body(self.protocol.body(&call));
+        let post = self.protocol.sign(post, self.key.as_ref());
         let response = within(FIRST_BYTE_TIMEOUT, post.send()).await?;
         let response = response.map_err(|error| error::map_transport(&error, &context))?;
-        if response.status().is_success() {
-            stream::read(response, &request, &deltas, &context).await
-        } else {
-            Err(error::read_refusal(response, &context).await)
+        if !response.status().is_success() {
+            return Err(error::read_refusal(response, &context).await);
         }
+        let listener = Listener { protocol, request: &request, deltas: &deltas, context: &context };
+        stream::read(response, self.protocol.framing(), self.protocol.draft(), &listener).await
     }
 }
 
-impl Provider for OpenaiProvider {
+impl Provider for HttpProvider {
     fn model_info(&self, model: &str) -> ModelInfo {
         // Some servers name a model by its file: people need its name, not where it lies.
         let short = model.rsplit('/').next().unwrap_or(model);
@@ -168,11 +176,13 @@ impl Provider for OpenaiProvider {
     }
 }
 
-/// Returns an address with a path appended and its query kept.
-fn extended(url: &Url, path: &str) -> Result<Url, ProviderError> {
+/// Returns an address with a path appended and its query kept, if it has one.
+pub(super) fn extended(url: &Url, path: &str) -> Result<Url, ProviderError> {
     let unusable = |_| ProviderError::Rejected("the address cannot be extended".into());
     let mut extended = url.join(path).map_err(unusable)?;
-    extended.set_query(url.query());
+    if url.query().is_some() {
+        extended.set_query(url.query());
+    }
     Ok(extended)
 }
 
@@ -182,7 +192,7 @@ fn http_client(url: &Url) -> Result<reqwest::Client, ProviderError> {
         .connect_timeout(CONNECT_TIMEOUT)
         // A prompt goes where it was sent and nowhere else.
         .redirect(reqwest::redirect::Policy::none());
-    if wire::is_loopback(url) {
+    if kinds::is_loopback(url) {
         builder = builder.no_proxy();
         if url.scheme() == "http" {
             // Neither a proxy nor a redirect leads to TLS from here, and reading the system's certificates takes longer
@@ -194,9 +204,9 @@ fn http_client(url: &Url) -> Result<reqwest::Client, ProviderError> {
 }
 
 /// Asks a running Ollama at `base_url` for its models.
-pub(super) async fn find_ollama(base_url: &str) -> Result<(OpenaiProvider, Vec<ServedModel>), ProviderError> {
+pub(super) async fn find_ollama(base_url: &str) -> Result<(HttpProvider, Vec<ServedModel>), ProviderError> {
     let config = ProviderConfig { base_url: Some(base_url.to_owned()), ..ProviderConfig::new(ProviderKind::Ollama) };
-    let provider = OpenaiProvider::new(&config, None)?;
+    let provider = HttpProvider::new(&config, None)?;
     let models = provider.list_models().await?;
     Ok((provider, models))
 }

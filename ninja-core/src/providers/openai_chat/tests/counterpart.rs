@@ -6,7 +6,7 @@
 use super::*;
 
 /// Returns a provider and its first model, or nothing where there is no server.
-async fn real_server() -> Option<(OpenaiProvider, String)> {
+async fn real_server() -> Option<(HttpProvider, String)> {
     let Ok(url) = std::env::var("NINJA_TEST_OPENAI_BASE_URL") else {
         eprintln!("skipped: needs an OpenAI-compatible server");
         return None;
@@ -64,7 +64,7 @@ async fn a_real_server_takes_tools_and_their_results() {
     });
     let results: Vec<_> = results.collect();
     let mut messages = request.messages.clone();
-    messages.push(Message::Assistant { text: first.text, tool_calls });
+    messages.push(Message::Assistant { text: first.text, tool_calls, carry: first.carry });
     messages.extend(results);
     let second = call(&provider, ChatRequest { messages, ..request }).await.unwrap();
     eprintln!("{second:?}");

@@ -2,14 +2,12 @@
 //!
 //! The index of a piece is not trusted: servers leave gaps, name huge ones, and send several whole calls under one.
 
-use std::collections::HashSet;
+use serde_json::Value;
 
-use serde_json::{Map, Value};
-
-use super::super::{ChatRequest, Message, ToolCall};
-
-/// More calls than one turn may have; further ones are an error of the model, not work to do.
-const CALLS_MAX: usize = 64;
+use crate::providers::{
+    ChatRequest, ToolCall,
+    http::answer::{CALLS_MAX, Ids, read_args},
+};
 
 /// Calls whose pieces are still coming.
 #[derive(Debug, Default)]
@@ -40,21 +38,17 @@ impl Pieces {
     /// Returns the calls, each with an id that neither the conversation nor another call has. `is_cut` says that the
     /// model was stopped: then a call that has no arguments yet is not one that needs none.
     pub(super) fn finish(&mut self, request: &ChatRequest, is_cut: bool) -> Vec<ToolCall> {
-        let mut taken = used_ids(request);
+        let mut ids = Ids::of(request);
         let calls = std::mem::take(&mut self.calls);
         calls
             .into_iter()
-            .map(|call| ToolCall {
-                id: unique_id(call.id, &mut taken),
-                name: call.name,
-                args: read_args(call.args, is_cut),
-            })
+            .map(|call| ToolCall { id: ids.unique(call.id), name: call.name, args: read_args(call.args, is_cut) })
             .collect()
     }
 
-    /// Takes in one piece.
-    pub(super) fn add(&mut self, piece: &Value) {
-        let index = piece.get("index").and_then(Value::as_u64);
+    /// Takes in one piece; `place` numbers a call that came whole, and so without an index.
+    pub(super) fn add(&mut self, place: Option<u64>, piece: &Value) {
+        let index = piece.get("index").and_then(Value::as_u64).or(place);
         let id = piece.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
         let Some(call) = self.call_of(index, id) else { return };
         call.id = call.id.take().or_else(|| id.map(str::to_owned));
@@ -89,45 +83,17 @@ impl Pieces {
     }
 }
 
-/// Returns arguments as JSON: nothing is no arguments, and what cannot be read stays a string.
-fn read_args(text: String, is_cut: bool) -> Value {
-    if text.trim().is_empty() && !is_cut {
-        return Value::Object(Map::new());
-    }
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
-}
-
-fn used_ids(request: &ChatRequest) -> HashSet<String> {
-    let mut ids = HashSet::new();
-    for message in &request.messages {
-        if let Message::Assistant { tool_calls, .. } = message {
-            ids.extend(tool_calls.iter().map(|call| call.id.clone()));
-        }
-    }
-    ids
-}
-
-fn unique_id(id: Option<String>, taken: &mut HashSet<String>) -> String {
-    let mut id = id.unwrap_or_default();
-    let mut n = taken.len();
-    while id.is_empty() || taken.contains(&id) {
-        n += 1;
-        id = format!("call_{n}");
-    }
-    taken.insert(id.clone());
-    id
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::providers::Message;
 
     fn request(ids: &[&str]) -> ChatRequest {
         let call = |id: &&str| ToolCall { id: (*id).into(), name: "t".into(), args: json!({}) };
         let tool_calls = ids.iter().map(call).collect();
-        let messages = vec![Message::Assistant { text: String::new(), tool_calls }];
+        let messages = vec![Message::Assistant { text: String::new(), tool_calls, carry: None }];
         ChatRequest {
             model: "m".into(),
             messages,
@@ -140,7 +106,7 @@ mod tests {
     fn read(pieces: &[Value], ids: &[&str]) -> Vec<(String, String, Value)> {
         let mut calls = Pieces::default();
         for piece in pieces {
-            calls.add(piece);
+            calls.add(None, piece);
         }
         calls.finish(&request(ids), false).into_iter().map(|call| (call.id, call.name, call.args)).collect()
     }
@@ -197,7 +163,7 @@ mod tests {
     fn a_call_without_arguments_is_whole_only_if_the_model_was_not_stopped() {
         for (is_cut, args) in [(false, json!({})), (true, json!(""))] {
             let mut calls = Pieces::default();
-            calls.add(&json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}));
+            calls.add(None, &json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}));
             assert_eq!(calls.finish(&request(&[]), is_cut)[0].args, args);
         }
     }
@@ -206,7 +172,7 @@ mod tests {
     fn more_calls_than_a_turn_may_have_are_told() {
         let mut calls = Pieces::default();
         for index in 0..=CALLS_MAX {
-            calls.add(&json!({"index": index, "function": {"name": "f"}}));
+            calls.add(None, &json!({"index": index, "function": {"name": "f"}}));
         }
         assert!(calls.are_too_many());
         assert_eq!(calls.finish(&request(&[]), false).len(), CALLS_MAX);

@@ -1,8 +1,12 @@
-//! The kinds of provider that speak chat completions, one row each: where a call goes, what is assumed.
+//! The kinds of provider, one row each: where they are, what is assumed of them.
 
 use reqwest::Url;
 
-use super::super::{ProviderError, ProviderKind};
+use super::protocol::Protocol;
+use crate::providers::{
+    ProviderError, ProviderKind, anthropic::Messages, gemini::Gemini, ollama::Ollama, openai_chat::Chat,
+    openai_responses::Responses,
+};
 
 /// A window that every model in use has: what is assumed where nobody tells.
 const WINDOW_TOKENS: u32 = 8_192;
@@ -11,15 +15,6 @@ const OLLAMA_WINDOW_TOKENS: u32 = 4_096;
 /// Where Ollama listens unless told otherwise.
 const OLLAMA_PORT: u16 = 11_434;
 
-/// How models are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listing {
-    /// `GET {base}/models`.
-    OpenaiModels,
-    /// `GET {host}/api/tags`.
-    OllamaTags,
-}
-
 /// What distinguishes a kind.
 #[derive(Debug, Clone)]
 pub(super) struct Wire {
@@ -27,8 +22,8 @@ pub(super) struct Wire {
     pub(super) base_url: &'static str,
     /// The path that an address must end with; appended if it does not.
     pub(super) path: Option<&'static str>,
-    /// How models are listed.
-    pub(super) listing: Listing,
+    /// The path of another API at the same server, which an address is often given with; taken away.
+    pub(super) other_path: Option<&'static str>,
     /// The model if nobody names one, at the vendor's own address.
     pub(super) vendor_model: Option<&'static str>,
     /// The window if nobody tells it.
@@ -41,20 +36,43 @@ impl Wire {
     /// Returns the row of a kind.
     pub(super) fn of(kind: ProviderKind) -> Self {
         match kind {
-            ProviderKind::Openai => Self {
+            ProviderKind::Openai | ProviderKind::OpenaiResponses => Self {
                 base_url: "https://api.openai.com/v1/",
                 path: None,
-                listing: Listing::OpenaiModels,
+                other_path: None,
                 // Small, cheap and able to use tools; a task that needs more names it.
                 vendor_model: Some("gpt-5.4-mini"),
                 window_tokens: WINDOW_TOKENS,
                 place: None,
             },
-            // Through its OpenAI-compatible face: its own has no ids for tool calls.
-            ProviderKind::Ollama => Self {
-                base_url: "http://127.0.0.1:11434/v1/",
+            ProviderKind::Anthropic => Self {
+                base_url: "https://api.anthropic.com/v1/",
                 path: Some("v1/"),
-                listing: Listing::OllamaTags,
+                other_path: None,
+                vendor_model: Some("claude-haiku-4-5"),
+                window_tokens: WINDOW_TOKENS,
+                place: None,
+            },
+            ProviderKind::Gemini => Self {
+                base_url: "https://generativelanguage.googleapis.com/v1beta/",
+                path: Some("v1beta/"),
+                other_path: None,
+                vendor_model: Some("gemini-3-flash-preview"),
+                window_tokens: WINDOW_TOKENS,
+                place: None,
+            },
+            ProviderKind::Deepseek => Self {
+                base_url: "https://api.deepseek.com/",
+                path: None,
+                other_path: None,
+                vendor_model: Some("deepseek-chat"),
+                window_tokens: WINDOW_TOKENS,
+                place: None,
+            },
+            ProviderKind::Ollama => Self {
+                base_url: "http://127.0.0.1:11434/",
+                path: None,
+                other_path: Some("v1/"),
                 vendor_model: None,
                 window_tokens: OLLAMA_WINDOW_TOKENS,
                 place: Some("Ollama"),
@@ -72,6 +90,10 @@ impl Wire {
         }
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
+        }
+        if let Some(shorter) = self.other_path.and_then(|other| url.path().strip_suffix(other)) {
+            let shorter = shorter.to_owned();
+            url.set_path(&shorter);
         }
         if let Some(path) = self.path
             && !url.path().ends_with(&format!("/{path}"))
@@ -103,10 +125,25 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Returns what a kind speaks, at `url`.
+pub(super) fn protocol(kind: ProviderKind, url: &Url, is_vendor: bool) -> Result<Box<dyn Protocol>, ProviderError> {
+    Ok(match kind {
+        ProviderKind::Openai => Box::new(Chat::new(url, is_vendor)?),
+        ProviderKind::OpenaiResponses => Box::new(Responses::new(url, is_vendor)?),
+        ProviderKind::Anthropic => Box::new(Messages::new(url)?),
+        ProviderKind::Gemini => Box::new(Gemini::new(url)),
+        ProviderKind::Deepseek => Box::new(Chat::deepseek(url)?),
+        ProviderKind::Ollama => Box::new(Ollama::new(url)?),
+    })
+}
+
 /// Returns the window of a model at its vendor's own address, where no listing tells it. By prefix, and rather too
 /// small: too large a window loses a task, too small a one shortens its history.
 pub(super) fn vendor_window(model: &str) -> Option<u32> {
-    const WINDOWS: [(&str, u32); 6] = [
+    const WINDOWS: [(&str, u32); 9] = [
+        ("claude", 200_000),
+        ("deepseek", 128_000),
+        ("gemini", 1_000_000),
         ("gpt-4.1", 1_000_000),
         ("gpt-4o", 128_000),
         ("gpt-5", 128_000),
@@ -119,7 +156,7 @@ pub(super) fn vendor_window(model: &str) -> Option<u32> {
 
 /// Returns the address of Ollama from the value of `OLLAMA_HOST`, which may leave out scheme, host or port and may be
 /// the address that the server listens on.
-pub(in super::super) fn ollama_url(host: Option<&str>) -> String {
+pub(in crate::providers) fn ollama_url(host: Option<&str>) -> String {
     let text = host.map(str::trim).filter(|host| !host.is_empty()).unwrap_or("127.0.0.1");
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let rest = rest.trim_end_matches('/');
@@ -147,8 +184,11 @@ mod tests {
         assert_eq!(openai.base_url(Some("http://h:1/v1")).unwrap().as_str(), "http://h:1/v1/");
         assert_eq!(openai.base_url(Some("https://h/x/v1/?api-version=2")).unwrap().path(), "/x/v1/");
         let ollama = Wire::of(ProviderKind::Ollama);
-        assert_eq!(ollama.base_url(Some("http://h:1")).unwrap().as_str(), "http://h:1/v1/");
-        assert_eq!(ollama.base_url(Some("http://h:1/v1/")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(ollama.base_url(Some("http://h:1")).unwrap().as_str(), "http://h:1/");
+        assert_eq!(ollama.base_url(Some("http://h:1/x/v1")).unwrap().as_str(), "http://h:1/x/");
+        let anthropic = Wire::of(ProviderKind::Anthropic);
+        assert_eq!(anthropic.base_url(Some("http://h:1")).unwrap().as_str(), "http://h:1/v1/");
+        assert_eq!(anthropic.base_url(Some("http://h:1/v1")).unwrap().as_str(), "http://h:1/v1/");
         for wrong in ["", "h:1", "file:///etc", "h"] {
             assert!(openai.base_url(Some(wrong)).is_err(), "{wrong}");
         }
@@ -159,7 +199,7 @@ mod tests {
         let wire = Wire::of(ProviderKind::Openai);
         assert!(wire.is_vendor(&wire.base_url(None).unwrap()));
         assert!(!wire.is_vendor(&wire.base_url(Some("http://127.0.0.1:1/v1")).unwrap()));
-        assert!(!Wire::of(ProviderKind::Ollama).is_vendor(&Url::parse("http://127.0.0.1:11434/v1/").unwrap()));
+        assert!(!Wire::of(ProviderKind::Ollama).is_vendor(&Url::parse("http://127.0.0.1:11434/").unwrap()));
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! Which models a provider serves.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde_json::Value;
+
+use super::{
+    error::{self, ErrorContext},
+    protocol::Protocol,
+};
+use crate::providers::{ProviderError, Secret};
+
+/// Asked when the engine starts or a person waits, and answered from memory: longer means that nobody is there.
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest list of a public provider has some hundred models of some hundred bytes.
+const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A model that a provider serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedModel {
+    /// Its name.
+    pub name: String,
+    /// Its context window, if the provider tells.
+    pub window_tokens: Option<u32>,
+}
+
+/// Asks for the models at `url`.
+pub(super) async fn list_models(
+    protocol: &dyn Protocol,
+    http: &reqwest::Client,
+    url: Url,
+    key: Option<&Secret>,
+) -> Result<Vec<ServedModel>, ProviderError> {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let context = ErrorContext { host: &host, key, prompt_tokens: &|| 0, window_tokens: 0 };
+    let request = protocol.sign(http.get(url), key).timeout(LIST_TIMEOUT);
+    let response = request.send().await.map_err(|error| error::map_transport(&error, &context))?;
+    if !response.status().is_success() {
+        return Err(error::read_refusal(response, &context).await);
+    }
+    let body = read_body(response, &context).await?;
+    let list = serde_json::from_str(&body).ok();
+    list.and_then(|list: Value| protocol.read_list(&list))
+        .ok_or_else(|| ProviderError::Unavailable(format!("{host} does not list models in the expected form")))
+}
+
+async fn read_body(mut response: reqwest::Response, context: &ErrorContext<'_>) -> Result<String, ProviderError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error::map_transport(&error, context))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LIST_BYTES_MAX {
+            return Err(ProviderError::Unavailable(format!("the list of models of {} has no end", context.host)));
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads the models of a list: their names, and what tells their windows.
+pub(in crate::providers) fn models(
+    list: Option<&Value>,
+    name: &str,
+    window: impl Fn(&Value) -> Option<u64>,
+) -> Option<Vec<ServedModel>> {
+    let served = |model: &Value| {
+        let window_tokens = window(model).and_then(|tokens| u32::try_from(tokens).ok());
+        Some(ServedModel { name: model.get(name)?.as_str()?.to_owned(), window_tokens })
+    };
+    Some(list?.as_array()?.iter().filter_map(served).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_and_windows_are_read() {
+        let list = json!([{ "id": "a", "window": 8192 }, { "id": "b", "window": 1_u64 << 40 }, { "id": "c" }, {}]);
+        let model = |name: &str, window_tokens| ServedModel { name: name.into(), window_tokens };
+        let window = |model: &Value| model.get("window")?.as_u64();
+        let models_of = |list: &Value| models(Some(list), "id", window);
+        assert_eq!(models_of(&list).unwrap(), [model("a", Some(8_192)), model("b", None), model("c", None)]);
+        assert_eq!(models_of(&Value::Null), None);
+        assert_eq!(models(None, "id", window), None);
+    }
+}

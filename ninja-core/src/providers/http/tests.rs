@@ -1,0 +1,225 @@
+//! Every protocol against the same rules: what is sent, what is read, and that a cut answer is none.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    HttpProvider,
+    test_server::{Reply, TestServer, response},
+};
+use crate::providers::{
+    Answer, ChatRequest, Message, Provider, ProviderConfig, ProviderError, ProviderKind, Secret, ToolDefinition,
+};
+
+/// A stream as a server sent it.
+struct Recorded {
+    kind: ProviderKind,
+    name: &'static str,
+    stream: &'static str,
+    /// How many of its last bytes say nothing more.
+    idle_bytes: usize,
+}
+
+const RECORDED: [Recorded; 10] = [
+    Recorded {
+        kind: ProviderKind::Anthropic,
+        name: "anthropic-thinking",
+        stream: include_str!("fixtures/anthropic-thinking.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::Anthropic,
+        name: "anthropic-calls",
+        stream: include_str!("fixtures/anthropic-calls.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::Anthropic,
+        name: "anthropic-text",
+        stream: include_str!("fixtures/anthropic-text.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::OpenaiResponses,
+        name: "responses-calls",
+        stream: include_str!("fixtures/responses-calls.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::OpenaiResponses,
+        name: "responses-text",
+        stream: include_str!("fixtures/responses-text.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::Gemini,
+        name: "gemini-calls",
+        stream: include_str!("fixtures/gemini-calls.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::Gemini,
+        name: "gemini-text",
+        stream: include_str!("fixtures/gemini-text.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::Deepseek,
+        name: "deepseek-thinking",
+        stream: include_str!("fixtures/deepseek-thinking.sse"),
+        idle_bytes: 2,
+    },
+    Recorded {
+        kind: ProviderKind::Ollama,
+        name: "ollama-calls",
+        stream: include_str!("fixtures/ollama-calls.ndjson"),
+        idle_bytes: 1,
+    },
+    Recorded {
+        kind: ProviderKind::Ollama,
+        name: "ollama-text",
+        stream: include_str!("fixtures/ollama-text.ndjson"),
+        idle_bytes: 1,
+    },
+];
+
+const KINDS: [ProviderKind; 6] = [
+    ProviderKind::Openai,
+    ProviderKind::OpenaiResponses,
+    ProviderKind::Anthropic,
+    ProviderKind::Gemini,
+    ProviderKind::Deepseek,
+    ProviderKind::Ollama,
+];
+
+impl Recorded {
+    fn reply(&self) -> Vec<u8> {
+        let content = match self.kind {
+            ProviderKind::Ollama => "application/x-ndjson",
+            _ => "text/event-stream",
+        };
+        response(200, &format!("content-type: {content}\r\n"), self.stream)
+    }
+}
+
+fn provider(kind: ProviderKind, server: &TestServer, stream: bool) -> HttpProvider {
+    let base_url = Some(server.url.trim_end_matches("/v1").to_owned());
+    let config = ProviderConfig { base_url, stream, ..ProviderConfig::new(kind) };
+    HttpProvider::new(&config, Some(Secret::new("sk-1234"))).unwrap()
+}
+
+fn request(text: &str) -> ChatRequest {
+    ChatRequest {
+        model: "a/b?c".into(),
+        messages: vec![Message::User { text: text.into() }],
+        tools: Arc::default(),
+        schema: None,
+        max_output_tokens: 64,
+    }
+}
+
+async fn call(provider: &HttpProvider, request: ChatRequest) -> Result<Answer, ProviderError> {
+    provider.chat(request, Arc::new(|_: &str| {}), CancellationToken::new()).await
+}
+
+async fn answer_to(kind: ProviderKind, reply: Vec<u8>) -> Result<Answer, ProviderError> {
+    let server = TestServer::start(move |_| Reply::Send(reply.clone())).await;
+    call(&provider(kind, &server, true), request("hello")).await
+}
+
+#[tokio::test]
+async fn every_recorded_stream_becomes_its_answer() {
+    for recorded in RECORDED {
+        let answer = answer_to(recorded.kind, recorded.reply()).await.unwrap();
+        insta::assert_json_snapshot!(recorded.name, answer);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_cut_at_any_byte_is_no_answer() {
+    for recorded in RECORDED {
+        let whole = answer_to(recorded.kind, recorded.reply()).await.unwrap();
+        let reply = Arc::new(recorded.reply());
+        let (length, start) = (reply.len(), reply.len() - recorded.stream.len());
+        let server = {
+            let reply = Arc::clone(&reply);
+            TestServer::start(move |request| {
+                let cut: usize = request.split("cut at ").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+                Reply::Send(reply[..cut].to_vec())
+            })
+            .await
+        };
+        let provider = provider(recorded.kind, &server, true);
+        let calls = (start..length).map(|cut| {
+            let call = call(&provider, request(&format!("cut at {cut}")));
+            async move { (cut, call.await) }
+        });
+        let results: Vec<_> = stream::iter(calls).buffer_unordered(32).collect().await;
+        for (cut, result) in results {
+            match result {
+                Ok(answer) if cut >= length - recorded.idle_bytes => {
+                    assert_eq!((answer.text, answer.tool_calls), (whole.text.clone(), whole.tool_calls.clone()));
+                }
+                result => assert_eq!(result, Err(ProviderError::Truncated), "{} cut at {cut}", recorded.name),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_is_sent_as_each_protocol_wants_it() {
+    for kind in KINDS {
+        let server = TestServer::start(|_| Reply::Send(response(400, "", "{}"))).await;
+        let carried = |of: &str, data: Value| Some(crate::providers::Carry { of: format!("{of}/a/b?c"), data });
+        let carry = match kind {
+            ProviderKind::Anthropic => carried(
+                "anthropic",
+                json!([{ "type": "thinking", "thinking": "hm", "signature": "s" }, { "type": "tool_use" }]),
+            ),
+            ProviderKind::Gemini => carried("gemini", json!([{ "functionCall": {}, "thoughtSignature": "s" }])),
+            ProviderKind::OpenaiResponses => carried(
+                "openai-responses",
+                json!([{ "type": "reasoning", "encrypted_content": "s", "summary": [] }, { "type": "function_call" }]),
+            ),
+            ProviderKind::Deepseek => carried("openai-chat", json!("hm")),
+            ProviderKind::Openai | ProviderKind::Ollama => None,
+        };
+        let call_of =
+            |id: &str, args: Value| crate::providers::ToolCall { id: id.into(), name: "weather".into(), args };
+        let result =
+            |id: &str, text: &str| Message::Tool { call_id: id.into(), name: "weather".into(), text: text.into() };
+        let request = ChatRequest {
+            messages: vec![
+                Message::System { text: "Be short.".into() },
+                Message::User { text: "Weather?".into() },
+                Message::Assistant {
+                    text: String::new(),
+                    tool_calls: vec![call_of("call_1", json!({ "city": "Paris" })), call_of("call_2", json!("{\"ci"))],
+                    carry,
+                },
+                result("call_1", "rain"),
+                result("call_2", "unreadable"),
+                Message::Assistant { text: "It rains.".into(), tool_calls: Vec::new(), carry: None },
+                Message::User { text: "As JSON.".into() },
+            ],
+            tools: Arc::new([ToolDefinition {
+                name: "weather".into(),
+                description: "Tells.".into(),
+                schema: json!({ "type": "object" }),
+            }]),
+            schema: Some(json!({ "type": "object", "properties": { "rain": { "type": "boolean" } } })),
+            ..request("")
+        };
+        call(&provider(kind, &server, true), request).await.unwrap_err();
+        let raw = server.requests.lock().unwrap()[0].clone();
+        let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+        let signs = ["authorization", "x-api-key", "x-goog-api-key", "anthropic-version"];
+        let is_told = |line: &&str| signs.iter().any(|sign| line.to_lowercase().starts_with(sign));
+        let head: Vec<&str> = head.lines().take(1).chain(head.lines().filter(is_told)).collect();
+        let body: Value = serde_json::from_str(body).unwrap();
+        insta::assert_json_snapshot!(format!("request-{kind:?}"), json!({ "head": head, "body": body }));
+    }
+}
