@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    counterparts::{self, LlamaServer},
+    counterparts::{self, Counterpart, Server},
     places,
     setup::{self, PYTHON},
     shell,
@@ -38,29 +38,29 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !args.no_setup && !counterparts::has_model()? {
         counterparts::install_model(&places::ninja()?)?;
     }
-    let server = start_server()?;
-    let base_url = server.as_ref().map(|server| server.base_url.as_str());
-    let passed = run_suites(&args.selection, base_url)?;
+    let servers = start_servers()?;
+    let passed = run_suites(&args.selection, &servers)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Starts the model server, unless the caller has named one.
-fn start_server() -> Result<Option<LlamaServer>> {
-    if env::var_os("NINJA_TEST_OPENAI_BASE_URL").is_some() {
-        return Ok(None);
-    }
-    match LlamaServer::start() {
-        Ok(server) => Ok(Some(server)),
-        Err(error) if env::var_os("CI").is_some() => Err(error),
-        Err(error) => {
-            eprintln!("test: tests that need llama.cpp's server are skipped: {error:#}");
-            Ok(None)
+/// Starts the servers that tests run against, without those that the caller has named.
+fn start_servers() -> Result<Vec<(Counterpart, Server)>> {
+    let mut servers = Vec::new();
+    for counterpart in Counterpart::ALL {
+        if env::var_os(counterpart.variable()).is_some() {
+            continue;
+        }
+        match counterpart.start() {
+            Ok(server) => servers.push((counterpart, server)),
+            Err(error) if env::var_os("CI").is_some() => return Err(error),
+            Err(error) => eprintln!("test: tests that need {} are skipped: {error:#}", counterpart.name()),
         }
     }
+    Ok(servers)
 }
 
 /// Runs every suite, even after one has failed. The largest comes last, so that its summary closes the output.
-fn run_suites(selection: &[String], base_url: Option<&str>) -> Result<bool> {
+fn run_suites(selection: &[String], servers: &[(Counterpart, Server)]) -> Result<bool> {
     let mut failed = Vec::new();
     if selection.is_empty() {
         for folder in template_tests()? {
@@ -70,14 +70,14 @@ fn run_suites(selection: &[String], base_url: Option<&str>) -> Result<bool> {
             }
         }
         let examples = shell::cargo(&["test", "--workspace", "--doc", "--quiet"]);
-        if !shell::succeeds(with_counterparts(examples, base_url)?)? {
+        if !shell::succeeds(with_counterparts(examples, servers)?)? {
             failed.push("doc tests".to_owned());
         }
     }
     if !failed.is_empty() {
         eprintln!("test: failed so far: {}", failed.join(", "));
     }
-    if !shell::succeeds(with_counterparts(rust_tests(selection), base_url)?)? {
+    if !shell::succeeds(with_counterparts(rust_tests(selection), servers)?)? {
         failed.push("Rust tests".to_owned());
     }
     match failed.as_slice() {
@@ -111,10 +111,10 @@ fn rust_tests(selection: &[String]) -> Command {
     command
 }
 
-fn with_counterparts(mut command: Command, base_url: Option<&str>) -> Result<Command> {
+fn with_counterparts(mut command: Command, servers: &[(Counterpart, Server)]) -> Result<Command> {
     command.env("NINJA_TEST_MODELS_DIR", counterparts::models()?);
-    if let Some(base_url) = base_url {
-        command.env("NINJA_TEST_OPENAI_BASE_URL", base_url);
+    for (counterpart, server) in servers {
+        command.env(counterpart.variable(), &server.base_url);
     }
     Ok(command)
 }
