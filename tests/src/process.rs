@@ -138,3 +138,20 @@ pub fn bare_command(program: &Path, args: &[&OsStr], home: &Path) -> Command {
         .env("NINJA_LOG", "warn");
     command
 }
+
+/// Returns what the test runner started or fetched, by the variable that tells where it is. Where it is not there a test
+/// says so and has nothing to do.
+///
+/// # Panics
+///
+/// In CI, where everything must be there.
+pub fn counterpart(variable: &str, what: &str) -> Option<String> {
+    match std::env::var(variable) {
+        Ok(value) => Some(value),
+        Err(_) if std::env::var_os("CI").is_some() => panic!("{variable} is not set: {what} is needed"),
+        Err(_) => {
+            println!("skipped: needs {what}");
+            None
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
-//! planned, mapped, delegated, tried again and promised, in `steering` what a person does with a task.
+//! planned, mapped, delegated, tried again and promised, in `protocols` one task over what every vendor speaks, in
+//! `steering` what a person does with a task.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 #[path = "engine/plans.rs"]
 mod plans;
+#[path = "engine/protocols.rs"]
+mod protocols;
 #[path = "engine/steering.rs"]
 mod steering;
 

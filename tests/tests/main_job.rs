@@ -10,6 +10,7 @@ use std::{
 };
 
 use ninja_core::api::{Task, TaskStatus};
+use ninja_tests::counterpart;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -51,17 +52,6 @@ impl Home {
         let path = self.0.path().join(name);
         std::fs::write(&path, content).unwrap();
         path.display().to_string()
-    }
-}
-
-fn counterpart(variable: &str, what: &str) -> Option<String> {
-    match std::env::var(variable) {
-        Ok(value) => Some(value),
-        Err(_) if std::env::var_os("CI").is_some() => panic!("{variable} is not set: {what} is needed"),
-        Err(_) => {
-            println!("skipped: needs {what}");
-            None
-        }
     }
 }
 
