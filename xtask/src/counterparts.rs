@@ -45,7 +45,7 @@ fn install_node() -> Result<()> {
         let (wanted, installed) = (fs::read(folder.join(file)), fs::read(environment.join(file)));
         matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
     };
-    if NODE_PACKAGES.iter().all(|file| is_there(&file)) && environment.join("node_modules").is_dir() {
+    if NODE_PACKAGES.iter().all(is_there) && environment.join("node_modules").is_dir() {
         return Ok(());
     }
     eprintln!("setup: installing the packages of {} into {}", NODE_PACKAGES[1], environment.display());
