@@ -24,6 +24,9 @@ pub struct Config {
     pub templates_dir: Option<PathBuf>,
     /// The provider that answers where a request names none; the order of choice where absent.
     pub default_provider: Option<String>,
+    /// What answers in its place while it fails, in this order: providers, or models as `provider/name`. A task whose
+    /// request names a model or a provider gets that one alone.
+    pub fallback: Vec<String>,
     /// How much is done at a time.
     pub limits: Limits,
     /// What one process in a sandbox may use.
@@ -62,6 +65,7 @@ impl Default for Config {
             agents_dir: None,
             templates_dir: None,
             default_provider: None,
+            fallback: Vec::new(),
             limits: Limits::default(),
             sandbox: SandboxLimits::default(),
             egress: EgressConfig::default(),
@@ -95,7 +99,8 @@ impl Config {
         let variables =
             config::Environment::with_prefix("NINJA").prefix_separator("_").separator("__").try_parsing(true);
         // Settings that are lists: `NINJA_EGRESS__ALLOW=127.0.0.1:8080,intranet.example:443`.
-        let variables = variables.list_separator(",").with_list_parse_key("egress.allow");
+        let variables =
+            variables.list_separator(",").with_list_parse_key("egress.allow").with_list_parse_key("fallback");
         let layers = layers.add_source(variables.source(Some(settings)));
         Ok(layers.build()?.try_deserialize()?)
     }

@@ -205,6 +205,7 @@ mod tests {
             params: serde_json::Map::new(),
             inputs: Vec::new(),
             model: None,
+            lineup: Default::default(),
             budget: Budget::default(),
             autonomy: Default::default(),
             contract: None,

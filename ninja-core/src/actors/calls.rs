@@ -130,10 +130,11 @@ fn code_of(error: &ProviderError) -> ErrorCode {
     match error {
         ProviderError::Unauthorized(_) => ErrorCode::ProviderUnauthorized,
         ProviderError::PromptTooLarge { .. } => ErrorCode::PromptTooLarge,
+        ProviderError::Rejected(_) => ErrorCode::ProviderRejected,
         ProviderError::Unavailable(_)
+        | ProviderError::Overloaded { .. }
         | ProviderError::RateLimited { .. }
         | ProviderError::Truncated
-        | ProviderError::Rejected(_)
         | ProviderError::Cancelled => ErrorCode::ProviderFailed,
     }
 }

@@ -17,7 +17,7 @@ use super::{
     task::{Start, TaskActor, TaskMsg},
 };
 use crate::{
-    api::{TaskId, TaskStatus, Timestamp, WaitFor},
+    api::{TaskId, TaskStatus, Timestamp},
     journal::store::StoreError,
     machine::{ACTOR_FAILURES_MAX, TaskHead, TaskState},
 };
@@ -243,7 +243,7 @@ impl Orchestrator {
                 let waiting = head.summary.waiting.filter(|_| head.summary.status == TaskStatus::Waiting);
                 match waiting {
                     _ if !self.taken.contains(*task) => {}
-                    Some(waiting) if waiting.wait_for == WaitFor::Timer => {
+                    Some(waiting) if waiting.until.is_some() => {
                         self.wake_later(myself, state, *task, waiting.until);
                     }
                     Some(_) => {}

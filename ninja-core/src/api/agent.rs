@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How capable a model the agent wants.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelClass {
     /// Quick and cheap.

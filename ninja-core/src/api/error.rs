@@ -37,6 +37,8 @@ pub enum ErrorCode {
     ProviderUnauthorized,
     /// The provider refused the request, or failed more often than it is retried.
     ProviderFailed,
+    /// The provider refused the request itself: the same would be refused again.
+    ProviderRejected,
     /// No isolation is available on this machine, so code is not run.
     NoSandbox,
     /// A tool step failed.
@@ -82,6 +84,7 @@ impl ErrorCode {
             Self::NoProvider => "no_provider",
             Self::ProviderUnauthorized => "provider_unauthorized",
             Self::ProviderFailed => "provider_failed",
+            Self::ProviderRejected => "provider_rejected",
             Self::NoSandbox => "no_sandbox",
             Self::ToolFailed => "tool_failed",
             Self::SchemaMismatch => "schema_mismatch",
@@ -110,7 +113,7 @@ impl ErrorCode {
             Self::BudgetDenied => 402,
             Self::TooManyRequests => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,
-            Self::ProviderFailed | Self::ProviderUnauthorized => 502,
+            Self::ProviderFailed | Self::ProviderRejected | Self::ProviderUnauthorized => 502,
             Self::ReadOnly | Self::NoProvider | Self::NoSandbox => 503,
             Self::DiskFull => 507,
         }

@@ -126,6 +126,9 @@ pub enum EventBody {
         step: StepId,
         /// Its call number.
         call: u32,
+        /// The model, where it is not the task's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
         /// Tokens set aside for it.
         reserved_tokens: u64,
         /// What the model is told to be wrong with its answer before.
@@ -179,6 +182,20 @@ pub enum EventBody {
         error: ApiError,
         /// What it is charged.
         usage: Usage,
+    },
+    /// Every model that could answer failed: the step waits, then asks them again.
+    ProviderPaused {
+        /// The step.
+        step: StepId,
+        /// What the last of them failed of.
+        error: ApiError,
+        /// When they are asked again.
+        until: Timestamp,
+    },
+    /// A step that waited goes on.
+    StepResumed {
+        /// Which.
+        step: StepId,
     },
     /// A step ended.
     StepEnded {

@@ -152,6 +152,8 @@ pub enum WaitFor {
     Approval,
     /// A person's word: an ambiguous effect or an agent's question.
     Person,
+    /// A provider: every model that could answer failed, and is asked again later.
+    Provider,
     /// A time: the next attempt of a step that failed.
     Timer,
     /// Somebody who paused it to resume it.

@@ -94,6 +94,8 @@ fn lane(event: &EventBody, asked: &HashMap<ApprovalId, StepId>) -> Lane {
         | EventBody::ToolCallStarted { step, .. }
         | EventBody::ToolCallEnded { step, .. }
         | EventBody::CallEnded { step, .. }
+        | EventBody::ProviderPaused { step, .. }
+        | EventBody::StepResumed { step }
         | EventBody::StepEnded { step, .. } => Some(step.clone()),
         EventBody::ApprovalRequested { approval } => Some(approval.step.clone()),
         EventBody::ApprovalDecided { id, .. } => asked.get(id).cloned(),
@@ -122,7 +124,8 @@ fn comparable(event: &EventBody) -> Value {
         // The model is what a fork is there to change.
         EventBody::TaskSubmitted { .. } => &["model"],
         EventBody::StepRetried { .. } => &["not_before"],
-        EventBody::ModelCallStarted { .. } => &["reserved_tokens"],
+        EventBody::ProviderPaused { .. } => &["until"],
+        EventBody::ModelCallStarted { .. } => &["model", "reserved_tokens"],
         EventBody::ModelCallEnded { .. } => &["usage"],
         // A stopped call says after how many milliseconds.
         EventBody::CallEnded { error, .. } if error.code == ErrorCode::Cancelled => &["usage", "error"],
@@ -140,6 +143,7 @@ fn comparable(event: &EventBody) -> Value {
         EventBody::PlanMade { .. }
         | EventBody::StepsAdded { .. }
         | EventBody::StepStarted { .. }
+        | EventBody::StepResumed { .. }
         | EventBody::ToolCallStarted { .. }
         | EventBody::ToolCallEnded { .. }
         | EventBody::TaskRecovered { .. }

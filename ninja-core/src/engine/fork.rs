@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{Engine, no_task, store_error, submit::accept};
+use super::{
+    Engine, no_task, store_error,
+    submit::{Models, accept},
+};
 use crate::{
-    api::{ApiError, ErrorCode, ForkPoint, ForkTask, ModelRef, Principal, StepId, Task, TaskId},
-    journal::record::{Entry, PinnedModel, Record, StepEnd, TaskSubmitted},
+    api::{ApiError, ErrorCode, ForkPoint, ForkTask, Principal, StepId, Task, TaskId},
+    journal::record::{Entry, Record, StepEnd, TaskSubmitted},
     machine::TaskState,
 };
 
@@ -27,9 +30,11 @@ impl Engine {
         let Some(Entry { record: Record::TaskSubmitted(submitted), .. }) = entries.first() else {
             return Err(no_task(id));
         };
+        let (model, lineup) = self.models_of_fork(submitted, request.model.as_deref())?;
         let submitted = TaskSubmitted {
             owner: by.user,
-            model: self.model_of_fork(submitted, request.model.as_deref())?,
+            model,
+            lineup,
             forked_from: Some(ForkPoint { task: id, seq: shared }),
             ..TaskSubmitted::clone(submitted)
         };
@@ -51,11 +56,11 @@ impl Engine {
         Ok(task)
     }
 
-    fn model_of_fork(&self, old: &TaskSubmitted, wanted: Option<&str>) -> Result<Option<PinnedModel>, ApiError> {
-        let Some(wanted) = wanted else { return Ok(old.model.clone()) };
-        let chosen: Result<(ModelRef, _), _> = self.0.services.providers.choose(Some(wanted));
-        let (model, info) = chosen.map_err(|error| ApiError::new(ErrorCode::NoProvider, error.to_string()))?;
-        Ok(Some(PinnedModel { model, info }))
+    fn models_of_fork(&self, old: &TaskSubmitted, wanted: Option<&str>) -> Result<Models, ApiError> {
+        match wanted {
+            Some(_) => self.models(wanted, true),
+            None => Ok((old.model.clone(), old.lineup.clone())),
+        }
     }
 }
 

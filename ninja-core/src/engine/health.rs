@@ -1,7 +1,10 @@
 //! `health`: each component, honestly.
 
 use super::Engine;
-use crate::api::{ComponentHealth, ComponentState, Health};
+use crate::{
+    api::{ComponentHealth, ComponentState, Health},
+    providers::Choice,
+};
 
 impl Engine {
     /// Says how each component is.
@@ -39,7 +42,9 @@ impl Engine {
 
     fn providers_health(&self) -> ComponentHealth {
         match self.0.services.providers.choose(None) {
-            Ok((model, info)) => component("providers", ComponentState::Ok, format!("{model} ({})", info.label)),
+            Ok(Choice { model, info }) => {
+                component("providers", ComponentState::Ok, format!("{model} ({})", info.label))
+            }
             Err(error) => component("providers", ComponentState::Down, error.to_string()),
         }
     }

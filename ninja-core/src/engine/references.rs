@@ -43,6 +43,8 @@ fn of(record: &Record) -> Vec<Reference> {
         | Record::StepRetried { .. }
         | Record::StepStarted { .. }
         | Record::CallIntended { .. }
+        | Record::ProviderPaused { .. }
+        | Record::StepResumed { .. }
         | Record::StepEnded { .. }
         | Record::ApprovalRequested { .. }
         | Record::ApprovalDecided { .. }

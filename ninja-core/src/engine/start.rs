@@ -160,7 +160,7 @@ async fn find_sandbox(env: &BTreeMap<String, String>) -> Arc<dyn Sandbox> {
 /// Looks for providers; the local model is the last in the order of choice.
 async fn discover_providers(config: &Config, env: &BTreeMap<String, String>, models_dir: &Path) -> Providers {
     let env = |name: &str| env.get(name).cloned();
-    let sources = Sources { configs: &config.providers, preferred: config.default_provider.as_deref(), env: &env };
+    let sources = Sources::of(config, &env);
     #[cfg_attr(not(feature = "local-model"), expect(unused_mut, reason = "only the local model is added"))]
     let mut providers = Providers::discover(&sources, random_share).await;
     #[cfg(feature = "local-model")]

@@ -1,6 +1,6 @@
 //! `submit_task`: everything is checked before anything is accepted, and accepted before anything is done.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use super::{Engine, pins::PinSet, store_error};
 use crate::{
     actors::{Services, head_update},
     agents,
-    api::{ApiError, Autonomy, BlobHash, ErrorCode, Planning, Principal, SubmitTask, Task, TaskId},
+    api::{ApiError, Autonomy, BlobHash, ErrorCode, ModelClass, Planning, Principal, SubmitTask, Task, TaskId},
     journal::{
         feed::encode_feed,
         record::{Action, Entry, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
@@ -16,6 +16,7 @@ use crate::{
     },
     machine::{TaskState, feed_of, plan_by_model, plan_explicit, plan_goal, review_first},
     planner::Template,
+    providers::Choice,
 };
 
 mod contract;
@@ -23,6 +24,9 @@ mod shape;
 
 /// A model with a smaller window does not plan: the plan, what became of it and another one would not fit beside each other.
 const PLANNER_WINDOW_MIN: u32 = 16_384;
+
+/// A task's usual model, and the line of models of each class of agents for which it is not that one alone.
+pub(super) type Models = (Option<PinnedModel>, BTreeMap<ModelClass, Vec<PinnedModel>>);
 
 /// A submission that was found good.
 struct Checked {
@@ -69,7 +73,7 @@ impl Engine {
         }
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
-        let model = self.model(request.model.as_deref(), needs_model)?;
+        let (model, lineup) = self.models(request.model.as_deref(), needs_model)?;
         let steps = match plan {
             Some(plan) => plan_explicit(plan, &pins.pins)
                 .map_err(|error| ApiError::new(ErrorCode::InvalidPlan, error.to_string()))?,
@@ -87,6 +91,7 @@ impl Engine {
             params,
             inputs,
             model,
+            lineup,
             budget: request.budget.unwrap_or_default(),
             autonomy: request.autonomy,
             contract,
@@ -113,12 +118,19 @@ impl Engine {
         Ok(inputs)
     }
 
-    fn model(&self, wanted: Option<&str>, needs_one: bool) -> Result<Option<PinnedModel>, ApiError> {
-        match self.0.services.providers.choose(wanted) {
-            Ok((model, info)) => Ok(Some(PinnedModel { model, info })),
-            Err(_) if !needs_one && wanted.is_none() => Ok(None),
-            Err(error) => Err(ApiError::new(ErrorCode::NoProvider, error.to_string())),
-        }
+    /// Returns the models that answer.
+    pub(super) fn models(&self, wanted: Option<&str>, needs_one: bool) -> Result<Models, ApiError> {
+        let lineup = match self.0.services.providers.line_up(wanted) {
+            Ok(lineup) => lineup,
+            Err(_) if !needs_one && wanted.is_none() => return Ok((None, BTreeMap::new())),
+            Err(error) => return Err(ApiError::new(ErrorCode::NoProvider, error.to_string())),
+        };
+        let pin = |choice: Choice| PinnedModel { model: choice.model, info: choice.info };
+        let pinned = lineup.into_iter().map(|(class, choices)| (class, choices.into_iter().map(pin).collect()));
+        let mut lineup: BTreeMap<ModelClass, Vec<PinnedModel>> = pinned.collect();
+        let usual = lineup.get(&ModelClass::default()).and_then(|models| models.first()).cloned();
+        lineup.retain(|_, models| models.as_slice() != usual.as_slice());
+        Ok((usual, lineup))
     }
 
     async fn accept(&self, checked: Checked) -> Result<TaskState, ApiError> {

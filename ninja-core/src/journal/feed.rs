@@ -95,6 +95,7 @@ fn is_progress(event: &EventBody) -> bool {
             | EventBody::ToolCallStarted { .. }
             | EventBody::ToolCallEnded { .. }
             | EventBody::CallEnded { .. }
+            | EventBody::StepResumed { .. }
     )
 }
 

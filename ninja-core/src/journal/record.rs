@@ -18,11 +18,14 @@ pub use plan::{Action, MapStep, Parent, PlannedStep};
 
 use crate::api::{
     Agent, ApiError, ApprovalId, ApprovalKind, Autonomy, BlobHash, Budget, CancelReceipt, Contract, Decision,
-    EffectClass, FileId, ForkPoint, ModelRef, PlanSpec, ProposedCall, StepId, TaskStatus, Timestamp, Usage, UserId,
+    EffectClass, FileId, ForkPoint, ModelClass, ModelRef, PlanSpec, ProposedCall, StepId, TaskStatus, Timestamp, Usage,
+    UserId,
 };
 
 /// The version byte in front of a stored record.
 pub const RECORD_VERSION: u8 = 1;
+/// What most records take.
+const ENCODED_BYTES: usize = 512;
 
 /// A record and when it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +90,20 @@ pub enum Record {
         call: u32,
         /// What came of it.
         outcome: Outcome,
+    },
+    /// Every model that could answer failed; the step waits and then asks them again.
+    ProviderPaused {
+        /// The step.
+        step: StepId,
+        /// What the last of them failed of.
+        error: ApiError,
+        /// When they are asked again.
+        until: Timestamp,
+    },
+    /// A step that waited goes on.
+    StepResumed {
+        /// Which.
+        step: StepId,
     },
     /// A step ended.
     StepEnded {
@@ -190,6 +207,9 @@ pub struct TaskSubmitted {
     pub inputs: Vec<InputFile>,
     /// The model that answers.
     pub model: Option<PinnedModel>,
+    /// The models for agents of a class, in the order in which they are tried, where that is not [`Self::model`] alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lineup: BTreeMap<ModelClass, Vec<PinnedModel>>,
     /// Hard limits.
     pub budget: Budget,
     /// How much is done without asking.
@@ -261,8 +281,11 @@ pub struct PinnedTool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intent {
-    /// Ask the model.
+    /// Ask a model.
     Model {
+        /// Which; the task's own where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
         /// How the conversation is cut to fit the window.
         context: ContextChoice,
         /// Set aside from the budget until the call ends.
@@ -392,7 +415,8 @@ pub enum RecordError {
 impl Entry {
     /// Returns the stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![RECORD_VERSION];
+        let mut bytes = Vec::with_capacity(ENCODED_BYTES);
+        bytes.push(RECORD_VERSION);
         serde_json::to_writer(&mut bytes, self).expect("a record has string keys only");
         bytes
     }

@@ -3,7 +3,7 @@
 use super::{
     contract,
     decide::Draft,
-    nest,
+    models, nest,
     state::{StepState, TaskState},
     turn,
     values::{self, Scope},
@@ -26,6 +26,9 @@ const HANGS: &str =
 pub(super) fn advance(draft: &mut Draft<'_>) {
     if draft.state.is_paused() {
         return;
+    }
+    if !draft.state.is_stopping() {
+        models::resume_due(draft);
     }
     if draft.state.last_seq >= RECORDS_MAX && !draft.state.is_stopping() {
         let detail = format!("the task has written {RECORDS_MAX} records");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     context,
-    state::{CallState, Gate, OpenApproval, StepState, TaskEnd, TaskState, TextSize},
+    state::{CallState, Gate, Hold, OpenApproval, StepState, TaskEnd, TaskState, TextSize},
 };
 use crate::{
     api::{Approval, ApprovalId, StepId, StepStatus, TaskId, Usage},
@@ -90,6 +90,17 @@ impl TaskState {
             }
             Record::CallIntended { step, call, intent } => self.apply_intent(entry, step, *call, intent)?,
             Record::CallEnded { step, call, outcome } => self.apply_outcome(step, *call, outcome)?,
+            Record::ProviderPaused { step, error: _, until } => {
+                let step = self.step_mut(step)?;
+                step.status = StepStatus::Waiting;
+                step.hold = Some(Hold { since: entry.at, until: *until });
+                step.waits += 1;
+            }
+            Record::StepResumed { step } => {
+                let step = self.step_mut(step)?;
+                step.status = StepStatus::Running;
+                step.hold = None;
+            }
             Record::StepEnded { step, end, progress: _ } => self.apply_step_end(entry, step, end)?,
             Record::ApprovalRequested { .. } => self.apply_question(entry)?,
             Record::ApprovalDecided { approval, .. } => self.apply_answer(*approval)?,
@@ -189,6 +200,9 @@ impl TaskState {
         self.usage.add(&used);
         let step = self.step_mut(step)?;
         step.usage.add(&used);
+        if let Outcome::Answered(_) = outcome {
+            step.waits = 0;
+        }
         // What a check changes is not kept: what is then left is what was checked.
         let keeps_changes = !matches!(step.planned.action, Action::Contract);
         if let Outcome::Returned { delta, .. } = outcome
@@ -206,6 +220,7 @@ impl TaskState {
         }
         let step = self.step_mut(id)?;
         step.ended_at = Some(entry.at);
+        step.hold = None;
         match end {
             StepEnd::Succeeded { output } => {
                 step.status = StepStatus::Succeeded;
@@ -289,6 +304,8 @@ impl StepState {
             error: None,
             attempt: 1,
             not_before: None,
+            hold: None,
+            waits: 0,
             calls: Vec::new(),
             first_call: 0,
             base: None,
@@ -305,6 +322,7 @@ impl StepState {
         self.status = StepStatus::Pending;
         self.attempt = attempt;
         (self.started_at, self.ended_at, self.not_before) = (None, None, None);
+        (self.hold, self.waits) = (None, 0);
         (self.output, self.error) = (Value::Null, None);
         self.first_call = self.calls.len();
         self.first_child = self.children;

@@ -13,7 +13,7 @@ use super::{
     values::{self, Piece, Scope},
 };
 use crate::journal::record::{
-    Action, Answer, Carry, ContextChoice, Intent, Message, Offer, Outcome, Pins, ToolCall, ToolDefinition,
+    Action, Answer, Carry, ContextChoice, Intent, Message, ModelInfo, Offer, Outcome, Pins, ToolCall, ToolDefinition,
 };
 
 /// Results longer than this are cut before the first attempt to fit: no window profits from more of one result.
@@ -87,9 +87,9 @@ pub(super) enum Fit {
 
 /// Chooses how to cut the conversation of a step: as it was cut before if that fits, else without more of its oldest
 /// turns, else with its results cut shorter. Each try is smaller than the one before, so it comes to an end.
-pub(super) fn choose(state: &TaskState, step: &StepState, feedback: Option<&str>) -> Fit {
-    let answer = max_output_tokens(state, step);
-    let room = u64::from(window_tokens(state)).saturating_sub(u64::from(answer));
+pub(super) fn choose(state: &TaskState, step: &StepState, info: &ModelInfo, feedback: Option<&str>) -> Fit {
+    let answer = max_output_tokens(state, step, info);
+    let room = u64::from(info.window_tokens).saturating_sub(u64::from(answer));
     let scale = Scale::of(step);
     let turns = turns(step);
     let last = u32::try_from(turns.len()).expect("turns are limited").saturating_sub(1);
@@ -101,7 +101,7 @@ pub(super) fn choose(state: &TaskState, step: &StepState, feedback: Option<&str>
         estimated_tokens: 0,
     };
     loop {
-        choice.estimated_tokens = prompt_tokens(state, step, &assemble(state, step, &choice, feedback));
+        choice.estimated_tokens = prompt_tokens(state, step, info, &assemble(state, step, &choice, feedback));
         let tokens = scale.apply(choice.estimated_tokens);
         if tokens <= room {
             return Fit::Fits(choice, tokens);
@@ -177,12 +177,8 @@ impl Scale {
     }
 }
 
-fn window_tokens(state: &TaskState) -> u32 {
-    state.submitted.model.as_ref().map_or(0, |pinned| pinned.info.window_tokens)
-}
-
 /// Returns the most tokens an answer may have: what the step says, else the agent's limit, never above half the window.
-fn max_output_tokens(state: &TaskState, step: &StepState) -> u32 {
+fn max_output_tokens(state: &TaskState, step: &StepState, info: &ModelInfo) -> u32 {
     let wanted = match &step.planned.action {
         Action::Agent { agent, max_output_tokens, .. } => {
             let limit = || state.pins.agents.get(agent).map_or(u32::MAX, |agent| agent.limits.output_tokens);
@@ -191,25 +187,25 @@ fn max_output_tokens(state: &TaskState, step: &StepState) -> u32 {
         Action::Plan { .. } => PLAN_OUTPUT_TOKENS_MAX,
         Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => 0,
     };
-    wanted.min(window_tokens(state) / 2)
+    wanted.min(info.window_tokens / 2)
 }
 
-fn prompt_tokens(state: &TaskState, step: &StepState, messages: &[Message]) -> u64 {
+fn prompt_tokens(state: &TaskState, step: &StepState, info: &ModelInfo, messages: &[Message]) -> u64 {
     let text = |message: &Message| match message {
         Message::System { text } | Message::User { text } | Message::Tool { text, .. } => estimate_tokens(text),
         Message::Assistant { text, tool_calls, carry } => estimate_answer(text, tool_calls, carry.as_ref()),
     };
-    offer(state, step).tokens + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
+    offer(state, step, info).tokens + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
 }
 
 /// Returns the tools that a step's agent may ask for: none where its model cannot ask, or its answer has a schema.
-pub fn offered_tools(state: &TaskState, step: &StepState) -> Arc<[ToolDefinition]> {
-    offer(state, step).tools
+pub fn offered_tools(state: &TaskState, step: &StepState, info: &ModelInfo) -> Arc<[ToolDefinition]> {
+    offer(state, step, info).tools
 }
 
-fn offer(state: &TaskState, step: &StepState) -> Offer {
+fn offer(state: &TaskState, step: &StepState, info: &ModelInfo) -> Offer {
     let Action::Agent { agent, schema: None, .. } = &step.planned.action else { return Offer::default() };
-    if !state.submitted.model.as_ref().is_some_and(|pinned| pinned.info.tools) {
+    if !info.tools {
         return Offer::default();
     }
     state.pins.offers.of(agent, || make_offer(&state.pins, agent))

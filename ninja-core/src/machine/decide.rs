@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{advance, contract, failure, nest, recover, retry, state::TaskState, turn, values, wait};
+use super::{advance, contract, failure, models, nest, recover, retry, state::TaskState, turn, values, wait};
 use crate::{
     api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
@@ -216,7 +216,8 @@ pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome:
     let direct = of_contract == Some(false);
     match outcome {
         _ if of_contract == Some(true) => contract::continue_checks(draft, id),
-        Outcome::Failed { error, .. } if is_model || direct => draft.fail_step(id, error),
+        Outcome::Failed { error, .. } if is_model => models::after_failure(draft, id, number, error),
+        Outcome::Failed { error, .. } if direct => draft.fail_step(id, error),
         Outcome::Returned { ok: true, output, .. } if direct => draft.succeed_step(id, result_of(output)),
         Outcome::Returned { ok: false, output, .. } if direct => draft.fail_step(id, tool_failure(&output)),
         Outcome::Stopped { .. } | Outcome::Lost { .. } if is_model || direct => {

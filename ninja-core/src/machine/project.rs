@@ -31,9 +31,10 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
         },
         Record::StepStarted { step, actor } => EventBody::StepStarted { step: step.clone(), actor: actor.clone() },
         Record::CallIntended { step, call, intent } => match intent {
-            Intent::Model { reserved_tokens, feedback, .. } => EventBody::ModelCallStarted {
+            Intent::Model { model, reserved_tokens, feedback, .. } => EventBody::ModelCallStarted {
                 step: step.clone(),
                 call: *call,
+                model: model.clone(),
                 reserved_tokens: *reserved_tokens,
                 feedback: feedback.clone(),
             },
@@ -42,6 +43,10 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
             }
         },
         Record::CallEnded { .. } => call_ended(&entry.record),
+        Record::ProviderPaused { step, error, until } => {
+            EventBody::ProviderPaused { step: step.clone(), error: error.clone(), until: *until }
+        }
+        Record::StepResumed { step } => EventBody::StepResumed { step: step.clone() },
         Record::StepEnded { .. } => step_ended(&entry.record),
         Record::ApprovalRequested { .. } => approval_requested(task, entry),
         Record::ApprovalDecided { approval, decision, .. } => {

@@ -148,6 +148,8 @@ fn causes(state: &TaskState, entry: &Entry, is_first: bool) -> Vec<Input> {
             causes
         }
         Record::ApprovalRequested { call: None, .. }
+        | Record::ProviderPaused { .. }
+        | Record::StepResumed { .. }
         | Record::StepsAdded { .. }
         | Record::StepRetried { .. }
         | Record::StepStarted { .. }

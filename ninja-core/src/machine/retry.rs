@@ -3,7 +3,7 @@
 use super::{
     advance,
     decide::{Draft, Refusal},
-    recover, turn,
+    models, recover, turn,
 };
 use crate::{
     api::{StepId, StepStatus, TaskStatus, UserId},
@@ -22,12 +22,13 @@ pub(super) fn pause(draft: &mut Draft<'_>, by: UserId) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Goes on from where it was paused.
+/// Goes on from where it was paused, or waits for a provider: that is tried now.
 pub(super) fn resume(draft: &mut Draft<'_>, by: UserId) -> Result<(), Refusal> {
-    if !draft.state.is_paused() {
+    if !draft.state.is_paused() && draft.state.steps.iter().all(|step| step.hold.is_none()) {
         return Err(Refusal::NotPaused);
     }
     draft.push(Record::TaskResumed { by });
+    models::resume_all(draft);
     turn::continue_all(draft);
     advance::continue_checks(draft);
     Ok(())

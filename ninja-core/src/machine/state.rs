@@ -103,6 +103,10 @@ pub struct StepState {
     pub attempt: u32,
     /// When the attempt begins at the earliest, while it waits for that.
     pub not_before: Option<Timestamp>,
+    /// Why it waits without anybody being asked, if it does.
+    pub hold: Option<Hold>,
+    /// How often in a row it has waited so.
+    pub waits: u32,
     /// Its calls in order, over all attempts; a call's number is its index.
     #[serde(with = "shared")]
     pub calls: Vec<Arc<CallState>>,
@@ -122,6 +126,15 @@ pub struct StepState {
     pub delta: Arc<ManifestDelta>,
     /// What its calls used.
     pub usage: Usage,
+}
+
+/// The wait of a step whose models all failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// When they are tried again.
+    pub until: Timestamp,
 }
 
 /// Whether a call may run.
@@ -195,6 +208,14 @@ impl StepState {
         self.calls.get(self.first_call..).unwrap_or_default()
     }
 
+    /// Returns when it goes on by itself, if it waits for a time alone.
+    fn wake_at(&self) -> Option<Timestamp> {
+        match self.status {
+            StepStatus::Pending => self.not_before,
+            _ => self.hold.map(|hold| hold.until),
+        }
+    }
+
     /// Returns the number that the next call gets.
     pub fn next_call(&self) -> u32 {
         u32::try_from(self.calls.len()).expect("a task has at most 50,000 records")
@@ -236,12 +257,7 @@ impl TaskState {
     pub fn wake_at(&self) -> Option<Timestamp> {
         match self.end.is_some() || self.is_paused() || self.is_stopping() {
             true => None,
-            false => self
-                .steps
-                .iter()
-                .filter(|step| step.status == StepStatus::Pending)
-                .filter_map(|step| step.not_before)
-                .min(),
+            false => self.steps.iter().filter_map(|step| step.wake_at()).min(),
         }
     }
 
@@ -338,7 +354,7 @@ impl TaskState {
 }
 
 /// The version of [`TaskState`]'s stored form.
-const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 2;
 
 impl TaskState {
     /// Returns the stored form, to be read by [`TaskState::from_snapshot`].

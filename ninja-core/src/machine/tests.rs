@@ -3,6 +3,7 @@
 mod agents;
 mod crashes;
 mod makers;
+mod models;
 mod nested;
 mod plans;
 mod promises;
@@ -32,6 +33,7 @@ use crate::{
 struct Setup {
     autonomy: Autonomy,
     contract: Option<Contract>,
+    lineup: BTreeMap<ModelClass, Vec<PinnedModel>>,
 }
 
 /// A task and its log; time moves one second with each input.
@@ -64,6 +66,7 @@ impl World {
                 model: ModelRef { provider: "scripted".to_owned(), model: "m".to_owned() },
                 info: ModelInfo { window_tokens: 8_192, tools: true, label: "scripted".to_owned() },
             }),
+            lineup: setup.lineup,
             budget,
             autonomy: setup.autonomy,
             contract: setup.contract,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     context::{Fit, choose, offered_tools},
     decide::Draft,
-    nest, plan,
+    models, nest, plan,
     state::{CallState, StepState, TaskState},
     values::{self, Scope},
     wait,
@@ -240,13 +240,28 @@ fn asks_the_same(a: &CallState, b: &CallState) -> bool {
 
 /// Sets tokens aside and intends a model call, or fails the step where a limit stands against it.
 pub(super) fn ask_model(draft: &mut Draft<'_>, id: &StepId, feedback: Option<String>) {
-    match plan_model_call(&draft.state, id, feedback) {
-        Ok(intent) => draft.intend(id, intent),
-        Err(error) => draft.fail_step(id, error),
+    if let Err(error) = try_models(draft, id, feedback, 0) {
+        draft.fail_step(id, error);
     }
 }
 
-fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> Result<Intent, ApiError> {
+/// Intends a call of the first model that takes the prompt, of those lined up from place `from` on.
+///
+/// # Errors
+///
+/// Fails where there is none, or a limit stands against it; nothing is recorded then.
+pub(super) fn try_models(
+    draft: &mut Draft<'_>,
+    id: &StepId,
+    feedback: Option<String>,
+    from: usize,
+) -> Result<(), ApiError> {
+    let intent = plan_model_call(&draft.state, id, feedback, from)?;
+    draft.intend(id, intent);
+    Ok(())
+}
+
+fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>, from: usize) -> Result<Intent, ApiError> {
     let step = state.step(id).ok_or_else(|| ApiError::new(ErrorCode::Internal, format!("there is no step {id}")))?;
     let (who, limit) = match &step.planned.action {
         Action::Agent { agent, .. } => {
@@ -257,22 +272,31 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
             return Err(ApiError::new(ErrorCode::Internal, format!("step {id} has no turns")));
         }
     };
-    if state.submitted.model.is_none() {
-        return Err(ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted"));
-    }
     check_schema(state, step)?;
     if turns(step).len() >= limit as usize {
         let detail = format!("agent {who} has used its {limit} turns without a final answer");
         return Err(ApiError::new(ErrorCode::LimitReached, detail));
     }
-    let (context, prompt_tokens) = match choose(state, step, feedback.as_deref()) {
-        Fit::Fits(context, tokens) => (context, tokens),
-        Fit::TooLarge { tokens, window } => {
-            let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");
-            return Err(ApiError::new(ErrorCode::PromptTooLarge, detail));
-        }
-    };
-    let reserved_tokens = prompt_tokens + u64::from(context.max_output_tokens);
+    let mut refused = ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted");
+    for pinned in models::line_up(state, step).iter().skip(from) {
+        let (context, prompt_tokens) = match choose(state, step, &pinned.info, feedback.as_deref()) {
+            Fit::Fits(context, tokens) => (context, tokens),
+            Fit::TooLarge { tokens, window } => {
+                let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");
+                refused = ApiError::new(ErrorCode::PromptTooLarge, detail);
+                continue;
+            }
+        };
+        let reserved_tokens = prompt_tokens + u64::from(context.max_output_tokens);
+        check_budget(state, reserved_tokens)?;
+        let is_usual = state.submitted.model.as_ref().is_some_and(|usual| usual.model == pinned.model);
+        let model = (!is_usual).then(|| pinned.model.clone());
+        return Ok(Intent::Model { model, context, reserved_tokens, feedback });
+    }
+    Err(refused)
+}
+
+fn check_budget(state: &TaskState, reserved_tokens: u64) -> Result<(), ApiError> {
     let spoken_for = state.usage.tokens() + state.reserved_tokens;
     match state.submitted.budget.tokens {
         Some(budget) if spoken_for + reserved_tokens > budget => {
@@ -283,7 +307,7 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>) -> 
             );
             Err(ApiError::new(ErrorCode::BudgetDenied, detail))
         }
-        _ => Ok(Intent::Model { context, reserved_tokens, feedback }),
+        _ => Ok(()),
     }
 }
 
@@ -319,7 +343,8 @@ fn call_tools(draft: &mut Draft<'_>, id: &StepId, calls: &[ToolCall]) {
 
 /// Returns the class of a call that may be made, else what to tell the model.
 fn check_call(state: &TaskState, id: &StepId, call: &ToolCall) -> Result<EffectClass, String> {
-    let offered = state.step(id).map(|step| offered_tools(state, step)).unwrap_or_default();
+    let asked = state.step(id).and_then(|step| Some((step, models::newest_model(state, step)?)));
+    let offered = asked.map(|(step, model)| offered_tools(state, step, &model.info)).unwrap_or_default();
     if !offered.iter().any(|tool| tool.name == call.name) {
         let names: Vec<_> = offered.iter().map(|tool| tool.name.as_str()).collect();
         let name: String = call.name.chars().take(80).collect();

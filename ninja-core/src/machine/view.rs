@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{StepState, TaskState};
+use super::state::{Hold, StepState, TaskState};
 use crate::{
     api::{ApprovalKind, Artifact, Step, Task, TaskStatus, TaskSummary, UserId, WaitFor, Waiting},
     journal::record::Manifest,
@@ -64,7 +64,7 @@ impl TaskState {
         }
     }
 
-    /// Returns why it waits, if nothing of it runs: somebody paused it, the oldest question, or the next time.
+    /// Returns why it waits, if nothing of it runs: somebody paused it, the oldest question, a provider, or the next time.
     fn waiting(&self) -> Option<Waiting> {
         if self.status() != TaskStatus::Waiting {
             return None;
@@ -73,8 +73,11 @@ impl TaskState {
             return Some(Waiting { wait_for: WaitFor::Operator, since, until: None, id: None });
         }
         if self.approvals.is_empty() {
-            let since = self.last_at;
-            return Some(Waiting { wait_for: WaitFor::Timer, since, until: self.wake_at(), id: None });
+            let (until, held) = (self.wake_at(), self.steps.iter().filter_map(|step| step.hold));
+            return Some(match held.min_by_key(|hold| hold.since) {
+                Some(Hold { since, .. }) => Waiting { wait_for: WaitFor::Provider, since, until, id: None },
+                None => Waiting { wait_for: WaitFor::Timer, since: self.last_at, until, id: None },
+            });
         }
         let oldest = self.approvals.values().min_by_key(|open| open.approval.since)?;
         let wait_for = match oldest.approval.kind {

@@ -1,8 +1,11 @@
 //! What a person writes about a provider, as `[providers.NAME]`.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use serde::Deserialize;
 
 use super::Secret;
+use crate::api::ModelClass;
 
 /// One provider of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,6 +25,9 @@ pub struct ProviderConfig {
     /// The model to use when a task names none.
     #[serde(default)]
     pub model: Option<String>,
+    /// The models for agents of another class than the usual one; `model` where a class is not named.
+    #[serde(default)]
+    pub models: BTreeMap<ModelClass, String>,
     /// The context window of its models in tokens, where the provider does not tell.
     #[serde(default)]
     pub context_window: Option<u32>,
@@ -31,6 +37,50 @@ pub struct ProviderConfig {
     /// The most calls at the same time.
     #[serde(default)]
     pub max_concurrency: Option<u32>,
+    /// The most calls in a minute.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// The most tokens in a minute, in and out.
+    #[serde(default)]
+    pub tokens_per_minute: Option<u32>,
+    /// How long its silence is borne.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+}
+
+/// How long a provider's silence is borne, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// Until it takes a connection. A slow answer has its own, longer limits.
+    pub connect_ms: u64,
+    /// Until the first of its answer: a large model behind a queue, or a small one reading a long prompt, takes its time.
+    pub first_byte_ms: u64,
+    /// Between two pieces of its answer. Those that think in silence send comments, which count.
+    pub idle_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect_ms: 10_000, first_byte_ms: 120_000, idle_ms: 60_000 }
+    }
+}
+
+impl Timeouts {
+    /// Returns how long a connection may take.
+    pub fn connect(self) -> Duration {
+        Duration::from_millis(self.connect_ms)
+    }
+
+    /// Returns how long the first byte may take.
+    pub fn first_byte(self) -> Duration {
+        Duration::from_millis(self.first_byte_ms)
+    }
+
+    /// Returns how long a pause may be.
+    pub fn idle(self) -> Duration {
+        Duration::from_millis(self.idle_ms)
+    }
 }
 
 /// What a provider speaks.
@@ -60,9 +110,13 @@ impl ProviderConfig {
             api_key: None,
             api_key_env: None,
             model: None,
+            models: BTreeMap::new(),
             context_window: None,
             stream: true,
             max_concurrency: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            timeouts: Timeouts::default(),
         }
     }
 }
@@ -84,14 +138,21 @@ mod tests {
             api_key = "sk-1234"
             api_key_env = "KEY"
             model = "m"
+            models = { fast = "s", best = "l" }
             context_window = 4096
             max_concurrency = 2
+            requests_per_minute = 60
+            tokens_per_minute = 10000
+            timeouts = { idle_ms = 500 }
             "#,
         )
         .unwrap();
         assert_eq!(config.kind, ProviderKind::Openai);
         assert_eq!(config.api_key.as_ref().unwrap().expose(), "sk-1234");
         assert_eq!((config.context_window, config.max_concurrency), (Some(4096), Some(2)));
+        assert_eq!((config.requests_per_minute, config.tokens_per_minute), (Some(60), Some(10_000)));
+        assert_eq!(config.models[&ModelClass::Best], "l");
+        assert_eq!(config.timeouts, Timeouts { idle_ms: 500, ..Timeouts::default() });
         assert!(!format!("{config:?}").contains("sk-1234"));
     }
 

@@ -23,7 +23,6 @@ mod tests;
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -35,13 +34,13 @@ use self::{
     error::ErrorContext,
     kinds::Wire,
     protocol::{Call, Listener, Protocol},
-    stream::{FIRST_BYTE_TIMEOUT, within},
+    stream::within,
 };
 pub(super) use self::{kinds::ollama_url, listing::ServedModel};
-use super::{Answer, ChatRequest, DeltaSink, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind, Secret};
-
-/// A host that does not take a connection in this time is away; a slow answer has its own, longer limits.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::{
+    Answer, ChatRequest, DeltaSink, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
+    config::Timeouts,
+};
 
 /// A provider reached over HTTP. Cheap to share; holds its own connections.
 pub struct HttpProvider {
@@ -53,6 +52,7 @@ pub struct HttpProvider {
     is_streamed: bool,
     key: Option<Secret>,
     http: reqwest::Client,
+    timeouts: Timeouts,
     context_window: Option<u32>,
     /// What the provider told of its models' windows when it was last asked.
     served_windows: Mutex<BTreeMap<String, u32>>,
@@ -74,7 +74,8 @@ impl HttpProvider {
         }
         Ok(Self {
             protocol: kinds::protocol(config.kind, &url, is_vendor)?,
-            http: http_client(&url)?,
+            http: http_client(&url, config.timeouts)?,
+            timeouts: config.timeouts,
             wire,
             url,
             is_vendor,
@@ -130,12 +131,13 @@ impl HttpProvider {
             .header(CONTENT_TYPE, "application/json")
             .body(self.protocol.body(&call));
         let post = self.protocol.sign(post, self.key.as_ref());
-        let response = within(FIRST_BYTE_TIMEOUT, post.send()).await?;
+        let response = within(self.timeouts.first_byte(), post.send()).await?;
         let response = response.map_err(|error| error::map_transport(&error, &context))?;
         if !response.status().is_success() {
             return Err(error::read_refusal(response, &context).await);
         }
-        let listener = Listener { protocol, request: &request, deltas: &deltas, context: &context };
+        let listener =
+            Listener { protocol, request: &request, deltas: &deltas, context: &context, timeouts: self.timeouts };
         stream::read(response, self.protocol.framing(), self.protocol.draft(), &listener).await
     }
 }
@@ -187,9 +189,9 @@ pub(super) fn extended(url: &Url, path: &str) -> Result<Url, ProviderError> {
 }
 
 /// Returns the HTTP client for a provider.
-fn http_client(url: &Url) -> Result<reqwest::Client, ProviderError> {
+fn http_client(url: &Url, timeouts: Timeouts) -> Result<reqwest::Client, ProviderError> {
     let mut builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(timeouts.connect())
         // A prompt goes where it was sent and nowhere else.
         .redirect(reqwest::redirect::Policy::none());
     if kinds::is_loopback(url) {

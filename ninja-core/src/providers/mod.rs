@@ -22,13 +22,13 @@ mod scripted;
 mod secret;
 
 pub use self::{
-    config::{ProviderConfig, ProviderKind},
+    config::{ProviderConfig, ProviderKind, Timeouts},
     http::HttpProvider,
     provider::{
         Answer, Carry, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,
     },
-    router::{ChooseError, ProviderNote, Providers, Sources},
+    router::{Choice, ChooseError, Lineup, ProviderNote, Providers, Sources},
     scripted::{ScriptStep, Scripted},
     secret::Secret,
 };

@@ -154,6 +154,14 @@ pub enum ProviderError {
     /// Could not be reached, or broke off; worth another try.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
+    /// Takes no calls now, and says when it does; worth another try then.
+    #[error("the provider is unavailable: {detail}")]
+    Overloaded {
+        /// What it said.
+        detail: String,
+        /// What `Retry-After` said, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// Too many requests; worth another try after the given time.
     #[error("the provider limits the rate")]
     RateLimited {
@@ -186,8 +194,17 @@ impl ProviderError {
     /// Returns whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::RateLimited { .. } | Self::Truncated => true,
+            Self::Unavailable(_) | Self::Overloaded { .. } | Self::RateLimited { .. } | Self::Truncated => true,
             Self::Unauthorized(_) | Self::Rejected(_) | Self::PromptTooLarge { .. } | Self::Cancelled => false,
+        }
+    }
+
+    /// Returns when the provider wants to be asked again, in milliseconds, if it said so.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded { retry_after_ms, .. } => Some(*retry_after_ms),
+            Self::RateLimited { retry_after_ms } => *retry_after_ms,
+            _ => None,
         }
     }
 }

@@ -1,25 +1,32 @@
 //! The providers there are, in order of choice.
 //!
 //! - [`discover`]: which there are: configured, by a key in the environment, a running Ollama.
+//! - [`gate`]: what stands before one: its limits ([`pace`]) and whether it is in trouble ([`health`]).
 //! - [`retry`]: how long to wait before another try, and when there is none.
 //!
-//! [`Providers::choose`] says who answers, [`Providers::chat`] lets it. Whether a call may be made, and what is done
-//! when it failed for good, is the caller's business; so is another provider in its place.
+//! [`Providers::line_up`] says who answers, and who does in its place where it fails; [`Providers::chat`] lets one answer.
+//! Whether a call may be made, and what is done when it failed for good, is the caller's business: there it is recorded.
 
 mod discover;
+mod gate;
+mod health;
+mod pace;
 mod retry;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
+use self::gate::Gate;
 use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Provider, ProviderError};
-use crate::api::ModelRef;
+use crate::api::{ModelClass, ModelRef};
 
 /// A vendor serves this many at once to a new account, and a server of one's own can be told another limit.
 const CONCURRENCY: usize = 8;
@@ -33,8 +40,23 @@ pub struct Providers {
     /// Those that were looked for and not found.
     absent: Vec<ProviderNote>,
     preferred: Option<String>,
+    /// What answers where the first choice fails and a task names none: providers, or models as [`Providers::choose`] takes
+    /// them.
+    fallback: Vec<String>,
     jitter: Jitter,
 }
+
+/// A model that may answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Which.
+    pub model: ModelRef,
+    /// What is known of it.
+    pub info: ModelInfo,
+}
+
+/// The models that may answer for an agent of each class, the first choice first. Never empty.
+pub type Lineup = BTreeMap<ModelClass, Vec<Choice>>;
 
 /// One provider and what is known of it.
 struct Entry {
@@ -46,7 +68,9 @@ struct Entry {
     asked: Option<Arc<HttpProvider>>,
     /// The model if a task names none, or why there is none yet.
     default_model: Mutex<Result<String, String>>,
-    calls: Semaphore,
+    /// The models for other classes of agents.
+    models: BTreeMap<ModelClass, String>,
+    gate: Gate,
 }
 
 /// What is to be said of a provider, for `doctor` and for the line that says who answered.
@@ -83,7 +107,8 @@ pub enum ChooseError {
 impl Providers {
     /// Returns an empty set. `jitter` gives numbers in `0.0..1.0`.
     pub fn new(jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        Self { entries: Vec::new(), absent: Vec::new(), preferred: None, jitter: Box::new(jitter) }
+        let jitter: Jitter = Box::new(jitter);
+        Self { entries: Vec::new(), absent: Vec::new(), preferred: None, fallback: Vec::new(), jitter }
     }
 
     /// Adds a provider after those there are, with several calls at a time.
@@ -105,8 +130,14 @@ impl Providers {
             provider: Ok(provider),
             asked: None,
             default_model: Mutex::new(Ok(default_model.to_owned())),
-            calls: semaphore(max_concurrency),
+            models: BTreeMap::new(),
+            gate: Gate::new(max_concurrency),
         });
+    }
+
+    /// Says what answers where the first choice fails and a task names none: providers, or models as `provider/name`.
+    pub fn set_fallback(&mut self, fallback: Vec<String>) {
+        self.fallback = fallback;
     }
 
     /// Chooses who answers. `wanted` is `provider/model`, a provider, or a model of the default provider; nothing is
@@ -116,17 +147,41 @@ impl Providers {
     /// # Errors
     /// [`ChooseError`] if there is no provider, or the one that is meant has no key or no model. Another is not put
     /// in its place: where a prompt goes is not to be guessed.
-    pub fn choose(&self, wanted: Option<&str>) -> Result<(ModelRef, ModelInfo), ChooseError> {
-        let wanted = wanted.map(str::trim).filter(|wanted| !wanted.is_empty()).or(self.preferred.as_deref());
-        let (entry, model) = self.split(wanted).ok_or(ChooseError::NoProvider)?;
+    pub fn choose(&self, wanted: Option<&str>) -> Result<Choice, ChooseError> {
+        self.choose_for(named(wanted), ModelClass::Balanced)
+    }
+
+    /// Chooses who answers for each class of agents, and who does where that one fails. A model that is named answers
+    /// alone, and so does a provider: whoever names one may have reasons that no other knows.
+    ///
+    /// # Errors
+    /// Those of [`Self::choose`]. What cannot stand in is left out.
+    pub fn line_up(&self, wanted: Option<&str>) -> Result<Lineup, ChooseError> {
+        let wanted = named(wanted);
+        let fallback = if wanted.is_some() { &[] } else { self.fallback.as_slice() };
+        let line_up = |class| {
+            let mut choices = vec![self.choose_for(wanted, class)?];
+            let named = fallback.iter().filter(|name| self.names_provider(name));
+            for choice in named.filter_map(|name| self.choose_for(Some(name), class).ok()) {
+                if !choices.iter().any(|earlier| earlier.model == choice.model) {
+                    choices.push(choice);
+                }
+            }
+            Ok((class, choices))
+        };
+        [ModelClass::Fast, ModelClass::Balanced, ModelClass::Best].into_iter().map(line_up).collect()
+    }
+
+    fn choose_for(&self, wanted: Option<&str>, class: ModelClass) -> Result<Choice, ChooseError> {
+        let (entry, model) = self.split(wanted.or(self.preferred.as_deref())).ok_or(ChooseError::NoProvider)?;
         let unusable = |reason| ChooseError::Unusable { provider: entry.name.clone(), reason };
         let provider = entry.provider.as_ref().map_err(|reason| unusable(reason.clone()))?;
-        let model = match model {
+        let model = match model.or(entry.models.get(&class).map(String::as_str)) {
             Some(model) => model.to_owned(),
             None => entry.default_model().map_err(unusable)?,
         };
         let info = provider.model_info(&model);
-        Ok((ModelRef { provider: entry.name.clone(), model }, info))
+        Ok(Choice { model: ModelRef { provider: entry.name.clone(), model }, info })
     }
 
     /// Asks the servers of one's own again which models they have, and with what window. Call it when
@@ -153,12 +208,13 @@ impl Providers {
         })?;
         let provider = entry.provider.as_ref().map_err(|reason| ProviderError::Rejected(reason.clone()))?;
         let request = ChatRequest { model: model.model.clone(), ..request };
-        // The place is kept between tries: a provider in trouble gets fewer calls, not others in their stead.
-        let _place = or_cancelled(&cancel, entry.calls.acquire())
+        let gate = &entry.gate;
+        let _place = or_cancelled(&cancel, gate.calls.acquire())
             .await?
             .map_err(|_| ProviderError::Unavailable("the provider was closed".into()))?;
-        retry::with_retries(&self.jitter, &cancel, || provider.chat(request.clone(), deltas.clone(), cancel.clone()))
-            .await
+        let tokens = gate.tokens_of(&request);
+        let call = || provider.chat(request.clone(), deltas.clone(), cancel.clone());
+        retry::with_retries(&self.jitter, gate, tokens, &cancel, call).await
     }
 
     /// Tells of each provider why it is there or why it cannot answer, in order of choice.
@@ -171,6 +227,12 @@ impl Providers {
     /// Returns a provider by its name, for example to check it.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
         self.entry(name)?.provider.as_ref().ok()
+    }
+
+    /// Returns whether `wanted` begins with a provider: alone it could be a model of the default one.
+    fn names_provider(&self, wanted: &str) -> bool {
+        let name = wanted.split_once('/').map_or(wanted, |(name, _)| name);
+        self.entry(wanted).or_else(|| self.entry(name)).is_some()
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
@@ -223,8 +285,9 @@ impl Entry {
     }
 }
 
-fn semaphore(max_concurrency: usize) -> Semaphore {
-    Semaphore::new(max_concurrency.clamp(1, Semaphore::MAX_PERMITS))
+/// Returns what a request names, if it names anything.
+fn named(wanted: Option<&str>) -> Option<&str> {
+    wanted.map(str::trim).filter(|wanted| !wanted.is_empty())
 }
 
 /// Waits for `future`, but not beyond `cancel`.

@@ -82,7 +82,7 @@ pub(super) async fn offer(run: &Run, surroundings: &Surroundings, output: &Outpu
 async fn has_provider(surroundings: &Surroundings) -> Result<bool, Failure> {
     let config = surroundings.config()?;
     let env = |name: &str| surroundings.env.get(name).cloned();
-    let sources = Sources { configs: &config.providers, preferred: config.default_provider.as_deref(), env: &env };
+    let sources = Sources::of(&config, &env);
     Ok(Providers::discover(&sources, || 0.0).await.choose(None).is_ok())
 }
 

@@ -46,6 +46,10 @@ pub(super) fn outcome(output: &Output, task: &Task) {
 pub(super) fn waits(waiting: &Waiting, now: Timestamp) -> String {
     match (waiting.wait_for, waiting.until) {
         (WaitFor::Approval | WaitFor::Person, _) => "waits for an answer".to_owned(),
+        (WaitFor::Provider, Some(until)) if until > now => {
+            format!("no model answers; asked again in {}", duration(since(now, until)))
+        }
+        (WaitFor::Provider, _) => "about to ask the model again".to_owned(),
         (WaitFor::Timer, Some(until)) if until > now => {
             format!("waits {} to try again", duration(since(now, until)))
         }

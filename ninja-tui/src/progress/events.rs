@@ -39,6 +39,11 @@ pub(crate) fn words(event: &EventBody) -> String {
             let time = not_before.strftime("%H:%M:%S");
             format!("{step}: failed, attempt {attempt} begins at {time}: {}", detail(&error.to_string()))
         }
+        EventBody::ProviderPaused { step, error, until } => {
+            let time = until.strftime("%H:%M:%S");
+            format!("{step}: no model answers, asked again at {time}: {}", detail(&error.to_string()))
+        }
+        EventBody::StepResumed { step } => format!("{step}: goes on"),
         EventBody::TaskPaused => "paused by a person: nothing new begins".into(),
         EventBody::TaskResumed => "resumed by a person".into(),
         EventBody::TaskRetried { steps } if steps.is_empty() => "tried again from where it stopped".into(),
@@ -80,6 +85,9 @@ fn call_words(event: &EventBody) -> String {
     match event {
         EventBody::ModelCallStarted { step, feedback: Some(feedback), .. } => {
             format!("{step}: asks the model again: {}", detail(feedback))
+        }
+        EventBody::ModelCallStarted { step, model: Some(model), .. } => {
+            format!("{step}: asks {}", detail(&model.to_string()))
         }
         EventBody::ModelCallStarted { step, .. } => format!("{step}: asks the model"),
         EventBody::ModelCallEnded { step, tools, usage, .. } => {

@@ -102,7 +102,11 @@ impl Live {
                 self.usage.add(usage);
                 self.say(step, &words);
             }
-            EventBody::ToolCallEnded { step, .. } => self.say(step, &words),
+            EventBody::ToolCallEnded { step, .. } | EventBody::StepResumed { step } => self.say(step, &words),
+            EventBody::ProviderPaused { step, .. } => {
+                self.say(step, &words);
+                self.keep(&self.paint.notice("!"), &words);
+            }
             EventBody::ApprovalRequested { .. } => self.keep(&self.paint.notice("?"), &words),
             EventBody::StepRetried { step, .. } => {
                 self.leave(step);

@@ -1,12 +1,17 @@
 //! One task over every protocol, against a server that speaks them all.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use ninja_core::{
     EngineOptions,
-    api::{SubmitTask, TaskStatus},
-    providers::{ProviderConfig, ProviderKind, Scripted, Secret},
+    api::{ErrorCode, EventBody, Planning, StreamFrame, SubmitTask, TaskId, TaskStatus, WaitFor},
+    providers::{ProviderConfig, ProviderError, ProviderKind, Providers, ScriptStep, Scripted, Secret, Timeouts},
 };
 use ninja_tests::{ScriptedEngine, agent_step, counterpart, plan, tool_step};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::shell;
 
@@ -33,7 +38,8 @@ fn only(options: &mut EngineOptions, config: ProviderConfig) {
 
 /// Three steps: files are made, an agent reads them with tools, and what it says becomes a file.
 fn three_steps(question: &str) -> SubmitTask {
-    let files = "mkdir data && printf 'x\\n1\\nend-of-a' > data/a.csv && printf 'x\\n1\\n2\\n3\\nend-of-b' > data/b.csv";
+    let files =
+        "mkdir data && printf 'x\\n1\\nend-of-a' > data/a.csv && printf 'x\\n1\\n2\\n3\\nend-of-b' > data/b.csv";
     plan(vec![
         tool_step("make", &[], "shell", &shell(files)),
         agent_step("find", &["make"], question),
@@ -77,4 +83,172 @@ async fn the_same_task_ends_the_same_over_every_protocol() {
             host.engine.stop().await;
         }
     }
+}
+
+/// A server that goes wrong in the ways that a test asks for, and judges how it was treated.
+struct Faulty {
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Faulty {
+    /// Forgets all that was, and does these things next.
+    async fn will(&self, behaviors: &Value) {
+        let post = |path: &str, body: &Value| self.http.post(format!("{}{path}", self.url)).json(body).send();
+        post("/_llmock/reset", &json!({})).await.unwrap().error_for_status().unwrap();
+        let queued = post("/_llmock/scenario", &json!({ "behaviors": behaviors })).await.unwrap();
+        queued.error_for_status().unwrap();
+    }
+
+    async fn verdict(&self) -> Value {
+        let verdict = self.http.get(format!("{}/_llmock/verdict", self.url)).send().await.unwrap();
+        verdict.json().await.unwrap()
+    }
+}
+
+/// Where the server has each protocol, and how long its silence is borne.
+fn faulty_providers(options: &mut EngineOptions, url: &str) {
+    let vendors = [
+        ("chat", ProviderKind::Openai, "/v1"),
+        ("responses", ProviderKind::OpenaiResponses, "/v1"),
+        ("anthropic", ProviderKind::Anthropic, "/anthropic"),
+        ("gemini", ProviderKind::Gemini, "/gemini"),
+    ];
+    options.providers = None;
+    options.config.providers = vendors
+        .map(|(name, kind, path)| {
+            let config = ProviderConfig {
+                base_url: Some(format!("{url}{path}")),
+                api_key: Some(Secret::new("sk-test")),
+                model: Some("m".to_owned()),
+                context_window: Some(128_000),
+                timeouts: Timeouts { idle_ms: 700, ..Timeouts::default() },
+                ..ProviderConfig::new(kind)
+            };
+            (name.to_owned(), config)
+        })
+        .into();
+}
+
+/// An agent that answers in words, or one that looks around first.
+fn one_agent(provider: &str, tools: &str) -> SubmitTask {
+    let agent = format!("+++\nname = \"looker\"\ndescription = \"Looks.\"\ntools = [{tools}]\n+++\nYou look.");
+    let (goal, model) = ("Say what you see.".to_owned(), Some(provider.to_owned()));
+    SubmitTask { goal, planning: Planning::None, agent: Some(agent), model, ..SubmitTask::default() }
+}
+
+/// A model that answers nobody until it is mended, and counts how often it was asked.
+fn out_of_order(mended: &Arc<AtomicBool>) -> Arc<Scripted> {
+    let mended = Arc::clone(mended);
+    Arc::new(Scripted::new(move |_| match mended.load(Ordering::SeqCst) {
+        true => ScriptStep::answer("mended"),
+        false => ScriptStep::Fail(ProviderError::RateLimited { retry_after_ms: Some(0) }),
+    }))
+}
+
+/// An engine whose first choice never answers, and whose second one does once it is mended.
+async fn first_is_down(second_is_mended: bool) -> (ScriptedEngine, Arc<AtomicBool>) {
+    let mended = Arc::new(AtomicBool::new(second_is_mended));
+    let (first, second) = (out_of_order(&Arc::default()), out_of_order(&mended));
+    let nobody = Scripted::answering("nobody asks");
+    let host = ScriptedEngine::start_with(nobody, |options| {
+        let mut providers = Providers::new(|| 0.0);
+        providers.add("first", first, "m");
+        providers.add("second", second, "m");
+        providers.set_fallback(vec!["second".to_owned()]);
+        options.providers = Some(providers);
+    });
+    (host.await, mended)
+}
+
+async fn events_of(host: &ScriptedEngine, task: TaskId) -> Vec<EventBody> {
+    let mut events = host.engine.task_events(&host.engine.local_owner(), task, None).await.unwrap();
+    let mut bodies = Vec::new();
+    while let Some(frame) = events.next().await.unwrap() {
+        if let StreamFrame::Event { event } = serde_json::from_str(&frame.json).unwrap() {
+            bodies.push(event.event);
+        }
+    }
+    bodies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_first_provider_refuses_for_ever_the_second_answers_and_events_say_why() {
+    let (host, _) = first_is_down(true).await;
+    let owner = host.engine.local_owner();
+    let task = host.engine.submit_task(&owner, plan(vec![agent_step("a", &[], "work")])).await.unwrap();
+    let task = host.finish(task.id).await;
+    assert_eq!((task.status, &task.steps[0].output), (TaskStatus::Succeeded, &json!("mended")));
+    let told = events_of(&host, task.id).await.into_iter().filter_map(|event| match event {
+        EventBody::CallEnded { error, .. } => Some(error.to_string()),
+        EventBody::ModelCallStarted { model, .. } => {
+            Some(model.map_or("the usual".to_owned(), |model| model.to_string()))
+        }
+        _ => None,
+    });
+    let wanted = ["the usual", "first/m: the provider limits the rate (provider_failed)", "second/m"];
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
+    host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_providers_are_down_the_task_waits_and_goes_on_when_one_returns() {
+    let (host, mended) = first_is_down(false).await;
+    let owner = host.engine.local_owner();
+    let task = host.engine.submit_task(&owner, plan(vec![agent_step("a", &[], "work")])).await.unwrap();
+    let is_pause = |frame: &StreamFrame| matches!(frame, StreamFrame::Event { event } if matches!(event.event, EventBody::ProviderPaused { .. }));
+    host.wait_for(task.id, is_pause).await;
+    let waiting = host.engine.task(&owner, task.id).await.unwrap();
+    assert_eq!(waiting.status, TaskStatus::Waiting);
+    assert_eq!(
+        waiting.waiting.map(|waiting| (waiting.wait_for, waiting.until.is_some())),
+        Some((WaitFor::Provider, true))
+    );
+    mended.store(true, Ordering::SeqCst);
+    let task = host.finish(task.id).await;
+    assert_eq!((task.status, &task.steps[0].output), (TaskStatus::Succeeded, &json!("mended")));
+    host.engine.stop().await;
+}
+
+/// All in one test: the server has one list of what comes next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_does_wrong_is_survived_and_it_is_treated_well() {
+    let Some(url) = counterpart("NINJA_TEST_LLMOCK_URL", "a server that goes wrong") else { return };
+    let nobody = Scripted::answering("nobody asks");
+    let host = ScriptedEngine::start_with(nobody, |options| faulty_providers(options, &url)).await;
+    let (owner, server) = (host.engine.local_owner(), Faulty { url, http: reqwest::Client::new() });
+    let breaks = |kind: &str, after: u32| json!([{ "type": "stream_fault", "kind": kind, "after_chunks": after }]);
+    let fails = |status: u16, times: u32| json!([{ "type": "fail", "status": status, "times": times }]);
+    let mut rows = vec![
+        ("chat", json!([{ "type": "fail", "status": 429, "retry_after": 1.5 }]), None),
+        ("chat", fails(500, 3), None),
+        ("chat", json!([{ "type": "stream_fault", "kind": "stall", "after_chunks": 3, "stall_seconds": 30 }]), None),
+        ("chat", fails(400, 1), Some(ErrorCode::ProviderRejected)),
+        ("anthropic", fails(529, 3), None),
+        ("gemini", fails(401, 1), Some(ErrorCode::ProviderUnauthorized)),
+    ];
+    // In the middle of the words: neither in a ping nor in the last event.
+    for (provider, after) in [("chat", 3), ("responses", 5), ("anthropic", 3), ("gemini", 1)] {
+        let faults = ["malformed", "truncate", "disconnect"];
+        rows.extend(faults.map(|kind| (provider, breaks(kind, after), None)));
+    }
+    for (provider, behaviors, wanted) in rows {
+        server.will(&behaviors).await;
+        let task = host.engine.submit_task(&owner, one_agent(provider, "")).await.unwrap();
+        let task = host.finish(task.id).await;
+        let (verdict, row) = (server.verdict().await, format!("{provider}: {behaviors}"));
+        assert_eq!(task.error.map(|error| error.code), wanted, "{row}");
+        assert_eq!((&verdict["passed"], &verdict["findings"]), (&json!(true), &json!([])), "{row}: {verdict}");
+        assert!(verdict["faults_injected"].as_u64() > Some(0), "{row}: {verdict}");
+        let charged = u64::from(wanted.is_none());
+        assert_eq!(task.usage.model_calls, charged, "{row}: charged once, however often it was tried");
+    }
+    for kind in ["malformed_arguments", "unknown_tool"] {
+        server.will(&json!([{ "type": "tool_fault", "kind": kind }])).await;
+        let task = host.engine.submit_task(&owner, one_agent("chat", "\"list_files\"")).await.unwrap();
+        let task = host.finish(task.id).await;
+        assert_eq!((task.status, task.error), (TaskStatus::Succeeded, None), "{kind}: the model was told and went on");
+        assert_eq!(server.verdict().await["passed"], true, "{kind}");
+    }
+    host.engine.stop().await;
 }

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::{AgentActor, AgentMsg, InFlight, TaskActor, TaskActorState, TaskMsg, run_tool};
 use crate::{
     actors::calls::{ModelJob, Placed, ToolJob},
-    api::StepId,
+    api::{ModelRef, StepId},
     journal::record::{Action, Intent},
-    machine::{TaskState, assemble, offered_tools, request_document, schema_of_step},
+    machine::{TaskState, assemble, model_of, offered_tools, request_document, schema_of_step},
     providers::ChatRequest,
 };
 
@@ -29,11 +29,9 @@ impl TaskActor {
         step: StepId,
         call: u32,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(request) = chat_request(task, &step, call) else { return Ok(()) };
-        let Some(pinned) = &task.submitted.model else { return Ok(()) };
+        let Some((model, request)) = chat_request(task, &step, call) else { return Ok(()) };
         let cancel = state.start_call(&step, call);
         let agent = self.agent_of(myself, state, &step)?;
-        let model = pinned.model.clone();
         let job = Box::new(ModelJob { task: self.id, step, call, model, request, cancel });
         // An agent that just failed is reported by its supervision event, which follows.
         agent.send_message(AgentMsg::CallModel { job }).ok();
@@ -124,15 +122,16 @@ fn placed(task: &TaskState) -> Vec<Placed> {
     inputs.chain(template).collect()
 }
 
-/// Builds the request of a model call exactly as its record says.
-fn chat_request(task: &TaskState, id: &StepId, call: u32) -> Option<ChatRequest> {
-    let (step, pinned) = (task.step(id)?, task.submitted.model.as_ref()?);
-    let Intent::Model { context, .. } = &task.call(id, call)?.intent else { return None };
-    Some(ChatRequest {
+/// Builds the request of a model call exactly as its record says, with the model that it goes to.
+fn chat_request(task: &TaskState, id: &StepId, call: u32) -> Option<(ModelRef, ChatRequest)> {
+    let (step, intent) = (task.step(id)?, &task.call(id, call)?.intent);
+    let (Intent::Model { context, .. }, pinned) = (intent, model_of(task, step, intent)?) else { return None };
+    let request = ChatRequest {
         model: pinned.model.model.clone(),
         messages: assemble(task, step, context, None),
-        tools: offered_tools(task, step),
+        tools: offered_tools(task, step, &pinned.info),
         schema: schema_of_step(task, step),
         max_output_tokens: context.max_output_tokens,
-    })
+    };
+    Some((pinned.model.clone(), request))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{api::ApprovalKind, journal::record::Message};
 
 fn planning(autonomy: Autonomy) -> World {
-    let mut world = World::with_setup(vec![plan_by_model()], Budget::default(), Setup { autonomy, contract: None });
+    let mut world = World::with_setup(vec![plan_by_model()], Budget::default(), Setup { autonomy, ..Setup::default() });
     world.report(Input::Begin);
     world
 }

@@ -149,7 +149,7 @@ fn a_failed_part_is_told_to_the_agent_that_delegated_it() {
     let mut world = World::new(vec![step("a", &[], agent("do it"))]);
     world.report(Input::Begin);
     world.end("a", 0, calls(&[("delegate", json!({ "agent": "helper", "task": "t" }))]));
-    let error = crate::api::ApiError::new(crate::api::ErrorCode::ProviderFailed, "down");
+    let error = crate::api::ApiError::new(crate::api::ErrorCode::ProviderRejected, "down");
     world.end("a:0", 0, Outcome::Failed { error, usage: Usage::default() });
     let told = world.state.call(&id("a"), 1).unwrap().outcome.clone();
     assert_eq!(

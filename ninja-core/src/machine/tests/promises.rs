@@ -9,7 +9,7 @@ fn promising(steps: Vec<PlannedStep>) -> World {
         Check::Command { command: "test -e out".to_owned(), timeout_seconds: None },
     ];
     let contract = Some(Contract { checks, repair_agent: Some("helper".to_owned()) });
-    let mut world = World::with_setup(steps, Budget::default(), Setup { autonomy: Autonomy::Full, contract });
+    let mut world = World::with_setup(steps, Budget::default(), Setup { contract, ..Setup::default() });
     world.report(Input::Begin);
     world
 }

@@ -168,7 +168,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::providers::http::error::ErrorContext;
+    use crate::providers::{config::Timeouts, http::error::ErrorContext};
 
     #[test]
     fn only_a_reason_to_stop_makes_an_answer() {
@@ -193,8 +193,14 @@ mod tests {
             max_output_tokens: 1,
         };
         let context = ErrorContext { host: "h", key: None, prompt_tokens: &|| 9, window_tokens: 1 };
-        let listener =
-            Listener { protocol: "p", request: &request, deltas: &(Arc::new(|_: &str| {}) as _), context: &context };
+        let timeouts = Timeouts::default();
+        let listener = Listener {
+            protocol: "p",
+            request: &request,
+            deltas: &(Arc::new(|_: &str| {}) as _),
+            context: &context,
+            timeouts,
+        };
         let usage = |input, output| {
             Counted { input, output }.answer("words".into(), Vec::new(), FinishReason::Stop, &listener).usage
         };

@@ -68,7 +68,10 @@ fn map_response(status: StatusCode, headers: &HeaderMap, body: &str, context: &E
         413 => prompt_too_large(&body, context),
         400 | 422 if speaks_of_size(&body) => prompt_too_large(&body, context),
         408 | 409 | 425 => ProviderError::Unavailable(text),
-        500.. => ProviderError::Unavailable(text),
+        500.. => match retry_after_ms(headers) {
+            Some(retry_after_ms) => ProviderError::Overloaded { detail: text, retry_after_ms },
+            None => ProviderError::Unavailable(text),
+        },
         _ => ProviderError::Rejected(text),
     }
 }
@@ -204,6 +207,8 @@ mod tests {
         for status in [408, 500, 502, 503, 504, 529] {
             assert_eq!(response(status, &body, &[]), E::Unavailable(text(status)));
         }
+        let busy = E::Overloaded { detail: text(529), retry_after_ms: 2_000 };
+        assert_eq!(response(529, &body, &[("retry-after", "2")]), busy);
         assert_eq!(response(413, &body, &[]), E::PromptTooLarge { tokens: 50, window: 40 });
         assert_eq!(response(429, &body, &[]), E::RateLimited { retry_after_ms: None });
         let quota = json!({ "error": { "message": "why", "code": "insufficient_quota" } });

@@ -4,7 +4,7 @@ use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
 use super::{error::ErrorContext, listing::ServedModel};
-use crate::providers::{Answer, ChatRequest, DeltaSink, ProviderError, Secret};
+use crate::providers::{Answer, ChatRequest, DeltaSink, ProviderError, Secret, config::Timeouts};
 
 /// An API that models are called through.
 pub(in crate::providers) trait Protocol: Send + Sync {
@@ -81,4 +81,5 @@ pub(in crate::providers) struct Listener<'a> {
     pub(in crate::providers) request: &'a ChatRequest,
     pub(in crate::providers) deltas: &'a DeltaSink,
     pub(in crate::providers) context: &'a ErrorContext<'a>,
+    pub(in crate::providers) timeouts: Timeouts,
 }

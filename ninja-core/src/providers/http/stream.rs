@@ -14,15 +14,11 @@ use reqwest::header::CONTENT_TYPE;
 use sse_stream::SseByteStream;
 
 use super::{
-    error::{self, ErrorContext},
+    error,
     protocol::{Draft, Framing, Listener},
 };
 use crate::providers::{Answer, ProviderError};
 
-/// A large model behind a queue, or a small one reading a long prompt, may take this long to say its first word.
-pub(super) const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
-/// Between words no provider pauses longer; those that think in silence send comments, which count.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// More than any model writes at once: an answer beyond it is broken and would only take memory.
 pub(in crate::providers) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The same for what carries the answer: some 300 bytes for each token.
@@ -41,7 +37,7 @@ pub(super) async fn read(
     listener: &Listener<'_>,
 ) -> Result<Answer, ProviderError> {
     if is_whole(&response) {
-        let mut bytes = pin!(patient(response, listener.context));
+        let mut bytes = pin!(patient(response, listener));
         let mut body = BytesMut::new();
         while let Some(chunk) = bytes.next().await {
             body.extend_from_slice(&chunk?);
@@ -50,8 +46,8 @@ pub(super) async fn read(
         return if is_last || draft.may_end() { draft.finish(listener) } else { Err(ProviderError::Truncated) };
     }
     let mut datas = match framing {
-        Framing::Events => events(response, listener.context),
-        Framing::Lines => lines(response, listener.context),
+        Framing::Events => events(response, listener),
+        Framing::Lines => lines(response, listener),
     };
     while let Some(data) = datas.next().await {
         if draft.take_in(&data?, listener)? {
@@ -69,10 +65,10 @@ fn is_whole(response: &reqwest::Response) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn events<'a>(response: reqwest::Response, context: &'a ErrorContext<'a>) -> Datas<'a> {
+fn events<'a>(response: reqwest::Response, listener: &'a Listener<'a>) -> Datas<'a> {
     // Some servers leave out the empty line after the last event; after half an event it makes no whole one.
     let end = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);
-    let events = SseByteStream::new(Box::pin(patient(response, context).chain(end)));
+    let events = SseByteStream::new(Box::pin(patient(response, listener).chain(end)));
     let datas = events.filter_map(|event| async {
         match event {
             Ok(event) => event.data.filter(|data| !data.is_empty()).map(Ok),
@@ -82,9 +78,9 @@ fn events<'a>(response: reqwest::Response, context: &'a ErrorContext<'a>) -> Dat
     Box::pin(datas)
 }
 
-fn lines<'a>(response: reqwest::Response, context: &'a ErrorContext<'a>) -> Datas<'a> {
+fn lines<'a>(response: reqwest::Response, listener: &'a Listener<'a>) -> Datas<'a> {
     let bytes: Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send + 'a>> =
-        Box::pin(patient(response, context));
+        Box::pin(patient(response, listener));
     Box::pin(stream::try_unfold((bytes, BytesMut::new()), |(mut bytes, mut held)| async move {
         loop {
             if let Some(end) = held.iter().position(|byte| *byte == b'\n') {
@@ -111,13 +107,14 @@ fn text(bytes: &[u8]) -> Result<String, ProviderError> {
 /// Returns the bytes of a response, and gives up when none came for too long.
 fn patient<'a>(
     response: reqwest::Response,
-    context: &'a ErrorContext<'a>,
+    listener: &'a Listener<'a>,
 ) -> impl Stream<Item = Result<Bytes, ProviderError>> + 'a {
-    stream::try_unfold((response, FIRST_BYTE_TIMEOUT, 0), move |(mut response, limit, read)| async move {
+    let Listener { timeouts, context, .. } = *listener;
+    stream::try_unfold((response, timeouts.first_byte(), 0), move |(mut response, limit, read)| async move {
         let chunk = within(limit, response.chunk()).await?.map_err(|error| error::map_transport(&error, context))?;
         let Some(chunk) = chunk else { return Ok(None) };
         let read = read + chunk.len();
-        if read > STREAM_BYTES_MAX { Err(too_large()) } else { Ok(Some((chunk, (response, IDLE_TIMEOUT, read)))) }
+        if read > STREAM_BYTES_MAX { Err(too_large()) } else { Ok(Some((chunk, (response, timeouts.idle(), read)))) }
     })
 }
 
@@ -126,7 +123,7 @@ fn patient<'a>(
 /// # Errors
 /// [`ProviderError::Unavailable`] when the time is up.
 pub(super) async fn within<T>(limit: Duration, heard: impl Future<Output = T>) -> Result<T, ProviderError> {
-    let silent = |_| ProviderError::Unavailable(format!("nothing came for {} seconds", limit.as_secs()));
+    let silent = |_| ProviderError::Unavailable(format!("nothing came for {limit:?}"));
     tokio::time::timeout(limit, heard).await.map_err(silent)
 }
 

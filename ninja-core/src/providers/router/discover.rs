@@ -6,14 +6,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{CONCURRENCY, Entry, Jitter, ProviderNote, Providers, semaphore};
-use crate::providers::{
-    HttpProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
-    http::{ServedModel, find_ollama, ollama_url},
+use super::{CONCURRENCY, Entry, Jitter, ProviderNote, Providers, gate::Gate};
+use crate::{
+    config::Config,
+    providers::{
+        HttpProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
+        http::{ServedModel, find_ollama, ollama_url},
+    },
 };
 
 /// Ollama serves one call at a time unless told otherwise and lets the others wait, which would count as its silence.
 const OLLAMA_CONCURRENCY: usize = 1;
+
+/// What is said of a name in `fallback` that no provider has.
+const NO_SUCH_FALLBACK: &str = "named in `fallback`, but there is no such provider";
 
 /// A vendor as its own library finds it: the variables that hold its key, its address and its model.
 struct Vendor {
@@ -62,8 +68,18 @@ pub struct Sources<'a> {
     pub configs: &'a BTreeMap<String, ProviderConfig>,
     /// What answers when a task names nothing, as [`Providers::choose`] takes it; else the first configured provider.
     pub preferred: Option<&'a str>,
+    /// What answers where that fails and a task names none.
+    pub fallback: &'a [String],
     /// The environment. Read: the variables of each vendor, `OLLAMA_HOST`, and each `api_key_env`.
     pub env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
+}
+
+impl<'a> Sources<'a> {
+    /// Takes what a configuration says.
+    pub fn of(config: &'a Config, env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync)) -> Self {
+        let preferred = config.default_provider.as_deref();
+        Self { configs: &config.providers, preferred, fallback: &config.fallback, env }
+    }
 }
 
 impl Providers {
@@ -72,7 +88,8 @@ impl Providers {
     pub async fn discover(sources: &Sources<'_>, jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         let jitter: Jitter = Box::new(jitter);
         let preferred = sources.preferred.map(str::to_owned);
-        let mut providers = Self { entries: Vec::new(), absent: Vec::new(), preferred, jitter };
+        let fallback = sources.fallback.to_vec();
+        let mut providers = Self { entries: Vec::new(), absent: Vec::new(), preferred, fallback, jitter };
         for (name, config) in sources.configs {
             providers.entries.push(configured(name, config, sources));
         }
@@ -84,6 +101,9 @@ impl Providers {
             Ok(entry) => providers.entries.push(entry),
             Err(reason) => providers.absent.push(absent("ollama", reason)),
         }
+        let unknown = sources.fallback.iter().filter(|name| !providers.names_provider(name));
+        let unknown: Vec<_> = unknown.map(|name| absent(name, NO_SUCH_FALLBACK.to_owned())).collect();
+        providers.absent.extend(unknown);
         providers
     }
 
@@ -147,7 +167,8 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
         provider: Ok(provider as Arc<dyn Provider>),
         asked,
         default_model: Mutex::new(model.ok_or_else(|| "it was not asked for its models yet".into())),
-        calls: semaphore(concurrency),
+        models: config.models.clone(),
+        gate: Gate::new(concurrency).with_rates(config),
     }
 }
 
@@ -158,7 +179,8 @@ fn broken(name: &str, reason: &str, trouble: String) -> Entry {
         provider: Err(trouble.clone()),
         asked: None,
         default_model: Mutex::new(Err(trouble)),
-        calls: semaphore(1),
+        models: BTreeMap::new(),
+        gate: Gate::new(1),
     }
 }
 
@@ -179,7 +201,8 @@ async fn look_for_ollama(sources: &Sources<'_>) -> Result<Entry, String> {
         asked: Some(provider.clone()),
         provider: Ok(provider),
         default_model: Mutex::new(Ok(model)),
-        calls: semaphore(OLLAMA_CONCURRENCY),
+        models: BTreeMap::new(),
+        gate: Gate::new(OLLAMA_CONCURRENCY),
     })
 }
 

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Jitter, or_cancelled};
+use super::{
+    Jitter,
+    gate::{Gate, WAIT_MAX as RETRY_AFTER_MAX},
+    or_cancelled,
+};
 use crate::providers::{Answer, ProviderError};
 
 /// With the waits below five tries span about ten seconds: what lasts longer is better waited for durably.
@@ -13,13 +17,13 @@ const TRIES_MAX: u32 = 5;
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 /// Doubling stops here.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// Whoever asks for more than this gets no try in this call: an earlier one would be refused, and a longer wait
-/// belongs into the journal, not into memory.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// Calls until there is an answer, an error that will not pass, or no try left.
+/// Calls until there is an answer, an error that will not pass, no try left, or the gate is closed. A try may use up to
+/// `tokens`.
 pub(super) async fn with_retries<F>(
     jitter: &Jitter,
+    gate: &Gate,
+    tokens: u64,
     cancel: &CancellationToken,
     mut call: impl FnMut() -> F,
 ) -> Result<Answer, ProviderError>
@@ -29,7 +33,10 @@ where
     let mut tries = 0;
     loop {
         tries += 1;
-        let error = match or_cancelled(cancel, call()).await? {
+        or_cancelled(cancel, gate.pass(tokens)).await??;
+        let result = or_cancelled(cancel, call()).await?;
+        gate.note(&result, tokens);
+        let error = match result {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
@@ -46,8 +53,8 @@ fn wait_before_next(error: &ProviderError, tries: u32, jitter: f64) -> Option<Du
         return None;
     }
     let jitter = jitter.clamp(0.0, 1.0);
-    if let ProviderError::RateLimited { retry_after_ms: Some(ms) } = error {
-        let asked = Duration::from_millis(*ms);
+    if let Some(ms) = error.retry_after_ms() {
+        let asked = Duration::from_millis(ms);
         return (asked <= RETRY_AFTER_MAX).then(|| asked.max(WAIT_FIRST).mul_f64(1.0 + jitter / 10.0));
     }
     let doubled = WAIT_FIRST.saturating_mul(2_u32.saturating_pow(tries - 1)).min(WAIT_MAX);

@@ -38,7 +38,7 @@ async fn call(providers: &Providers, name: &str) -> Result<Answer, ProviderError
 }
 
 fn failing(errors: &[ProviderError]) -> Arc<Scripted> {
-    let steps = errors.iter().cloned().map(ScriptStep::Fail).chain([ScriptStep::answer("done")]);
+    let steps = errors.iter().cloned().map(ScriptStep::Fail).chain([const { "done" }; 2].map(ScriptStep::answer));
     Arc::new(Scripted::sequence(steps.collect::<Vec<_>>()))
 }
 
@@ -55,7 +55,7 @@ fn a_model_is_chosen_by_provider_by_name_or_by_default() {
         (Some("a"), "first", "a"),
         (Some("org/a"), "first", "org/a"),
     ] {
-        let (chosen, info) = providers.choose(wanted).unwrap();
+        let Choice { model: chosen, info } = providers.choose(wanted).unwrap();
         assert_eq!(chosen, model(provider, name), "{wanted:?}");
         assert_eq!(info.label, "scripted");
     }
@@ -80,6 +80,87 @@ async fn the_fifth_failure_is_the_last() {
     let scripted = failing(&[const { ProviderError::Truncated }; 9]);
     assert_eq!(call(&providers(&[("p", &scripted)]), "p").await, Err(ProviderError::Truncated));
     assert_eq!(scripted.calls(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_in_trouble_fails_at_once_and_is_tried_again_later() {
+    let scripted = failing(&[const { ProviderError::Truncated }; 8]);
+    let providers = providers(&[("p", &scripted)]);
+    for _ in 0..2 {
+        call(&providers, "p").await.unwrap_err();
+    }
+    assert_eq!(scripted.calls(), 8, "the second call stopped trying when the provider was given up");
+    let begun = Instant::now();
+    let error = call(&providers, "p").await.unwrap_err();
+    assert!(matches!(&error, ProviderError::Unavailable(why) if why.contains("left alone")), "{error}");
+    assert_eq!((begun.elapsed(), scripted.calls()), (Duration::ZERO, 8));
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(call(&providers, "p").await.unwrap().text, "done");
+    assert_eq!(call(&providers, "p").await.unwrap().text, "done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_a_provider_asks_of_one_call_is_kept_by_all() {
+    let scripted = failing(&[ProviderError::RateLimited { retry_after_ms: Some(7_000) }]);
+    let providers = providers(&[("p", &scripted)]);
+    let begun = Instant::now();
+    let ended = || async {
+        call(&providers, "p").await.unwrap();
+        begun.elapsed()
+    };
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        ended().await
+    };
+    let (first, second) = tokio::join!(ended(), later);
+    assert_eq!((first, second), (Duration::from_secs(7), Duration::from_secs(7)));
+
+    let scripted = failing(&[ProviderError::RateLimited { retry_after_ms: Some(90_000) }]);
+    let providers = self::providers(&[("p", &scripted)]);
+    call(&providers, "p").await.unwrap_err();
+    let told = ProviderError::RateLimited { retry_after_ms: Some(90_000) };
+    assert_eq!(call(&providers, "p").await, Err(told), "longer than a call waits");
+    assert_eq!(scripted.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_and_tokens_are_spread_over_the_minute() {
+    let scripted = Arc::new(Scripted::answering("done"));
+    let limited = |limits: &str| {
+        let mut providers = providers(&[("p", &scripted)]);
+        let config: ProviderConfig = toml::from_str(&format!("kind = \"openai\"\n{limits}")).unwrap();
+        providers.entries[0].gate = Gate::new(8).with_rates(&config);
+        providers
+    };
+    let three_calls = async |providers: Providers| {
+        let begun = Instant::now();
+        let mut used = 0;
+        for _ in 0..3 {
+            used = call(&providers, "p").await.unwrap().usage.tokens();
+        }
+        (begun.elapsed().as_secs(), used)
+    };
+    // One second is saved up.
+    let (took, used) = three_calls(limited("requests_per_minute = 30")).await;
+    assert_eq!(took, 3);
+    let (took, _) = three_calls(limited("tokens_per_minute = 6")).await;
+    assert_eq!(took, 2 * used * 10 - 1, "what an answer might have taken and did not is given back");
+}
+
+#[test]
+fn a_class_has_its_model_and_what_nobody_named_has_others_to_stand_in() {
+    let scripted = Arc::new(Scripted::answering("x"));
+    let mut providers = providers(&[("one", &scripted), ("two", &scripted)]);
+    providers.entries[0].models = [(ModelClass::Best, "large".to_owned())].into();
+    providers.fallback = ["two", "gone", "one", "one/spare", "two/m", "one/m"].map(str::to_owned).to_vec();
+    let line = |wanted, class| -> Vec<String> {
+        providers.line_up(wanted).unwrap()[&class].iter().map(|choice| choice.model.to_string()).collect()
+    };
+    assert_eq!(line(None, ModelClass::Fast), ["one/m", "two/m", "one/spare"]);
+    assert_eq!(line(None, ModelClass::Best), ["one/large", "two/m", "one/spare", "one/m"]);
+    assert_eq!(line(Some("one"), ModelClass::Best), ["one/large"], "a provider that is named answers alone");
+    assert_eq!(line(Some("one/m"), ModelClass::Best), ["one/m"]);
+    assert!(matches!(Providers::new(|| 0.0).line_up(None), Err(ChooseError::NoProvider)));
 }
 
 #[tokio::test]
@@ -163,7 +244,7 @@ async fn discover(configs: &[(&str, ProviderConfig)], preferred: Option<&str>, e
     let mut map = HashMap::from([("OLLAMA_HOST", "127.0.0.1:9")]);
     map.extend(env.iter().copied());
     let env = |name: &str| map.get(name).map(|value| (*value).to_owned());
-    Providers::discover(&Sources { configs: &configs, preferred, env: &env }, || 0.0).await
+    Providers::discover(&Sources { configs: &configs, preferred, fallback: &[], env: &env }, || 0.0).await
 }
 
 fn at(url: &str) -> ProviderConfig {
@@ -194,19 +275,19 @@ async fn nothing_around_leaves_the_reasons() {
 #[tokio::test]
 async fn a_key_in_the_environment_uses_the_vendor() {
     let providers = discover(&[], None, &[("OPENAI_API_KEY", "sk-1234")]).await;
-    let (chosen, info) = providers.choose(None).unwrap();
+    let Choice { model: chosen, info } = providers.choose(None).unwrap();
     assert_eq!(chosen, model("openai", "gpt-5.4-mini"));
     assert_eq!(info.label, "gpt-5.4-mini at api.openai.com");
     assert!(!format!("{:?}", providers.describe()).contains("sk-1234"));
     let providers = discover(&[], None, &[("OPENAI_API_KEY", "k"), ("OPENAI_MODEL", "mine")]).await;
-    assert_eq!(providers.choose(None).unwrap().0.model, "mine");
+    assert_eq!(providers.choose(None).unwrap().model.model, "mine");
 }
 
 #[tokio::test]
 async fn a_server_of_ones_own_is_asked_for_its_model_and_window() {
     let server = list_server().await;
     let providers = discover(&[], None, &[("OPENAI_BASE_URL", &server.url)]).await;
-    let (chosen, info) = providers.choose(None).unwrap();
+    let Choice { model: chosen, info } = providers.choose(None).unwrap();
     assert_eq!((chosen, info.window_tokens), (model("openai", "dir/chat"), 4_321));
     assert_eq!(server.requests.lock().unwrap().len(), 1);
 }
@@ -216,7 +297,7 @@ async fn a_running_ollama_is_found() {
     let server = list_server().await;
     let host = server.url.trim_end_matches("/v1");
     let providers = discover(&[], None, &[("OLLAMA_HOST", host)]).await;
-    let (chosen, info) = providers.choose(None).unwrap();
+    let Choice { model: chosen, info } = providers.choose(None).unwrap();
     assert_eq!(chosen, model("ollama", "llama3.2:1b"));
     assert_eq!((info.label.as_str(), info.window_tokens), ("llama3.2:1b at Ollama", 4_096));
 }
@@ -228,16 +309,16 @@ async fn what_is_configured_comes_first_and_what_is_preferred_before_that() {
     let configs = [("one", at(&server.url)), ("two", named)];
     let env = [("OPENAI_API_KEY", "k")];
     let providers = discover(&configs, None, &env).await;
-    assert_eq!(providers.choose(None).unwrap().0, model("one", "dir/chat"));
+    assert_eq!(providers.choose(None).unwrap().model, model("one", "dir/chat"));
     let notes: Vec<_> = providers.describe().into_iter().map(|note| (note.name, note.is_default)).collect();
     let names = ["one", "two", "openai", "anthropic", "gemini", "deepseek", "ollama"].map(|name| (name, name == "one"));
     assert_eq!(notes, names.map(|(name, is_default)| (name.to_owned(), is_default)));
     let providers = discover(&configs, Some("two"), &env).await;
-    let (chosen, info) = providers.choose(None).unwrap();
+    let Choice { model: chosen, info } = providers.choose(None).unwrap();
     assert_eq!((chosen, info.window_tokens), (model("two", "b"), 99));
     let providers = discover(&configs, Some("two/c"), &env).await;
-    assert_eq!(providers.choose(Some("d")).unwrap().0, model("two", "d"));
-    assert_eq!(providers.choose(Some("openai/e")).unwrap().0, model("openai", "e"));
+    assert_eq!(providers.choose(Some("d")).unwrap().model, model("two", "d"));
+    assert_eq!(providers.choose(Some("openai/e")).unwrap().model, model("openai", "e"));
 }
 
 #[tokio::test]
@@ -265,5 +346,5 @@ async fn a_server_that_comes_up_later_is_found_on_asking_again() {
     assert!(error.ends_with("503 from 127.0.0.1: Loading model"), "{error}");
     up.store(1, Ordering::SeqCst);
     providers.refresh().await;
-    assert_eq!(providers.choose(None).unwrap().0, model("mine", "late"));
+    assert_eq!(providers.choose(None).unwrap().model, model("mine", "late"));
 }

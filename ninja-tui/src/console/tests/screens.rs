@@ -26,7 +26,13 @@ fn running(columns: u16, rows: u16) -> Console {
     let mut console = Console::following(columns, rows, task(TaskStatus::Running));
     console.event(
         6,
-        EventBody::ModelCallStarted { step: "choose".parse().unwrap(), call: 1, reserved_tokens: 900, feedback: None },
+        EventBody::ModelCallStarted {
+            step: "choose".parse().unwrap(),
+            call: 1,
+            model: None,
+            reserved_tokens: 900,
+            feedback: None,
+        },
     );
     console.delta("choose", "The column `body_mass` ");
     console.delta("choose", "is what the question\nis about");

@@ -304,12 +304,10 @@ fn planned(tag: &str, _: &str, random: &mut Random) -> Job {
 
 /// A model that fails, now and then for good.
 fn provider_trouble(tag: &str, _: &str, random: &mut Random) -> Job {
-    let passing: [&[u16]; 4] = [&[429], &[500], &[503, 429], &[502, 500]];
-    let lasting: [(&[u16], ErrorCode); 3] = [
-        (&[400], ErrorCode::ProviderFailed),
-        (&[401], ErrorCode::ProviderUnauthorized),
-        (&[503, 503, 503, 503, 503], ErrorCode::ProviderFailed),
-    ];
+    // The last is more than a call has tries: the task waits for its provider.
+    let passing: [&[u16]; 4] = [&[429], &[500], &[503, 429], &[502, 503, 503, 503, 503, 500]];
+    let lasting: [(&[u16], ErrorCode); 2] =
+        [(&[400], ErrorCode::ProviderRejected), (&[401], ErrorCode::ProviderUnauthorized)];
     let index = usize::try_from(random.below(4)).unwrap_or(0);
     let lasts = random.chance(40).then(|| lasting.get(index)).flatten();
     let errors = lasts.map_or(passing.get(index).copied().unwrap_or_default(), |(errors, _)| errors);

@@ -134,7 +134,7 @@ async fn a_server_that_falls_silent_is_given_up() {
     // From the first word on, time passes as soon as nothing else happens.
     let deltas: DeltaSink = Arc::new(|_| tokio::time::pause());
     let result = provider(&server.url).chat(request("hello"), deltas, CancellationToken::new()).await;
-    assert_eq!(result, Err(ProviderError::Unavailable("nothing came for 60 seconds".into())));
+    assert_eq!(result, Err(ProviderError::Unavailable("nothing came for 60s".into())));
     server.closed.notified().await;
 }
 
@@ -147,7 +147,7 @@ async fn a_server_that_never_begins_is_given_up() {
         requested.notified().await;
         tokio::time::pause();
     });
-    assert_eq!(result, Err(ProviderError::Unavailable("nothing came for 120 seconds".into())));
+    assert_eq!(result, Err(ProviderError::Unavailable("nothing came for 120s".into())));
 }
 
 #[tokio::test]

@@ -1,0 +1,71 @@
+//! What stands before a provider: how many calls it takes at a time and in a minute, and whether it takes any now.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::{health::Health, pace::Pace};
+use crate::providers::{Answer, ChatRequest, ProviderConfig, ProviderError, http::answer::prompt_tokens};
+
+/// What has to be waited for longer is no matter of one call: it belongs into the journal, not into memory.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The limits of one provider, shared by all calls.
+pub(super) struct Gate {
+    /// Places for calls at the same time. A call keeps its place between its tries: a provider in trouble gets fewer calls,
+    /// not others in their stead.
+    pub(super) calls: Semaphore,
+    health: Health,
+    requests: Option<Pace>,
+    tokens: Option<Pace>,
+}
+
+impl Gate {
+    /// Makes one that lets so many calls through at a time.
+    pub(super) fn new(max_concurrency: usize) -> Self {
+        let calls = Semaphore::new(max_concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        Self { calls, health: Health::default(), requests: None, tokens: None }
+    }
+
+    /// Adds the limits by the minute that are configured.
+    pub(super) fn with_rates(self, config: &ProviderConfig) -> Self {
+        Self {
+            requests: config.requests_per_minute.map(Pace::new),
+            tokens: config.tokens_per_minute.map(Pace::new),
+            ..self
+        }
+    }
+
+    /// Returns how many tokens a call may use; estimated, and only where that limits it.
+    pub(super) fn tokens_of(&self, request: &ChatRequest) -> u64 {
+        self.tokens.as_ref().map_or(0, |_| prompt_tokens(request) + u64::from(request.max_output_tokens))
+    }
+
+    /// Waits until a try that may use so many tokens can be made.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the provider is left alone, or wants no call for longer than a call waits.
+    pub(super) async fn pass(&self, tokens: u64) -> Result<(), ProviderError> {
+        let wanted = self.health.admit()?;
+        if wanted > WAIT_MAX {
+            let ms = u64::try_from(wanted.as_millis()).unwrap_or(u64::MAX);
+            return Err(ProviderError::RateLimited { retry_after_ms: Some(ms) });
+        }
+        let by_requests = self.requests.as_ref().map_or(Duration::ZERO, |pace| pace.take(1));
+        let by_tokens = self.tokens.as_ref().map_or(Duration::ZERO, |pace| pace.take(tokens));
+        let wait = wanted.max(by_requests).max(by_tokens);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// Takes note of how a try went that might have used so many tokens.
+    pub(super) fn note(&self, result: &Result<Answer, ProviderError>, tokens: u64) {
+        self.health.note(result);
+        if let (Some(pace), Ok(answer)) = (&self.tokens, result) {
+            pace.give_back(tokens.saturating_sub(answer.usage.tokens()));
+        }
+    }
+}
