@@ -27,6 +27,8 @@ pub struct Config {
     /// What answers in its place while it fails, in this order: providers, or models as `provider/name`. A task whose
     /// request names a model or a provider gets that one alone.
     pub fallback: Vec<String>,
+    /// A file of the operator's own prices, which come before the built-in ones.
+    pub prices_file: Option<PathBuf>,
     /// How much is done at a time.
     pub limits: Limits,
     /// What one process in a sandbox may use.
@@ -66,6 +68,7 @@ impl Default for Config {
             templates_dir: None,
             default_provider: None,
             fallback: Vec::new(),
+            prices_file: None,
             limits: Limits::default(),
             sandbox: SandboxLimits::default(),
             egress: EgressConfig::default(),

@@ -296,9 +296,12 @@ fn damaged_head(task: TaskId, error: &serde_json::Error) -> ApiError {
 
 fn refused(refusal: &Refusal) -> ApiError {
     let code = match refusal {
-        Refusal::Ended | Refusal::NothingToRetry | Refusal::Paused | Refusal::NotPaused | Refusal::Stopping => {
-            ErrorCode::Conflict
-        }
+        Refusal::Ended
+        | Refusal::NothingToRetry
+        | Refusal::Paused
+        | Refusal::NotPaused
+        | Refusal::SameBudget
+        | Refusal::Stopping => ErrorCode::Conflict,
         Refusal::NotOpen(_) => ErrorCode::NotFound,
         Refusal::WrongAnswer { .. } => ErrorCode::InvalidRequest,
     };

@@ -4,8 +4,8 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        Agent, AgentCapabilities, ApiError, ApprovalId, Decision, ErrorCode, File, ForkTask, Health, Page, Principal,
-        ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, Decision, ErrorCode, File, ForkTask, Health, Page,
+        Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
     },
     journal::feed::{Follow, Frame},
 };
@@ -54,6 +54,10 @@ impl Embedded {
 
     pub(crate) async fn retry_task(&self, id: TaskId) -> Result<Task, SdkError> {
         Ok(self.engine.retry_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn change_budget(&self, id: TaskId, budget: &Budget) -> Result<Task, SdkError> {
+        Ok(self.engine.change_budget(&self.owner, id, *budget).await?)
     }
 
     pub(crate) async fn fork_task(&self, id: TaskId, request: &ForkTask) -> Result<Task, SdkError> {

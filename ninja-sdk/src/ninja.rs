@@ -1,8 +1,8 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask, Task,
-    TaskDiff, TaskId, TaskSummary, TemplateInfo,
+    Agent, AgentCapabilities, ApprovalId, Budget, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask,
+    Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
 };
 
 #[cfg(feature = "embedded")]
@@ -125,6 +125,20 @@ impl Ninja {
             Transport::Remote(client) => client.pause_task(id).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.pause_task(id).await,
+        }
+    }
+
+    /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `conflict` where the task has ended, or has these limits already.
+    pub async fn change_budget(&self, id: TaskId, budget: &Budget) -> Result<Task, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.change_budget(id, budget).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.change_budget(id, budget).await,
         }
     }
 

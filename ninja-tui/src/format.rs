@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ninja_sdk::api::{ModelRef, StepStatus, Task, TaskId, TaskStatus, Timestamp};
+use ninja_sdk::api::{ModelRef, StepStatus, Task, TaskId, TaskStatus, Timestamp, dollars};
 
 /// Returns `text` on one line without anything that moves a cursor, changes a colour or hides what is said:
 /// models and tools write it, and a terminal obeys what it is sent.
@@ -102,6 +102,9 @@ pub(crate) fn usage(task: &Task, now: Timestamp) -> String {
     text += &format!(", {} tokens in, {} out", number(usage.input_tokens), number(usage.output_tokens));
     if usage.estimated_tokens > 0 {
         text += &format!(" ({} of them estimated)", number(usage.estimated_tokens));
+    }
+    if usage.cost_micro_usd > 0 {
+        text += &format!(", {}", dollars(usage.cost_micro_usd));
     }
     text += &format!(", {} model calls, {} tool calls", usage.model_calls, usage.tool_calls);
     if let (Some(answering), 1..) = (&task.model, usage.model_calls) {

@@ -16,8 +16,8 @@ use std::{
 use ninja_core::{
     Engine, EngineOptions, ResumePolicy,
     api::{
-        Approval, ApprovalKind, Decision, ErrorCode, StepStatus, StreamFrame, SubmitTask, TaskId, TaskStatus,
-        TaskSummary,
+        Approval, ApprovalKind, Budget, Decision, ErrorCode, EventBody, StepStatus, StreamFrame, SubmitTask, Task,
+        TaskId, TaskStatus, TaskSummary, WaitFor,
     },
 };
 use ninja_sdk::{Client, ListTasks};
@@ -273,4 +273,65 @@ async fn a_task_that_ends_the_process_is_set_aside_and_no_other() {
     assert_eq!(failed[0].detail, "the process ended 2 times while it worked on this task alone");
     // Two more that ended as the first did, two with the task alone, and one that lived.
     assert_eq!(starts, 5);
+}
+
+/// A task of steps side by side, each with one call that its model writes down.
+fn billed(steps: usize, cost_micro_usd: Option<u64>) -> SubmitTask {
+    let steps = (0..steps).map(|n| agent_step(&format!("s{n}"), &[], "write your bill")).collect();
+    let budget = cost_micro_usd.map(|cost| Budget { cost_micro_usd: Some(cost), ..Budget::default() });
+    SubmitTask { budget, ..plan(steps) }
+}
+
+/// Returns the task when it stands still.
+async fn stands_still(client: &Client, id: TaskId) -> Task {
+    let wait = async {
+        loop {
+            let task = client.task(id).await.expect("the task is there");
+            if task.status.is_terminal() || task.status == TaskStatus::Waiting {
+                return task;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(HANG, wait).await.expect("it stands still")
+}
+
+/// Returns what a task set aside for its first model call.
+async fn first_reserve(client: &Client, id: TaskId) -> u64 {
+    let mut events = client.events(id, None).await.expect("events are served");
+    while let Some(frame) = events.next().await {
+        if let StreamFrame::Event { event } = frame.expect("a frame")
+            && let EventBody::ModelCallStarted { reserved_micro_usd, .. } = event.event
+        {
+            return reserved_micro_usd.expect("the price is known");
+        }
+    }
+    panic!("no model was called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_is_a_wall_across_kills_and_more_lets_the_task_go_on() {
+    let (scene, mut random) = (Scene::new(), seeded());
+    let bills = Ledger::at(scene.ledger_path.with_extension("calls"));
+    let mut host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+    let one = host.client.submit_task(&billed(1, None)).await.unwrap();
+    let price_of_call = stands_still(&host.client, one.id).await.usage.cost_micro_usd;
+    let before = bills.lines().len();
+
+    let cap = first_reserve(&host.client, one.id).await * 15 / 2;
+    let task = host.client.submit_task(&billed(20, Some(cap))).await.unwrap().id;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(random.below(12))).await;
+        host.kill();
+        host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+    }
+    let waiting = stands_still(&host.client, task).await;
+    assert_eq!(waiting.waiting.map(|waiting| waiting.wait_for), Some(WaitFor::Budget), "{:?}", waiting.usage);
+    let billed = (bills.lines().len() - before) as u64 * price_of_call;
+    let charged = waiting.usage.cost_micro_usd;
+    assert!(billed <= charged && charged <= cap, "billed {billed}, charged {charged}, of {cap}");
+
+    let more = Budget { cost_micro_usd: Some(cap * 100), ..Budget::default() };
+    host.client.change_budget(task, &more).await.unwrap();
+    assert_eq!(stands_still(&host.client, task).await.status, TaskStatus::Succeeded);
 }

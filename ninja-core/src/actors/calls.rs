@@ -66,6 +66,7 @@ pub(super) struct CallReport {
 }
 
 /// How a call ended.
+#[expect(clippy::large_enum_variant, reason = "nearly all are outcomes")]
 pub(super) enum CallEnd {
     /// With an outcome, and small files that travel with its record.
     Outcome(Outcome, Vec<Bytes>),

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ApiError, Approval, ApprovalId, CancelReceipt, Decision, IdError, ModelRef, StepId, StepStatus, TaskId, TaskStatus,
-    Timestamp, Usage,
+    ApiError, Approval, ApprovalId, Budget, BudgetLimit, CancelReceipt, Decision, IdError, ModelRef, StepId,
+    StepStatus, TaskId, TaskStatus, Timestamp, Usage,
 };
 
 /// A place in a task's events (`t:<seq>`) or in a user's feed (`u:<seq>`): the last entry that was seen.
@@ -131,6 +131,9 @@ pub enum EventBody {
         model: Option<ModelRef>,
         /// Tokens set aside for it.
         reserved_tokens: u64,
+        /// Money set aside for it, in millionths of a US dollar, where its price is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reserved_micro_usd: Option<u64>,
         /// What the model is told to be wrong with its answer before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         feedback: Option<String>,
@@ -191,6 +194,29 @@ pub enum EventBody {
         error: ApiError,
         /// When they are asked again.
         until: Timestamp,
+    },
+    /// The budget does not cover what comes next: the step waits for more.
+    BudgetPaused {
+        /// The step.
+        step: StepId,
+        /// The limit that stands against it.
+        limit: BudgetLimit,
+        /// In words.
+        detail: String,
+    },
+    /// Most of a limit is used; told once.
+    BudgetWarned {
+        /// Which.
+        limit: BudgetLimit,
+        /// How much is used: tokens, millionths of a dollar, seconds or steps.
+        used: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// Somebody changed the limits.
+    BudgetChanged {
+        /// The limits from now on.
+        budget: Budget,
     },
     /// A step that waited goes on.
     StepResumed {

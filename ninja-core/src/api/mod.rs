@@ -35,7 +35,7 @@ pub use replay::{
     ToolInfo,
 };
 pub use task::{
-    Autonomy, Budget, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus, StoppedCall, SubmitTask,
-    Task, TaskStatus, TaskSummary, WaitFor, Waiting,
+    Autonomy, Budget, BudgetLimit, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus, StoppedCall,
+    SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,
 };
 pub use template::{FileCount, TemplateInfo};

@@ -30,6 +30,23 @@ pub struct Usage {
     pub tool_calls: u64,
     /// Tokens that are an estimate, because an attempt was lost in a crash or the provider told nothing.
     pub estimated_tokens: u64,
+    /// Of the tokens sent, those that the provider had kept from calls before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_input_tokens: u64,
+    /// Of the tokens received, those of thinking.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: u64,
+    /// What the calls cost whose price is known, in millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost_micro_usd: u64,
+    /// Model calls whose price is not known: the cost is without them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpriced_calls: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Usage {
@@ -45,5 +62,9 @@ impl Usage {
         self.model_calls += other.model_calls;
         self.tool_calls += other.tool_calls;
         self.estimated_tokens += other.estimated_tokens;
+        self.cached_input_tokens += other.cached_input_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+        self.cost_micro_usd += other.cost_micro_usd;
+        self.unpriced_calls += other.unpriced_calls;
     }
 }

@@ -95,13 +95,55 @@ pub struct ForkPoint {
     pub seq: u64,
 }
 
-/// Hard limits, reserved before a call and settled after it.
+/// Hard limits, reserved before a call and settled after it. A task that reaches one waits for more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Tokens in and out, over all calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Money for model calls, in millionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
+    /// Seconds from its submission on, waiting included. What runs when they are over ends by itself; nothing new begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Steps that begin, with second attempts and parts of steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+}
+
+/// One of the limits of a [`Budget`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetLimit {
+    /// Tokens.
+    Tokens,
+    /// Money.
+    Cost,
+    /// Time.
+    Seconds,
+    /// Steps.
+    Steps,
+}
+
+impl BudgetLimit {
+    /// Writes an amount of it with its unit.
+    pub fn amount(self, amount: u64) -> String {
+        match self {
+            Self::Tokens => format!("{amount} tokens"),
+            Self::Cost => dollars(amount),
+            Self::Seconds => format!("{amount} seconds"),
+            Self::Steps => format!("{amount} steps"),
+        }
+    }
+}
+
+/// Writes millionths of a US dollar as dollars: `$1.25`, `$0.0042`.
+pub fn dollars(micro_usd: u64) -> String {
+    let (whole, fraction) = (micro_usd / 1_000_000, format!("{:06}", micro_usd % 1_000_000));
+    let digits = fraction.trim_end_matches('0').len().max(2);
+    format!("${whole}.{}", fraction.get(..digits).unwrap_or(&fraction))
 }
 
 /// How a task stands.
@@ -152,6 +194,8 @@ pub enum WaitFor {
     Approval,
     /// A person's word: an ambiguous effect or an agent's question.
     Person,
+    /// More budget.
+    Budget,
     /// A provider: every model that could answer failed, and is asked again later.
     Provider,
     /// A time: the next attempt of a step that failed.
@@ -320,6 +364,9 @@ pub struct Task {
     pub artifacts: Vec<Artifact>,
     /// What it used.
     pub usage: Usage,
+    /// Its limits as they are now.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub budget: Budget,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ApiError>,

@@ -95,6 +95,7 @@ fn lane(event: &EventBody, asked: &HashMap<ApprovalId, StepId>) -> Lane {
         | EventBody::ToolCallEnded { step, .. }
         | EventBody::CallEnded { step, .. }
         | EventBody::ProviderPaused { step, .. }
+        | EventBody::BudgetPaused { step, .. }
         | EventBody::StepResumed { step }
         | EventBody::StepEnded { step, .. } => Some(step.clone()),
         EventBody::ApprovalRequested { approval } => Some(approval.step.clone()),
@@ -109,6 +110,8 @@ fn lane(event: &EventBody, asked: &HashMap<ApprovalId, StepId>) -> Lane {
         | EventBody::TaskRecovered { .. }
         | EventBody::ActorFailed { .. }
         | EventBody::CancelRequested
+        | EventBody::BudgetWarned { .. }
+        | EventBody::BudgetChanged { .. }
         | EventBody::TaskPaused
         | EventBody::TaskResumed
         | EventBody::TaskRetried { .. }
@@ -125,7 +128,9 @@ fn comparable(event: &EventBody) -> Value {
         EventBody::TaskSubmitted { .. } => &["model"],
         EventBody::StepRetried { .. } => &["not_before"],
         EventBody::ProviderPaused { .. } => &["until"],
-        EventBody::ModelCallStarted { .. } => &["model", "reserved_tokens"],
+        EventBody::BudgetPaused { .. } => &["detail"],
+        EventBody::BudgetWarned { .. } => &["used"],
+        EventBody::ModelCallStarted { .. } => &["model", "reserved_tokens", "reserved_micro_usd"],
         EventBody::ModelCallEnded { .. } => &["usage"],
         // A stopped call says after how many milliseconds.
         EventBody::CallEnded { error, .. } if error.code == ErrorCode::Cancelled => &["usage", "error"],
@@ -149,6 +154,7 @@ fn comparable(event: &EventBody) -> Value {
         | EventBody::TaskRecovered { .. }
         | EventBody::ActorFailed { .. }
         | EventBody::CancelRequested
+        | EventBody::BudgetChanged { .. }
         | EventBody::TaskPaused
         | EventBody::TaskResumed
         | EventBody::TaskRetried { .. } => &[],

@@ -42,7 +42,7 @@ impl Engine {
 
     fn providers_health(&self) -> ComponentHealth {
         match self.0.services.providers.choose(None) {
-            Ok(Choice { model, info }) => {
+            Ok(Choice { model, info, .. }) => {
                 component("providers", ComponentState::Ok, format!("{model} ({})", info.label))
             }
             Err(error) => component("providers", ComponentState::Down, error.to_string()),

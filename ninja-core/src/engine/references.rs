@@ -44,6 +44,9 @@ fn of(record: &Record) -> Vec<Reference> {
         | Record::StepStarted { .. }
         | Record::CallIntended { .. }
         | Record::ProviderPaused { .. }
+        | Record::BudgetPaused { .. }
+        | Record::BudgetWarned { .. }
+        | Record::BudgetChanged { .. }
         | Record::StepResumed { .. }
         | Record::StepEnded { .. }
         | Record::ApprovalRequested { .. }

@@ -21,7 +21,7 @@ use crate::{
     },
     lives::Lives,
     planner::{self, TemplateError},
-    providers::{Providers, Sources},
+    providers::{Prices, PricesError, Providers, Sources},
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
     tools::ToolSet,
@@ -43,6 +43,9 @@ pub enum StartError {
     /// A template cannot be used.
     #[error(transparent)]
     Templates(#[from] TemplateError),
+    /// The prices cannot be used.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
     /// Something else.
     #[error("failed to {doing}: {what}")]
     Other {
@@ -58,14 +61,14 @@ impl StartError {
     pub fn to_api(&self) -> ApiError {
         let code = match self {
             Self::Store(error) => error.code(),
-            Self::Agents(_) | Self::Templates(_) => ErrorCode::InvalidRequest,
+            Self::Agents(_) | Self::Templates(_) | Self::Prices(_) => ErrorCode::InvalidRequest,
             Self::Other { .. } => ErrorCode::Internal,
         };
         let advice = match self {
             Self::Store(StoreError::Corrupt(_)) => {
                 "; `ninja db check` says what is damaged, `ninja restore` and `ninja db repair` mend it"
             }
-            Self::Store(_) | Self::Agents(_) | Self::Templates(_) | Self::Other { .. } => "",
+            Self::Store(_) | Self::Agents(_) | Self::Templates(_) | Self::Prices(_) | Self::Other { .. } => "",
         };
         ApiError::new(code, format!("{self}{advice}"))
     }
@@ -87,10 +90,10 @@ impl Engine {
         let (store, providers, sandbox) = tokio::join!(
             open_store(&options.data_dir),
             async {
-                match options.providers {
+                Ok::<_, StartError>(match options.providers {
                     Some(providers) => providers,
-                    None => discover_providers(&options.config, &options.env, &options.models_dir).await,
-                }
+                    None => discover_providers(&options.config, &options.env, &options.models_dir).await?,
+                })
             },
             async {
                 match options.sandbox {
@@ -99,7 +102,7 @@ impl Engine {
                 }
             },
         );
-        let store = store?;
+        let (store, providers) = (store?, providers?);
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -158,16 +161,21 @@ async fn find_sandbox(env: &BTreeMap<String, String>) -> Arc<dyn Sandbox> {
 }
 
 /// Looks for providers; the local model is the last in the order of choice.
-async fn discover_providers(config: &Config, env: &BTreeMap<String, String>, models_dir: &Path) -> Providers {
+async fn discover_providers(
+    config: &Config,
+    env: &BTreeMap<String, String>,
+    models_dir: &Path,
+) -> Result<Providers, StartError> {
     let env = |name: &str| env.get(name).cloned();
-    let sources = Sources::of(config, &env);
+    let prices = Prices::load(config.prices_file.as_deref())?;
+    let sources = Sources::of(config, &prices, &env);
     #[cfg_attr(not(feature = "local-model"), expect(unused_mut, reason = "only the local model is added"))]
     let mut providers = Providers::discover(&sources, random_share).await;
     #[cfg(feature = "local-model")]
     add_local_model(&mut providers, models_dir);
     #[cfg(not(feature = "local-model"))]
     let _ = models_dir;
-    providers
+    Ok(providers)
 }
 
 /// Returns a number evenly spread over `0.0..1.0`, to keep those who wait together from returning together.
@@ -181,11 +189,15 @@ fn random_share() -> f64 {
 /// One call at a time: the model has one thread and takes all cores.
 #[cfg(feature = "local-model")]
 fn add_local_model(providers: &mut Providers, models_dir: &Path) {
-    use crate::providers::local::{DEFAULT_MODEL, LocalModel, list};
+    use crate::providers::{
+        Price,
+        local::{DEFAULT_MODEL, LocalModel, list},
+    };
     let installed = list(models_dir).unwrap_or_default();
     let default = installed.iter().map(|entry| entry.name.as_str()).find(|name| *name == DEFAULT_MODEL);
     if let Some(model) = default.or(installed.first().map(|entry| entry.name.as_str())) {
         providers.add_limited("local", Arc::new(LocalModel::new(models_dir)), model, 1);
+        providers.set_price(Price::FREE);
     }
 }
 

@@ -1,9 +1,9 @@
-//! Steering a task that is there: pause, resume, retry.
+//! Steering a task that is there: pause, resume, budget, retry.
 
 use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, refused};
 use crate::{
     actors::TaskMsg,
-    api::{ApiError, ErrorCode, Principal, Task, TaskId},
+    api::{ApiError, Budget, ErrorCode, Principal, Task, TaskId},
     machine::{Input, Refusal},
 };
 
@@ -17,13 +17,22 @@ impl Engine {
         self.steer(by, id, Input::Pause { by: by.user }, &Refusal::Paused).await
     }
 
-    /// Resumes a paused task.
+    /// Resumes a paused task, or one that waits for a provider.
     ///
     /// # Errors
     ///
-    /// Fails with `conflict` where it is not paused.
+    /// Fails with `conflict` where it is neither.
     pub async fn resume_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
         self.steer(by, id, Input::Resume { by: by.user }, &Refusal::NotPaused).await
+    }
+
+    /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `conflict` where the task has ended, or has these limits already.
+    pub async fn change_budget(&self, by: &Principal, id: TaskId, budget: Budget) -> Result<Task, ApiError> {
+        self.steer(by, id, Input::ChangeBudget { by: by.user, budget }, &Refusal::SameBudget).await
     }
 
     /// Tries a task again that failed or was cancelled: what succeeded stays, the rest is done again.

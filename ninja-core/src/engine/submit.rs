@@ -73,7 +73,11 @@ impl Engine {
         }
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
-        let (model, lineup) = self.models(request.model.as_deref(), needs_model)?;
+        let mut models = self.models(request.model.as_deref(), needs_model)?;
+        if request.budget.is_some_and(|budget| budget.cost_micro_usd.is_some()) {
+            keep_priced(&mut models)?;
+        }
+        let (model, lineup) = models;
         let steps = match plan {
             Some(plan) => plan_explicit(plan, &pins.pins)
                 .map_err(|error| ApiError::new(ErrorCode::InvalidPlan, error.to_string()))?,
@@ -125,7 +129,7 @@ impl Engine {
             Err(_) if !needs_one && wanted.is_none() => return Ok((None, BTreeMap::new())),
             Err(error) => return Err(ApiError::new(ErrorCode::NoProvider, error.to_string())),
         };
-        let pin = |choice: Choice| PinnedModel { model: choice.model, info: choice.info };
+        let pin = |choice: Choice| PinnedModel { model: choice.model, info: choice.info, price: choice.price };
         let pinned = lineup.into_iter().map(|(class, choices)| (class, choices.into_iter().map(pin).collect()));
         let mut lineup: BTreeMap<ModelClass, Vec<PinnedModel>> = pinned.collect();
         let usual = lineup.get(&ModelClass::default()).and_then(|models| models.first()).cloned();
@@ -147,6 +151,20 @@ impl Engine {
         pins.note_stored();
         Ok(state)
     }
+}
+
+/// Leaves out the models whose price is not known: money is no limit for them.
+fn keep_priced((usual, lineup): &mut Models) -> Result<(), ApiError> {
+    if let Some(PinnedModel { model, price: None, .. }) = usual {
+        let why = format!("the price of {model} is not known, so the budget cannot be in money");
+        let how = "give its provider a `price`, add it to your prices, or set a budget in tokens";
+        return Err(ApiError::new(ErrorCode::BudgetDenied, format!("{why}; {how}")));
+    }
+    for models in lineup.values_mut() {
+        models.retain(|pinned| pinned.price.is_some());
+    }
+    lineup.retain(|_, models| !models.is_empty());
+    Ok(())
 }
 
 /// Commits a new task: its first records, its head, word of it in its owner's feed.

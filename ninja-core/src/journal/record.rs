@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use crate::providers::{Answer, Carry, FinishReason, Message, ModelInfo, ToolCall, ToolDefinition};
+pub use crate::providers::{Answer, Carry, FinishReason, Message, ModelInfo, Price, ToolCall, ToolDefinition};
 pub use crate::workspace::{Manifest, ManifestDelta};
 pub use offers::{Offer, Offers};
 pub use plan::{Action, MapStep, Parent, PlannedStep};
 
 use crate::api::{
-    Agent, ApiError, ApprovalId, ApprovalKind, Autonomy, BlobHash, Budget, CancelReceipt, Contract, Decision,
-    EffectClass, FileId, ForkPoint, ModelClass, ModelRef, PlanSpec, ProposedCall, StepId, TaskStatus, Timestamp, Usage,
-    UserId,
+    Agent, ApiError, ApprovalId, ApprovalKind, Autonomy, BlobHash, Budget, BudgetLimit, CancelReceipt, Contract,
+    Decision, EffectClass, FileId, ForkPoint, ModelClass, ModelRef, PlanSpec, ProposedCall, StepId, TaskStatus,
+    Timestamp, Usage, UserId,
 };
 
 /// The version byte in front of a stored record.
@@ -99,6 +99,31 @@ pub enum Record {
         error: ApiError,
         /// When they are asked again.
         until: Timestamp,
+    },
+    /// The budget does not cover what comes next: the step waits for more.
+    BudgetPaused {
+        /// The step.
+        step: StepId,
+        /// The limit that stands against it.
+        limit: BudgetLimit,
+        /// In words.
+        detail: String,
+    },
+    /// Most of a limit is used; told once.
+    BudgetWarned {
+        /// Which.
+        limit: BudgetLimit,
+        /// How much is used.
+        used: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// Somebody changed the limits.
+    BudgetChanged {
+        /// Who.
+        by: UserId,
+        /// The limits from now on.
+        budget: Budget,
     },
     /// A step that waited goes on.
     StepResumed {
@@ -232,6 +257,9 @@ pub struct PinnedModel {
     pub model: ModelRef,
     /// Its window and abilities.
     pub info: ModelInfo,
+    /// What it costs, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// A file placed read-only into the workspace.
@@ -290,6 +318,9 @@ pub enum Intent {
         context: ContextChoice,
         /// Set aside from the budget until the call ends.
         reserved_tokens: u64,
+        /// Money set aside with them, in millionths of a US dollar, where the model's price is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reserved_micro_usd: Option<u64>,
         /// What was wrong with the answer before, told to the model.
         feedback: Option<String>,
     },

@@ -1,7 +1,7 @@
 //! Starting what is ready and ending what is done.
 
 use super::{
-    contract,
+    budget, contract,
     decide::Draft,
     models, nest,
     state::{StepState, TaskState},
@@ -29,6 +29,7 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     }
     if !draft.state.is_stopping() {
         models::resume_due(draft);
+        budget::resume_where_enough(draft);
     }
     if draft.state.last_seq >= RECORDS_MAX && !draft.state.is_stopping() {
         let detail = format!("the task has written {RECORDS_MAX} records");
@@ -42,6 +43,9 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
         if draft.records.len() != before {
             continue;
         }
+        if draft.state.end.is_none() {
+            budget::warn(draft);
+        }
         match hangs(&draft.state) {
             true => fail_task(draft, None, ApiError::new(ErrorCode::Corrupt, HANGS)),
             false => return,
@@ -51,7 +55,8 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
 
 /// Returns whether a task that is not done waits for nothing and nobody: it would for ever.
 fn hangs(state: &TaskState) -> bool {
-    state.end.is_none() && state.approvals.is_empty() && state.wake_at().is_none() && !state.has_calls_in_flight()
+    let waits = state.steps.iter().any(|step| step.hold.is_some()) || state.wake_at().is_some();
+    state.end.is_none() && state.approvals.is_empty() && !waits && !state.has_calls_in_flight()
 }
 
 /// Goes on with a contract that was being checked.
@@ -86,9 +91,13 @@ fn start_ready_steps(draft: &mut Draft<'_>) {
         let Some(step) = draft.state.steps.get(index).filter(|step| is_ready(draft, step)) else { continue };
         let planned = step.planned.clone();
         let holds = |path: &String| values::holds(Scope::of(&draft.state, &planned), path);
-        match planned.when.as_ref().is_none_or(holds) {
-            false => draft.end_step(&planned.id, StepEnd::Skipped),
-            true => start_step(draft, &planned),
+        if !planned.when.as_ref().is_none_or(holds) {
+            draft.end_step(&planned.id, StepEnd::Skipped);
+            continue;
+        }
+        match budget::may_begin(&draft.state, draft.now) {
+            Ok(()) => start_step(draft, &planned),
+            Err(short) => budget::pause(draft, &planned.id, short),
         }
     }
 }
@@ -97,6 +106,7 @@ fn is_ready(draft: &Draft<'_>, step: &StepState) -> bool {
     let state: &TaskState = &draft.state;
     let done = |id| state.step(id).is_some_and(|before| before.status.is_terminal());
     step.status == StepStatus::Pending
+        && step.hold.is_none()
         && step.not_before.is_none_or(|time| time <= draft.now)
         && step.planned.after.iter().all(done)
         && nest::may_begin(state, &step.planned)

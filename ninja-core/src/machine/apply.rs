@@ -1,12 +1,15 @@
 //! The state after a record: facts only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
 use super::{
-    context,
-    state::{CallState, Gate, Hold, OpenApproval, StepState, TaskEnd, TaskState, TextSize},
+    budget, context,
+    state::{CallState, Gate, Hold, HoldFor, OpenApproval, StepState, TaskEnd, TaskState, TextSize},
 };
 use crate::{
     api::{Approval, ApprovalId, StepId, StepStatus, TaskId, Usage},
@@ -52,6 +55,10 @@ impl TaskState {
             failure: None,
             usage: Usage::default(),
             reserved_tokens: 0,
+            reserved_micro_usd: 0,
+            budget: submitted.budget,
+            warned: BTreeSet::new(),
+            steps_begun: 0,
             actor_failures: 0,
             end: None,
         })
@@ -83,6 +90,7 @@ impl TaskState {
                 step.not_before = Some(*not_before);
             }
             Record::StepStarted { step, actor: _ } => {
+                self.steps_begun += 1;
                 let step = self.step_mut(step)?;
                 step.status = StepStatus::Running;
                 step.started_at = Some(entry.at);
@@ -93,12 +101,27 @@ impl TaskState {
             Record::ProviderPaused { step, error: _, until } => {
                 let step = self.step_mut(step)?;
                 step.status = StepStatus::Waiting;
-                step.hold = Some(Hold { since: entry.at, until: *until });
+                step.hold = Some(Hold { since: entry.at, what: HoldFor::Provider { until: *until } });
                 step.waits += 1;
+            }
+            Record::BudgetPaused { step, limit, detail: _ } => {
+                let step = self.step_mut(step)?;
+                // One that has not begun stays so.
+                if step.status != StepStatus::Pending {
+                    step.status = StepStatus::Waiting;
+                }
+                step.hold = Some(Hold { since: entry.at, what: HoldFor::Budget { limit: *limit } });
+            }
+            Record::BudgetWarned { limit, .. } => drop(self.warned.insert(*limit)),
+            Record::BudgetChanged { budget, .. } => {
+                self.budget = *budget;
+                self.warned.clear();
             }
             Record::StepResumed { step } => {
                 let step = self.step_mut(step)?;
-                step.status = StepStatus::Running;
+                if step.status != StepStatus::Pending {
+                    step.status = StepStatus::Running;
+                }
                 step.hold = None;
             }
             Record::StepEnded { step, end, progress: _ } => self.apply_step_end(entry, step, end)?,
@@ -164,8 +187,9 @@ impl TaskState {
     }
 
     fn apply_intent(&mut self, entry: &Entry, step: &StepId, call: u32, intent: &Intent) -> Result<(), String> {
-        if let Intent::Model { reserved_tokens, .. } = intent {
+        if let Intent::Model { reserved_tokens, reserved_micro_usd, .. } = intent {
             self.reserved_tokens += reserved_tokens;
+            self.reserved_micro_usd += reserved_micro_usd.unwrap_or(0);
         }
         let is_shared = self.is_in_shared_part();
         let step = self.step_mut(step)?;
@@ -192,11 +216,14 @@ impl TaskState {
         call.outcome = Some(outcome.clone());
         call.size = context::size_of(outcome);
         let used = if call.is_shared { Usage::default() } else { used };
-        let reserved = match &call.intent {
-            Intent::Model { reserved_tokens, .. } => *reserved_tokens,
-            Intent::Tool { .. } => 0,
+        let (tokens, micro_usd) = match &call.intent {
+            Intent::Model { reserved_tokens, reserved_micro_usd, .. } => {
+                (*reserved_tokens, reserved_micro_usd.unwrap_or(0))
+            }
+            Intent::Tool { .. } => (0, 0),
         };
-        self.reserved_tokens -= reserved;
+        self.reserved_tokens -= tokens;
+        self.reserved_micro_usd -= micro_usd;
         self.usage.add(&used);
         let step = self.step_mut(step)?;
         step.usage.add(&used);
@@ -337,12 +364,6 @@ fn usage_of(intent: &Intent, outcome: &Outcome) -> Usage {
         (Outcome::Answered(answer), _) => answer.usage,
         (Outcome::Failed { usage, .. } | Outcome::Lost { usage }, _) => *usage,
         (Outcome::Returned { .. }, _) => Usage { tool_calls: 1, ..Usage::default() },
-        (Outcome::Stopped { .. }, Intent::Model { reserved_tokens, .. }) => charge_of_lost(*reserved_tokens),
-        (Outcome::Stopped { .. }, Intent::Tool { .. }) => Usage { tool_calls: 1, ..Usage::default() },
+        (Outcome::Stopped { .. }, _) => budget::charge_of_lost(intent),
     }
-}
-
-/// Returns the charge for a model call whose outcome is not known: its reserve, marked as estimated.
-pub(super) fn charge_of_lost(reserved_tokens: u64) -> Usage {
-    Usage { input_tokens: reserved_tokens, estimated_tokens: reserved_tokens, model_calls: 1, ..Usage::default() }
 }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{advance, contract, failure, models, nest, recover, retry, state::TaskState, turn, values, wait};
+use super::{advance, budget, contract, failure, models, nest, recover, retry, state::TaskState, turn, values, wait};
 use crate::{
-    api::{ApiError, ApprovalId, Decision, ErrorCode, StepId, Timestamp, UserId},
+    api::{ApiError, ApprovalId, Budget, Decision, ErrorCode, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
 };
 
@@ -69,6 +69,13 @@ pub enum Input {
         /// Who.
         by: UserId,
     },
+    /// A person changes the limits that are given.
+    ChangeBudget {
+        /// Who.
+        by: UserId,
+        /// The new ones.
+        budget: Budget,
+    },
     /// A person wants what failed or was cancelled tried again.
     Retry {
         /// Who.
@@ -96,6 +103,7 @@ impl Input {
             | Self::Cancel { .. }
             | Self::Pause { .. }
             | Self::Resume { .. }
+            | Self::ChangeBudget { .. }
             | Self::Retry { .. } => now,
         }
     }
@@ -116,6 +124,9 @@ pub enum Refusal {
     /// It is not paused.
     #[error("the task is not paused")]
     NotPaused,
+    /// Its limits are these already.
+    #[error("the task's budget is that already")]
+    SameBudget,
     /// It is being cancelled or failing.
     #[error("the task is about to end")]
     Stopping,
@@ -177,13 +188,20 @@ pub fn decide_through(state: &TaskState, input: Input, surroundings: Surrounding
     let ended = state.end.is_some();
     match input {
         Input::Retry { by } => retry::retry(&mut draft, by)?,
-        Input::Cancel { .. } | Input::DecideApproval { .. } | Input::Pause { .. } | Input::Resume { .. } if ended => {
+        Input::Cancel { .. }
+        | Input::DecideApproval { .. }
+        | Input::Pause { .. }
+        | Input::Resume { .. }
+        | Input::ChangeBudget { .. }
+            if ended =>
+        {
             return Err(Refusal::Ended);
         }
         _ if ended => return Ok(Decided { records: Vec::new(), after: draft.state }),
         Input::DecideApproval { .. } if state.is_paused() => return Err(Refusal::Paused),
         Input::Pause { by } => retry::pause(&mut draft, by)?,
         Input::Resume { by } => retry::resume(&mut draft, by)?,
+        Input::ChangeBudget { by, budget } => budget::change(&mut draft, by, budget)?,
         Input::Begin | Input::Wake { .. } => {}
         Input::Recover => recover::recover(&mut draft),
         Input::EndCall { step, call, outcome } => end_call(&mut draft, &step, call, outcome),
@@ -202,7 +220,9 @@ pub fn decide_through(state: &TaskState, input: Input, surroundings: Surrounding
 pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome: Outcome) {
     let Some(call) = draft.state.call(id, number).filter(|call| call.is_in_flight()) else { return };
     let is_model = matches!(call.intent, Intent::Model { .. });
-    let outcome = recordable(outcome);
+    let mut outcome = recordable(outcome);
+    let pinned = draft.state.step(id).and_then(|step| models::model_of(&draft.state, step, &call.intent));
+    budget::price(pinned, &mut outcome);
     draft.push(Record::CallEnded { step: id.clone(), call: number, outcome: outcome.clone() });
     if draft.state.is_stopping() {
         return;

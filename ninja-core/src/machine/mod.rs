@@ -9,6 +9,7 @@
 
 mod advance;
 mod apply;
+mod budget;
 mod context;
 mod contract;
 mod decide;
@@ -44,7 +45,7 @@ pub use plan::{plan_by_model, plan_explicit, plan_goal, review_first};
 pub use project::{feed_of, project};
 pub use recover::ACTOR_FAILURES_MAX;
 pub use replay::{Difference, Replay, replay};
-pub use state::{CallState, Gate, Hold, StepState, TaskState};
+pub use state::{CallState, Gate, Hold, HoldFor, StepState, TaskState};
 pub use turn::{check_args, schema_of_step};
 pub use values::{is_too_deep, request_document};
 pub use view::{TaskHead, artifacts};

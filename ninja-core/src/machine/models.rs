@@ -4,9 +4,10 @@
 use jiff::SignedDuration;
 
 use super::{
+    budget,
     decide::Draft,
-    state::{Hold, StepState, TaskState},
-    turn,
+    state::{Hold, HoldFor, StepState, TaskState},
+    turn::{self, Obstacle},
 };
 use crate::{
     api::{ApiError, ErrorCode, ModelClass, ModelRef, StepId},
@@ -57,8 +58,11 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, id: &StepId, number: u32, err
         return;
     }
     let Some((feedback, next)) = next_in_line(&draft.state, id, number) else { return };
-    if turn::try_models(draft, id, feedback, next).is_err() {
-        hold(draft, id, error);
+    match turn::try_models(draft, id, feedback, next) {
+        Ok(()) => {}
+        // Where another could answer, it is the money that is wanting.
+        Err(Obstacle::Short(short)) => budget::pause(draft, id, short),
+        Err(Obstacle::Fails(_)) => hold(draft, id, error),
     }
 }
 
@@ -85,12 +89,12 @@ fn hold(draft: &mut Draft<'_>, id: &StepId, error: ApiError) {
 /// Goes on with the steps whose wait is over.
 pub(super) fn resume_due(draft: &mut Draft<'_>) {
     let now = draft.now;
-    resume_where(draft, |hold| hold.until <= now);
+    resume_where(draft, |hold| matches!(hold.what, HoldFor::Provider { until } if until <= now));
 }
 
-/// Goes on with every step that waits, whatever for.
+/// Goes on with every step that waits for its models.
 pub(super) fn resume_all(draft: &mut Draft<'_>) {
-    resume_where(draft, |_| true);
+    resume_where(draft, |hold| matches!(hold.what, HoldFor::Provider { .. }));
 }
 
 fn resume_where(draft: &mut Draft<'_>, may_go_on: impl Fn(&Hold) -> bool) {

@@ -31,11 +31,12 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
         },
         Record::StepStarted { step, actor } => EventBody::StepStarted { step: step.clone(), actor: actor.clone() },
         Record::CallIntended { step, call, intent } => match intent {
-            Intent::Model { model, reserved_tokens, feedback, .. } => EventBody::ModelCallStarted {
+            Intent::Model { model, reserved_tokens, reserved_micro_usd, feedback, .. } => EventBody::ModelCallStarted {
                 step: step.clone(),
                 call: *call,
                 model: model.clone(),
                 reserved_tokens: *reserved_tokens,
+                reserved_micro_usd: *reserved_micro_usd,
                 feedback: feedback.clone(),
             },
             Intent::Tool { tool, args, .. } => {
@@ -46,6 +47,13 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
         Record::ProviderPaused { step, error, until } => {
             EventBody::ProviderPaused { step: step.clone(), error: error.clone(), until: *until }
         }
+        Record::BudgetPaused { step, limit, detail } => {
+            EventBody::BudgetPaused { step: step.clone(), limit: *limit, detail: detail.clone() }
+        }
+        Record::BudgetWarned { limit, used, most } => {
+            EventBody::BudgetWarned { limit: *limit, used: *used, most: *most }
+        }
+        Record::BudgetChanged { budget, by: _ } => EventBody::BudgetChanged { budget: *budget },
         Record::StepResumed { step } => EventBody::StepResumed { step: step.clone() },
         Record::StepEnded { .. } => step_ended(&entry.record),
         Record::ApprovalRequested { .. } => approval_requested(task, entry),

@@ -1,6 +1,6 @@
 //! Calls whose outcome was lost: to a crash of the process, or of one actor.
 
-use super::{advance, apply::charge_of_lost, decide::Draft, turn, wait};
+use super::{advance, budget, decide::Draft, turn, wait};
 use crate::{
     api::{ApiError, EffectClass, ErrorCode, StepId, Usage},
     journal::record::{ActorKind, Intent, Outcome, Record},
@@ -97,8 +97,8 @@ fn lose_call(draft: &mut Draft<'_>, id: &StepId, number: u32) {
 fn settle_lost(draft: &mut Draft<'_>, id: &StepId, number: u32) {
     let usage = match draft.state.call(id, number).map(|call| &call.intent) {
         Some(_) if draft.state.call(id, number).is_some_and(|call| call.is_shared) => Usage::default(),
-        Some(Intent::Model { reserved_tokens, .. }) => charge_of_lost(*reserved_tokens),
-        Some(Intent::Tool { .. }) | None => Usage { tool_calls: 1, ..Usage::default() },
+        Some(intent) => budget::charge_of_lost(intent),
+        None => Usage::default(),
     };
     draft.push(Record::CallEnded { step: id.clone(), call: number, outcome: Outcome::Lost { usage } });
 }

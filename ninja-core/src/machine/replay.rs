@@ -141,6 +141,7 @@ fn causes(state: &TaskState, entry: &Entry, is_first: bool) -> Vec<Input> {
         Record::CancelRequested { by } => vec![Input::Cancel { by: *by }],
         Record::TaskPaused { by } => vec![Input::Pause { by: *by }],
         Record::TaskResumed { by } => vec![Input::Resume { by: *by }],
+        Record::BudgetChanged { by, budget } => vec![Input::ChangeBudget { by: *by, budget: *budget }],
         Record::TaskRetried { by, .. } => vec![Input::Retry { by: *by }],
         Record::ApprovalRequested { step, call: Some(call), .. } => {
             let mut causes = taken_up(state, entry, is_first);
@@ -149,6 +150,8 @@ fn causes(state: &TaskState, entry: &Entry, is_first: bool) -> Vec<Input> {
         }
         Record::ApprovalRequested { call: None, .. }
         | Record::ProviderPaused { .. }
+        | Record::BudgetPaused { .. }
+        | Record::BudgetWarned { .. }
         | Record::StepResumed { .. }
         | Record::StepsAdded { .. }
         | Record::StepRetried { .. }

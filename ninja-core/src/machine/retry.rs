@@ -3,7 +3,9 @@
 use super::{
     advance,
     decide::{Draft, Refusal},
-    models, recover, turn,
+    models, recover,
+    state::{HoldFor, StepState},
+    turn,
 };
 use crate::{
     api::{StepId, StepStatus, TaskStatus, UserId},
@@ -24,7 +26,8 @@ pub(super) fn pause(draft: &mut Draft<'_>, by: UserId) -> Result<(), Refusal> {
 
 /// Goes on from where it was paused, or waits for a provider: that is tried now.
 pub(super) fn resume(draft: &mut Draft<'_>, by: UserId) -> Result<(), Refusal> {
-    if !draft.state.is_paused() && draft.state.steps.iter().all(|step| step.hold.is_none()) {
+    let waits = |step: &StepState| step.hold.is_some_and(|hold| matches!(hold.what, HoldFor::Provider { .. }));
+    if !draft.state.is_paused() && !draft.state.steps.iter().any(|step| waits(step)) {
         return Err(Refusal::NotPaused);
     }
     draft.push(Record::TaskResumed { by });

@@ -1,7 +1,7 @@
 //! What is known of a task: the fold of its records.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::shared;
 use crate::{
     api::{
-        ApiError, Approval, ApprovalId, CancelReceipt, EffectClass, StepId, StepStatus, TaskId, TaskStatus, Timestamp,
-        Usage,
+        ApiError, Approval, ApprovalId, Budget, BudgetLimit, CancelReceipt, EffectClass, StepId, StepStatus, TaskId,
+        TaskStatus, Timestamp, Usage,
     },
     journal::record::{Action, Intent, Manifest, ManifestDelta, Outcome, Pins, PlannedStep, TaskSubmitted},
 };
@@ -55,6 +55,14 @@ pub struct TaskState {
     pub usage: Usage,
     /// Tokens set aside for calls that run.
     pub reserved_tokens: u64,
+    /// Money set aside for them, in millionths of a US dollar.
+    pub reserved_micro_usd: u64,
+    /// Its limits as they are now.
+    pub budget: Budget,
+    /// The limits of which it was told that most of them is used.
+    pub warned: BTreeSet<BudgetLimit>,
+    /// Steps that have begun, over all attempts.
+    pub steps_begun: u64,
     /// Failures of its actors.
     pub actor_failures: u32,
     /// How it ended.
@@ -128,13 +136,28 @@ pub struct StepState {
     pub usage: Usage,
 }
 
-/// The wait of a step whose models all failed.
+/// A step that waits without anybody being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Since when.
     pub since: Timestamp,
-    /// When they are tried again.
-    pub until: Timestamp,
+    /// For what.
+    pub what: HoldFor,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoldFor {
+    /// Its models, all of which failed.
+    Provider {
+        /// When they are asked again.
+        until: Timestamp,
+    },
+    /// More budget.
+    Budget {
+        /// Of what.
+        limit: BudgetLimit,
+    },
 }
 
 /// Whether a call may run.
@@ -212,7 +235,10 @@ impl StepState {
     fn wake_at(&self) -> Option<Timestamp> {
         match self.status {
             StepStatus::Pending => self.not_before,
-            _ => self.hold.map(|hold| hold.until),
+            _ => match self.hold?.what {
+                HoldFor::Provider { until } => Some(until),
+                HoldFor::Budget { .. } => None,
+            },
         }
     }
 
@@ -277,13 +303,16 @@ impl TaskState {
         if let Some(end) = &self.end {
             return end.status;
         }
-        if self.steps.iter().all(|step| step.status == StepStatus::Pending && step.attempt == 1) && !self.is_paused() {
+        let is_untouched =
+            |step: &StepState| step.status == StepStatus::Pending && step.attempt == 1 && step.hold.is_none();
+        if self.steps.iter().all(|step| is_untouched(step)) && !self.is_paused() {
             return TaskStatus::Queued;
         }
         if self.has_calls_in_flight() {
             return if self.is_planning() { TaskStatus::Planning } else { TaskStatus::Running };
         }
-        let waits = self.is_paused() || !self.approvals.is_empty() || self.wake_at().is_some();
+        let holds = self.steps.iter().any(|step| step.hold.is_some());
+        let waits = self.is_paused() || !self.approvals.is_empty() || holds || self.wake_at().is_some();
         if waits { TaskStatus::Waiting } else { TaskStatus::Running }
     }
 

@@ -1,6 +1,7 @@
 //! The machine by table and by property, in a small world of its own.
 
 mod agents;
+mod budgets;
 mod crashes;
 mod makers;
 mod models;
@@ -24,7 +25,7 @@ use crate::{
     },
     journal::record::{
         Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Offers, Outcome, PinnedModel,
-        PinnedTool, Pins, PlannedStep, Record, TaskSubmitted, ToolCall, ToolDefinition,
+        PinnedTool, Pins, PlannedStep, Price, Record, TaskSubmitted, ToolCall, ToolDefinition,
     },
 };
 
@@ -34,6 +35,7 @@ struct Setup {
     autonomy: Autonomy,
     contract: Option<Contract>,
     lineup: BTreeMap<ModelClass, Vec<PinnedModel>>,
+    price: Option<Price>,
 }
 
 /// A task and its log; time moves one second with each input.
@@ -65,6 +67,7 @@ impl World {
             model: Some(PinnedModel {
                 model: ModelRef { provider: "scripted".to_owned(), model: "m".to_owned() },
                 info: ModelInfo { window_tokens: 8_192, tools: true, label: "scripted".to_owned() },
+                price: setup.price,
             }),
             lineup: setup.lineup,
             budget,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    budget::{self, Short},
     context::{Fit, choose, offered_tools},
     decide::Draft,
     models, nest, plan,
@@ -11,7 +12,7 @@ use super::{
     wait,
 };
 use crate::{
-    api::{ApiError, EffectClass, ErrorCode, PlanSpec, SchemaSpec, StepId, StepStatus},
+    api::{ApiError, EffectClass, ErrorCode, PlanSpec, SchemaSpec, StepId, StepStatus, Timestamp},
     journal::record::{Action, Answer, Intent, ManifestDelta, Outcome, Pins, Record, ToolCall},
 };
 
@@ -240,9 +241,34 @@ fn asks_the_same(a: &CallState, b: &CallState) -> bool {
 
 /// Sets tokens aside and intends a model call, or fails the step where a limit stands against it.
 pub(super) fn ask_model(draft: &mut Draft<'_>, id: &StepId, feedback: Option<String>) {
-    if let Err(error) = try_models(draft, id, feedback, 0) {
-        draft.fail_step(id, error);
+    match try_models(draft, id, feedback, 0) {
+        Ok(()) => {}
+        Err(Obstacle::Short(short)) => budget::pause(draft, id, short),
+        Err(Obstacle::Fails(error)) => draft.fail_step(id, error),
     }
+}
+
+/// What stands against a model call.
+pub(super) enum Obstacle {
+    /// The step fails of it.
+    Fails(ApiError),
+    /// More budget would help.
+    Short(Short),
+}
+
+impl From<ApiError> for Obstacle {
+    fn from(error: ApiError) -> Self {
+        Self::Fails(error)
+    }
+}
+
+/// Returns whether the budget has room for what a step that waits for more does next.
+pub(super) fn has_budget_for_next(state: &TaskState, step: &StepState, now: Timestamp) -> bool {
+    let feedback = match next_move(state, step) {
+        Move::AskModel(feedback) => feedback,
+        Move::CallTools(_) | Move::Finish(_) | Move::TakePlan(_) | Move::Fail(_) => return true,
+    };
+    !matches!(plan_model_call(state, &step.planned.id, feedback, 0, now), Err(Obstacle::Short(_)))
 }
 
 /// Intends a call of the first model that takes the prompt, of those lined up from place `from` on.
@@ -255,13 +281,19 @@ pub(super) fn try_models(
     id: &StepId,
     feedback: Option<String>,
     from: usize,
-) -> Result<(), ApiError> {
-    let intent = plan_model_call(&draft.state, id, feedback, from)?;
+) -> Result<(), Obstacle> {
+    let intent = plan_model_call(&draft.state, id, feedback, from, draft.now)?;
     draft.intend(id, intent);
     Ok(())
 }
 
-fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>, from: usize) -> Result<Intent, ApiError> {
+fn plan_model_call(
+    state: &TaskState,
+    id: &StepId,
+    feedback: Option<String>,
+    from: usize,
+    now: Timestamp,
+) -> Result<Intent, Obstacle> {
     let step = state.step(id).ok_or_else(|| ApiError::new(ErrorCode::Internal, format!("there is no step {id}")))?;
     let (who, limit) = match &step.planned.action {
         Action::Agent { agent, .. } => {
@@ -269,13 +301,13 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>, fro
         }
         Action::Plan { .. } => ("planner", PLANNER_TURNS_MAX),
         Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => {
-            return Err(ApiError::new(ErrorCode::Internal, format!("step {id} has no turns")));
+            return Err(ApiError::new(ErrorCode::Internal, format!("step {id} has no turns")).into());
         }
     };
     check_schema(state, step)?;
     if turns(step).len() >= limit as usize {
         let detail = format!("agent {who} has used its {limit} turns without a final answer");
-        return Err(ApiError::new(ErrorCode::LimitReached, detail));
+        return Err(ApiError::new(ErrorCode::LimitReached, detail).into());
     }
     let mut refused = ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted");
     for pinned in models::line_up(state, step).iter().skip(from) {
@@ -287,28 +319,14 @@ fn plan_model_call(state: &TaskState, id: &StepId, feedback: Option<String>, fro
                 continue;
             }
         };
-        let reserved_tokens = prompt_tokens + u64::from(context.max_output_tokens);
-        check_budget(state, reserved_tokens)?;
+        let output_tokens = u64::from(context.max_output_tokens);
+        let reserve = budget::reserve(state, pinned, prompt_tokens, output_tokens, now).map_err(Obstacle::Short)?;
         let is_usual = state.submitted.model.as_ref().is_some_and(|usual| usual.model == pinned.model);
         let model = (!is_usual).then(|| pinned.model.clone());
-        return Ok(Intent::Model { model, context, reserved_tokens, feedback });
+        let (reserved_tokens, reserved_micro_usd) = (reserve.tokens, reserve.micro_usd);
+        return Ok(Intent::Model { model, context, reserved_tokens, reserved_micro_usd, feedback });
     }
-    Err(refused)
-}
-
-fn check_budget(state: &TaskState, reserved_tokens: u64) -> Result<(), ApiError> {
-    let spoken_for = state.usage.tokens() + state.reserved_tokens;
-    match state.submitted.budget.tokens {
-        Some(budget) if spoken_for + reserved_tokens > budget => {
-            let detail = format!(
-                "the next call may use {reserved_tokens} tokens; {} of {budget} are used and {} are set aside",
-                state.usage.tokens(),
-                state.reserved_tokens,
-            );
-            Err(ApiError::new(ErrorCode::BudgetDenied, detail))
-        }
-        _ => Ok(()),
-    }
+    Err(refused.into())
 }
 
 /// Refuses a step whose answer could not be judged: no answer of the model's would mend that.

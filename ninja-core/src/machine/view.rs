@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Hold, StepState, TaskState};
+use super::state::{Hold, HoldFor, StepState, TaskState};
 use crate::{
     api::{ApprovalKind, Artifact, Step, Task, TaskStatus, TaskSummary, UserId, WaitFor, Waiting},
     journal::record::Manifest,
@@ -56,6 +56,7 @@ impl TaskState {
             approvals: self.approvals.values().map(|open| open.approval.clone()).collect(),
             artifacts: artifacts(self),
             usage: self.usage,
+            budget: self.budget,
             error: self.end.as_ref().and_then(|end| end.error.clone()),
             cancel_receipt: self.end.as_ref().and_then(|end| end.cancel_receipt.clone()),
             created_at: self.created_at,
@@ -64,7 +65,8 @@ impl TaskState {
         }
     }
 
-    /// Returns why it waits, if nothing of it runs: somebody paused it, the oldest question, a provider, or the next time.
+    /// Returns why it waits, if nothing of it runs: somebody paused it, the oldest question, more budget, a provider,
+    /// or the next time.
     fn waiting(&self) -> Option<Waiting> {
         if self.status() != TaskStatus::Waiting {
             return None;
@@ -74,10 +76,14 @@ impl TaskState {
         }
         if self.approvals.is_empty() {
             let (until, held) = (self.wake_at(), self.steps.iter().filter_map(|step| step.hold));
-            return Some(match held.min_by_key(|hold| hold.since) {
-                Some(Hold { since, .. }) => Waiting { wait_for: WaitFor::Provider, since, until, id: None },
-                None => Waiting { wait_for: WaitFor::Timer, since: self.last_at, until, id: None },
-            });
+            let wait_for = |hold: &Hold| match hold.what {
+                HoldFor::Budget { .. } => WaitFor::Budget,
+                HoldFor::Provider { .. } => WaitFor::Provider,
+            };
+            // What a person can do something about comes first.
+            let first = held.min_by_key(|hold| (wait_for(hold) != WaitFor::Budget, hold.since));
+            let (wait_for, since) = first.map_or((WaitFor::Timer, self.last_at), |hold| (wait_for(&hold), hold.since));
+            return Some(Waiting { wait_for, since, until, id: None });
         }
         let oldest = self.approvals.values().min_by_key(|open| open.approval.since)?;
         let wait_for = match oldest.approval.kind {

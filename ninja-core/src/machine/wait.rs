@@ -134,6 +134,7 @@ pub(super) fn decide_approval(
     Ok(())
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Follow {
     Run,
     SucceedStep,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::Secret;
+use super::{Price, Secret};
 use crate::api::ModelClass;
 
 /// One provider of the configuration.
@@ -34,6 +34,10 @@ pub struct ProviderConfig {
     /// Whether answers come as they are produced. Without it nothing is shown until an answer is whole.
     #[serde(default = "yes")]
     pub stream: bool,
+    /// What its models cost, where they are not those of a vendor at the vendor's own address: in dollars for a million
+    /// tokens.
+    #[serde(default, deserialize_with = "super::prices::deserialize")]
+    pub price: Option<Price>,
     /// The most calls at the same time.
     #[serde(default)]
     pub max_concurrency: Option<u32>,
@@ -112,6 +116,7 @@ impl ProviderConfig {
             model: None,
             models: BTreeMap::new(),
             context_window: None,
+            price: None,
             stream: true,
             max_concurrency: None,
             requests_per_minute: None,
@@ -140,6 +145,7 @@ mod tests {
             model = "m"
             models = { fast = "s", best = "l" }
             context_window = 4096
+            price = { input = 0.5, output = 2 }
             max_concurrency = 2
             requests_per_minute = 60
             tokens_per_minute = 10000
@@ -151,6 +157,7 @@ mod tests {
         assert_eq!(config.api_key.as_ref().unwrap().expose(), "sk-1234");
         assert_eq!((config.context_window, config.max_concurrency), (Some(4096), Some(2)));
         assert_eq!((config.requests_per_minute, config.tokens_per_minute), (Some(60), Some(10_000)));
+        assert_eq!(config.price, Some(Price { input: 500_000, cached_input: 500_000, output: 2_000_000 }));
         assert_eq!(config.models[&ModelClass::Best], "l");
         assert_eq!(config.timeouts, Timeouts { idle_ms: 500, ..Timeouts::default() });
         assert!(!format!("{config:?}").contains("sk-1234"));

@@ -16,6 +16,7 @@ mod http;
 mod ollama;
 mod openai_chat;
 mod openai_responses;
+mod prices;
 mod provider;
 mod router;
 mod scripted;
@@ -24,6 +25,7 @@ mod secret;
 pub use self::{
     config::{ProviderConfig, ProviderKind, Timeouts},
     http::HttpProvider,
+    prices::{Price, Prices, PricesError},
     provider::{
         Answer, Carry, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,

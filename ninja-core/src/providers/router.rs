@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
 use self::gate::Gate;
-use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Provider, ProviderError};
+use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Price, Prices, Provider, ProviderError};
 use crate::api::{ModelClass, ModelRef};
 
 /// A vendor serves this many at once to a new account, and a server of one's own can be told another limit.
@@ -43,6 +43,7 @@ pub struct Providers {
     /// What answers where the first choice fails and a task names none: providers, or models as [`Providers::choose`] takes
     /// them.
     fallback: Vec<String>,
+    prices: Prices,
     jitter: Jitter,
 }
 
@@ -53,6 +54,8 @@ pub struct Choice {
     pub model: ModelRef,
     /// What is known of it.
     pub info: ModelInfo,
+    /// What it costs, where that is known.
+    pub price: Option<Price>,
 }
 
 /// The models that may answer for an agent of each class, the first choice first. Never empty.
@@ -70,7 +73,19 @@ struct Entry {
     default_model: Mutex<Result<String, String>>,
     /// The models for other classes of agents.
     models: BTreeMap<ModelClass, String>,
+    pricing: Pricing,
     gate: Gate,
+}
+
+/// Where the price of a provider's models stands.
+#[derive(Debug, Clone, Copy)]
+enum Pricing {
+    /// All of them cost this.
+    Is(Price),
+    /// Under this vendor among the prices.
+    Of(&'static str),
+    /// Nowhere.
+    Unknown,
 }
 
 /// What is to be said of a provider, for `doctor` and for the line that says who answered.
@@ -108,7 +123,14 @@ impl Providers {
     /// Returns an empty set. `jitter` gives numbers in `0.0..1.0`.
     pub fn new(jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         let jitter: Jitter = Box::new(jitter);
-        Self { entries: Vec::new(), absent: Vec::new(), preferred: None, fallback: Vec::new(), jitter }
+        Self {
+            entries: Vec::new(),
+            absent: Vec::new(),
+            preferred: None,
+            fallback: Vec::new(),
+            prices: Prices::default(),
+            jitter,
+        }
     }
 
     /// Adds a provider after those there are, with several calls at a time.
@@ -131,8 +153,16 @@ impl Providers {
             asked: None,
             default_model: Mutex::new(Ok(default_model.to_owned())),
             models: BTreeMap::new(),
+            pricing: Pricing::Unknown,
             gate: Gate::new(max_concurrency),
         });
+    }
+
+    /// Says what the models of the provider that was added last cost.
+    pub fn set_price(&mut self, price: Price) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.pricing = Pricing::Is(price);
+        }
     }
 
     /// Says what answers where the first choice fails and a task names none: providers, or models as `provider/name`.
@@ -181,7 +211,12 @@ impl Providers {
             None => entry.default_model().map_err(unusable)?,
         };
         let info = provider.model_info(&model);
-        Ok(Choice { model: ModelRef { provider: entry.name.clone(), model }, info })
+        let price = match entry.pricing {
+            Pricing::Is(price) => Some(price),
+            Pricing::Of(vendor) => self.prices.of(vendor, &model),
+            Pricing::Unknown => None,
+        };
+        Ok(Choice { model: ModelRef { provider: entry.name.clone(), model }, info, price })
     }
 
     /// Asks the servers of one's own again which models they have, and with what window. Call it when

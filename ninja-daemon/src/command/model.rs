@@ -7,7 +7,7 @@ use std::{
 };
 
 use ninja_core::providers::{
-    Providers, Sources,
+    Prices, Providers, Sources,
     local::{self, InstallPhase, InstallRequest, ModelError, ModelSource},
 };
 use ninja_tui::cli::{Exit, Failure, Output, Run};
@@ -82,7 +82,9 @@ pub(super) async fn offer(run: &Run, surroundings: &Surroundings, output: &Outpu
 async fn has_provider(surroundings: &Surroundings) -> Result<bool, Failure> {
     let config = surroundings.config()?;
     let env = |name: &str| surroundings.env.get(name).cloned();
-    let sources = Sources::of(&config, &env);
+    // Whether anybody answers is asked, not what it costs.
+    let prices = Prices::default();
+    let sources = Sources::of(&config, &prices, &env);
     Ok(Providers::discover(&sources, || 0.0).await.choose(None).is_ok())
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn table() -> Vec<Route> {
         route("/api/v1/tasks/{id}/cancel",                   User,   0,               post(tasks::cancel_task)),
         route("/api/v1/tasks/{id}/pause",                    User,   0,               post(steer::pause_task)),
         route("/api/v1/tasks/{id}/resume",                   User,   0,               post(steer::resume_task)),
+        route("/api/v1/tasks/{id}/budget",                   User,   ANSWER_BODY_MAX, post(steer::change_budget)),
         route("/api/v1/tasks/{id}/retry",                    User,   0,               post(steer::retry_task)),
         route("/api/v1/tasks/{id}/fork",                     User,   ANSWER_BODY_MAX, post(steer::fork_task)),
         route("/api/v1/tasks/{id}/replay",                   User,   0,               get(replay::replay_task)),

@@ -1,11 +1,11 @@
-//! Steering a task that is there: pause, resume, retry, fork.
+//! Steering a task that is there: pause, resume, budget, retry, fork.
 
 use axum::{
     Json,
     extract::{Path, State},
     response::Response,
 };
-use ninja_core::api::{ForkTask, Task};
+use ninja_core::api::{Budget, ForkTask, Task};
 
 use super::tasks::created;
 use crate::{
@@ -31,6 +31,16 @@ pub(super) async fn resume_task(
     Path(task): Path<String>,
 ) -> Result<Json<Task>, Refusal> {
     Ok(Json(app.engine.resume_task(&by, id(&task)?).await?))
+}
+
+/// Changes limits of a task.
+pub(super) async fn change_budget(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Path(task): Path<String>,
+    Body(budget): Body<Budget>,
+) -> Result<Json<Task>, Refusal> {
+    Ok(Json(app.engine.change_budget(&by, id(&task)?, budget).await?))
 }
 
 /// Takes up a task that failed or was cancelled.

@@ -10,8 +10,8 @@ mod http;
 use std::sync::Arc;
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, BlobHash, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask,
-    Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+    Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, Decision, File, ForkTask, Health, Page, ReplayReport,
+    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
 };
 use reqwest::{
     Method,
@@ -85,6 +85,15 @@ impl Client {
     /// As [`Client::submit_task`].
     pub async fn pause_task(&self, id: TaskId) -> Result<Task, SdkError> {
         self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "pause"])?).await
+    }
+
+    /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; `conflict` where the task has ended, or has these limits already.
+    pub async fn change_budget(&self, id: TaskId, budget: &Budget) -> Result<Task, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "budget"])?.json(budget)).await
     }
 
     /// Lets a paused task go on.

@@ -167,8 +167,10 @@ impl State<'_> {
         match event.event {
             EventBody::ApprovalRequested { .. } if event.seq > self.past => self.asked = true,
             // A task that was paused before may still end what it ran then.
-            EventBody::TaskPaused => self.paused = true,
-            EventBody::TaskResumed | EventBody::TaskRetried { .. } => self.paused = false,
+            EventBody::TaskPaused | EventBody::BudgetPaused { .. } => self.paused = true,
+            EventBody::TaskResumed | EventBody::TaskRetried { .. } | EventBody::BudgetChanged { .. } => {
+                self.paused = false;
+            }
             _ => {}
         }
         (self.asked || self.paused) && event.seq >= self.past

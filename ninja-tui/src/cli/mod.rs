@@ -5,6 +5,7 @@ mod agents;
 mod artifacts;
 mod ask;
 mod attend;
+mod budget;
 mod cancel;
 mod console;
 mod decide;
@@ -55,6 +56,8 @@ pub enum Command {
     Pause(pause::Pause),
     /// Let a paused task go on
     Resume(resume::Resume),
+    /// Change the limits of a task; one that waits for more goes on
+    Budget(budget::ChangeBudget),
     /// Try again what failed or was cancelled; what succeeded stays
     Retry(retry::Retry),
     /// Make a new task that begins with what another one did
@@ -90,6 +93,7 @@ impl Command {
             Self::Artifacts(artifacts) => artifacts.is_json(),
             Self::Pause(pause) => pause.json,
             Self::Resume(resume) => resume.json,
+            Self::Budget(budget) => budget.json,
             Self::Retry(retry) => retry.json,
             Self::Fork(fork) => fork.json,
             Self::Replay(replay) => replay.json,
@@ -114,6 +118,7 @@ impl Command {
             Self::Artifacts(artifacts) => artifacts.execute(connector, &output).await,
             Self::Pause(pause) => pause.execute(connector, &output).await,
             Self::Resume(resume) => resume.execute(connector, &output).await,
+            Self::Budget(budget) => budget.execute(connector, &output).await,
             Self::Retry(retry) => retry.execute(connector, &output).await,
             Self::Fork(fork) => fork.execute(connector, &output).await,
             Self::Replay(replay) => replay.execute(connector, &output).await,

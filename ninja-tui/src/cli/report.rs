@@ -1,6 +1,8 @@
 //! A task in words, once it stands still: what came of it, what it cost, what to do next.
 
-use ninja_sdk::api::{Approval, ApprovalKind, Artifact, StepStatus, Task, TaskStatus, Timestamp, WaitFor, Waiting};
+use ninja_sdk::api::{
+    Approval, ApprovalKind, Artifact, Budget, StepStatus, Task, TaskStatus, Timestamp, WaitFor, Waiting, dollars,
+};
 use serde_json::Value;
 
 use super::{Exit, Output, reaction};
@@ -46,6 +48,7 @@ pub(super) fn outcome(output: &Output, task: &Task) {
 pub(super) fn waits(waiting: &Waiting, now: Timestamp) -> String {
     match (waiting.wait_for, waiting.until) {
         (WaitFor::Approval | WaitFor::Person, _) => "waits for an answer".to_owned(),
+        (WaitFor::Budget, _) => "waits for more budget".to_owned(),
         (WaitFor::Provider, Some(until)) if until > now => {
             format!("no model answers; asked again in {}", duration(since(now, until)))
         }
@@ -67,9 +70,14 @@ fn answer(task: &Task) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// Returns whether the task stands still because somebody paused it.
+/// Returns whether the task stands still until somebody gives a word that answers no question: it is paused, or waits for
+/// more budget.
 pub(super) fn is_paused(task: &Task) -> bool {
-    task.waiting.as_ref().is_some_and(|waiting| waiting.wait_for == WaitFor::Operator)
+    task.waiting.as_ref().is_some_and(|waiting| matches!(waiting.wait_for, WaitFor::Operator | WaitFor::Budget))
+}
+
+fn waits_for_budget(task: &Task) -> bool {
+    task.waiting.as_ref().is_some_and(|waiting| waiting.wait_for == WaitFor::Budget)
 }
 
 /// Writes an artifact on one line.
@@ -124,6 +132,9 @@ pub(super) fn next_commands(task: &Task, is_in_process: bool) -> Vec<String> {
             next.push(format!("ninja retry {name}  # try again what failed; what succeeded stays"));
         }
         TaskStatus::Cancelled => next.push(format!("ninja show {name}  # what was stopped")),
+        TaskStatus::Waiting if waits_for_budget(task) => {
+            next.push(format!("ninja budget {name} {}  # more, then it goes on", more_of(task)));
+        }
         TaskStatus::Waiting if is_paused(task) => next.push(format!("ninja resume {name}  # let it go on")),
         // Whoever worked on it goes away with this process.
         TaskStatus::Waiting if is_in_process => {
@@ -134,4 +145,18 @@ pub(super) fn next_commands(task: &Task, is_in_process: bool) -> Vec<String> {
         }
     }
     next
+}
+
+/// Returns a larger limit in the place of the one that is nearest to its end, as it is typed.
+fn more_of(task: &Task) -> String {
+    let Budget { tokens, cost_micro_usd, seconds, steps } = task.budget;
+    if let Some(cost) = cost_micro_usd {
+        return format!("--budget {}", dollars(cost.saturating_mul(2)).trim_start_matches('$'));
+    }
+    let (flag, most) = match (tokens, seconds, steps) {
+        (Some(tokens), ..) => ("--budget-tokens", tokens),
+        (None, Some(seconds), _) => ("--budget-seconds", seconds),
+        (None, None, steps) => ("--budget-steps", steps.unwrap_or_default()),
+    };
+    format!("{flag} {}", most.saturating_mul(2))
 }

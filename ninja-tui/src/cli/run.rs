@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use ninja_sdk::{
     Content, Ninja,
-    api::{Autonomy, Budget, Planning, StepKind, StepSpec, SubmitTask, Task, TaskStatus},
+    api::{Autonomy, Planning, StepKind, StepSpec, SubmitTask, Task, TaskStatus},
 };
 use serde_json::{Map, Value};
 
 use super::{
     Exit, Failure, Output, artifacts,
     attend::{Attend, Attended},
+    budget::Limits,
     given,
     interrupt::Interrupt,
     name, report,
@@ -50,9 +51,8 @@ pub struct Run {
     /// The model that answers
     #[arg(long, short, value_name = "PROVIDER/NAME")]
     model: Option<String>,
-    /// The most tokens the task may use, in and out
-    #[arg(long, value_name = "N")]
-    budget_tokens: Option<u64>,
+    #[command(flatten)]
+    limits: Limits,
     /// Where the files it makes are put; `ninja-artifacts/TASK` unless said otherwise, nowhere with --json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -148,7 +148,7 @@ impl Run {
             contract,
             files: Vec::new(),
             model: self.model.clone(),
-            budget: self.budget_tokens.map(|tokens| Budget { tokens: Some(tokens) }),
+            budget: self.limits.given(),
         })
     }
 

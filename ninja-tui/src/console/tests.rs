@@ -90,6 +90,7 @@ fn task(status: TaskStatus) -> Task {
         approvals: Vec::new(),
         artifacts: Vec::new(),
         usage: summary.usage,
+        budget: Default::default(),
         error: None,
         cancel_receipt: None,
         created_at: ago(100),

@@ -43,6 +43,11 @@ pub(crate) fn words(event: &EventBody) -> String {
             let time = until.strftime("%H:%M:%S");
             format!("{step}: no model answers, asked again at {time}: {}", detail(&error.to_string()))
         }
+        EventBody::BudgetPaused { step, detail: why, .. } => format!("{step}: waits for more budget: {}", detail(why)),
+        EventBody::BudgetWarned { limit, used, most } => {
+            format!("most of the budget is used: {} of {}", limit.amount(*used), limit.amount(*most))
+        }
+        EventBody::BudgetChanged { .. } => "a person changed the budget".into(),
         EventBody::StepResumed { step } => format!("{step}: goes on"),
         EventBody::TaskPaused => "paused by a person: nothing new begins".into(),
         EventBody::TaskResumed => "resumed by a person".into(),

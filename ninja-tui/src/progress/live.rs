@@ -103,7 +103,10 @@ impl Live {
                 self.say(step, &words);
             }
             EventBody::ToolCallEnded { step, .. } | EventBody::StepResumed { step } => self.say(step, &words),
-            EventBody::ProviderPaused { step, .. } => {
+            EventBody::BudgetWarned { .. } | EventBody::BudgetChanged { .. } => {
+                self.keep(&self.paint.notice("!"), &words);
+            }
+            EventBody::ProviderPaused { step, .. } | EventBody::BudgetPaused { step, .. } => {
                 self.say(step, &words);
                 self.keep(&self.paint.notice("!"), &words);
             }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use ninja_core::{
     Engine, EngineOptions,
     api::EffectClass,
-    providers::{ChatRequest, Message, ScriptStep, Scripted, ToolCall},
+    providers::{ChatRequest, Message, Price, ScriptStep, Scripted, ToolCall},
 };
 use ninja_daemon::{ServeOptions, serve};
 use ninja_tests::{Ledger, LedgerTool, scripted_providers};
@@ -20,18 +20,25 @@ use tokio_util::sync::CancellationToken;
 const THINKING: Duration = Duration::from_millis(8);
 /// What makes the model end the process.
 const ABORT: &str = "abort the process";
+/// What makes the model write its bill, before it answers: in a file beside the ledger, with the ending `calls`.
+const BILL: &str = "write your bill";
+/// A millionth of a dollar for each token of a prompt.
+const PRICE: Price = Price { input: 1_000_000, ..Price::FREE };
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1).map(PathBuf::from);
     let data_dir = args.next().context("the data directory is missing")?;
-    let ledger = Ledger::at(args.next().context("the ledger is missing")?);
+    let path = args.next().context("the ledger is missing")?;
+    let (ledger, bills) = (Ledger::at(&path), Ledger::at(path.with_extension("calls")));
     let mut options = EngineOptions::new(&data_dir);
     if args.next().is_none() {
         options.config.limits.short_lives = 0;
     }
     options.env = std::env::vars().filter(|(name, _)| name == "PATH").collect();
-    options.providers = Some(scripted_providers(Arc::new(Scripted::new(think))));
+    let mut providers = scripted_providers(Arc::new(Scripted::new(move |request| think(request, &bills))));
+    providers.set_price(PRICE);
+    options.providers = Some(providers);
     options.tools = vec![
         Arc::new(LedgerTool::new("pay", EffectClass::Unsafe, ledger.clone())),
         Arc::new(LedgerTool::new("post", EffectClass::Idempotent, ledger)),
@@ -43,11 +50,16 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Asks for one command, then sums up.
-fn think(request: &ChatRequest) -> ScriptStep {
-    if request.messages.iter().any(|message| message.text().contains(ABORT)) {
+fn think(request: &ChatRequest, bills: &Ledger) -> ScriptStep {
+    let is_told = |words: &str| request.messages.iter().any(|message| message.text().contains(words));
+    if is_told(ABORT) {
         std::process::abort();
     }
-    let answered = request.messages.iter().any(|message| matches!(message, Message::Tool { .. }));
+    let is_billed = is_told(BILL);
+    if is_billed {
+        bills.append("a call").expect("the bill can be written");
+    }
+    let answered = is_billed || request.messages.iter().any(|message| matches!(message, Message::Tool { .. }));
     let (text, tool_calls) = if answered {
         ("done".to_owned(), Vec::new())
     } else {

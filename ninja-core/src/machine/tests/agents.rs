@@ -179,22 +179,6 @@ fn a_provider_that_fails_for_good_fails_the_step() {
 }
 
 #[test]
-fn a_budget_is_reserved_before_the_call_across_parallel_steps() {
-    let parallel = || (0..20).map(|n| step(&format!("s{n}"), &[], agent("go"))).collect::<Vec<_>>();
-    let mut free = World::new(parallel());
-    free.report(Input::Begin);
-    let each = free.state.reserved_tokens / 20;
-    let mut world = World::with_budget(parallel(), Budget { tokens: Some(each * 7 + each / 2) });
-    world.report(Input::Begin);
-    assert!(world.state.reserved_tokens <= each * 7 + each / 2);
-    assert_eq!(pending(&world.state).len(), 7, "seven run and are stopped, the eighth is denied");
-    for n in 0..7 {
-        world.end(&format!("s{n}"), 0, stopped());
-    }
-    assert_eq!(world.error_code().as_deref(), Some("budget_denied"));
-}
-
-#[test]
 fn a_long_conversation_is_cut_to_the_window_and_a_prompt_that_cannot_fit_is_refused() {
     let mut world = one_agent();
     for turn in 0..4 {

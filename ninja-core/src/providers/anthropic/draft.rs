@@ -109,6 +109,9 @@ impl Draft for MessageDraft {
         let counted = Counted {
             input: self.usage.get("input_tokens").map(|_| input.iter().filter_map(|of| self.usage.get(*of)).sum()),
             output: self.usage.get("output_tokens").copied(),
+            cached: self.usage.get("cache_read_input_tokens").copied(),
+            // Thinking is not counted apart.
+            reasoning: None,
         };
         let answer = counted.answer(text, tool_calls, finish, listener);
         let carry = if thinks { carry(Value::Array(carried), listener) } else { None };

@@ -58,6 +58,7 @@ struct UsageMetadata {
     prompt_token_count: Option<u64>,
     candidates_token_count: Option<u64>,
     thoughts_token_count: Option<u64>,
+    cached_content_token_count: Option<u64>,
 }
 
 /// What came so far.
@@ -109,7 +110,13 @@ impl Draft for ContentDraft {
             (None, None) => None,
             (words, thoughts) => Some(words.unwrap_or(0) + thoughts.unwrap_or(0)),
         };
-        let answer = Counted { input: usage.prompt_token_count, output }.answer(self.text, calls, finish, listener);
+        let counted = Counted {
+            input: usage.prompt_token_count,
+            output,
+            cached: usage.cached_content_token_count,
+            reasoning: usage.thoughts_token_count,
+        };
+        let answer = counted.answer(self.text, calls, finish, listener);
         let carry = if self.is_signed { carry(Value::Array(self.parts), listener) } else { None };
         Ok(Answer { carry, ..answer })
     }
@@ -123,6 +130,7 @@ impl ContentDraft {
             prompt_token_count: usage.prompt_token_count.or(self.usage.prompt_token_count),
             candidates_token_count: usage.candidates_token_count.or(self.usage.candidates_token_count),
             thoughts_token_count: usage.thoughts_token_count.or(self.usage.thoughts_token_count),
+            cached_content_token_count: usage.cached_content_token_count.or(self.usage.cached_content_token_count),
         };
     }
 

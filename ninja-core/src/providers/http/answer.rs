@@ -114,6 +114,10 @@ pub(in crate::providers) struct Counted {
     pub(in crate::providers) input: Option<u64>,
     /// Of the answer, thinking and all.
     pub(in crate::providers) output: Option<u64>,
+    /// Of the prompt, those that came from a cache.
+    pub(in crate::providers) cached: Option<u64>,
+    /// Of the answer, those of thinking.
+    pub(in crate::providers) reasoning: Option<u64>,
 }
 
 impl Counted {
@@ -136,6 +140,9 @@ impl Counted {
             usage.estimated_tokens += estimated;
             estimated
         });
+        // A part is never more than the whole, whatever is told.
+        usage.cached_input_tokens = self.cached.unwrap_or(0).min(usage.input_tokens);
+        usage.reasoning_tokens = self.reasoning.unwrap_or(0).min(usage.output_tokens);
         Answer { text, tool_calls, finish, usage, carry: None }
     }
 }
@@ -202,9 +209,11 @@ mod tests {
             timeouts,
         };
         let usage = |input, output| {
-            Counted { input, output }.answer("words".into(), Vec::new(), FinishReason::Stop, &listener).usage
+            let counted = Counted { input, output, cached: Some(4), reasoning: None };
+            counted.answer("words".into(), Vec::new(), FinishReason::Stop, &listener).usage
         };
-        let exact = Usage { input_tokens: 7, output_tokens: 3, model_calls: 1, ..Usage::default() };
+        let exact =
+            Usage { input_tokens: 7, output_tokens: 3, model_calls: 1, cached_input_tokens: 4, ..Usage::default() };
         assert_eq!(usage(Some(7), Some(3)), exact);
         let of_words = estimate_tokens("words");
         let half = Usage { output_tokens: of_words, estimated_tokens: of_words, ..exact };

@@ -73,7 +73,8 @@ impl Draft for ChatDraft {
             self.reason = Some(line.done_reason.unwrap_or_else(|| "stop".to_owned()));
             // What it did not count it tells as nothing.
             let told = |count: Option<u64>| count.filter(|count| *count > 0);
-            self.counted = Counted { input: told(line.prompt_eval_count), output: told(line.eval_count) };
+            let (input, output) = (told(line.prompt_eval_count), told(line.eval_count));
+            self.counted = Counted { input, output, ..Counted::default() };
         }
         Ok(line.done)
     }

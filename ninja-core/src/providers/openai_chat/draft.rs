@@ -98,6 +98,12 @@ impl Draft for ChatDraft {
 }
 
 fn counted(usage: Option<&Value>) -> Counted {
-    let count = |field: &str| usage?.get(field)?.as_u64();
-    Counted { input: count("prompt_tokens"), output: count("completion_tokens") }
+    let count = |path: &str| usage?.pointer(path)?.as_u64();
+    Counted {
+        input: count("/prompt_tokens"),
+        output: count("/completion_tokens"),
+        // DeepSeek has a field of its own.
+        cached: count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")),
+        reasoning: count("/completion_tokens_details/reasoning_tokens"),
+    }
 }

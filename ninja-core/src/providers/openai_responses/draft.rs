@@ -105,8 +105,13 @@ impl Draft for ResponseDraft {
             }
         }
         let finish = finish_reason(self.reason.as_deref(), !tool_calls.is_empty())?;
-        let count = |field: &str| self.usage.as_ref()?.get(field)?.as_u64();
-        let counted = Counted { input: count("input_tokens"), output: count("output_tokens") };
+        let count = |path: &str| self.usage.as_ref()?.pointer(path)?.as_u64();
+        let counted = Counted {
+            input: count("/input_tokens"),
+            output: count("/output_tokens"),
+            cached: count("/input_tokens_details/cached_tokens"),
+            reasoning: count("/output_tokens_details/reasoning_tokens"),
+        };
         let answer = counted.answer(text, tool_calls, finish, listener);
         let carry = if thinks { carry(Value::Array(carried), listener) } else { None };
         Ok(Answer { carry, ..answer })

@@ -6,11 +6,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{CONCURRENCY, Entry, Jitter, ProviderNote, Providers, gate::Gate};
+use super::{CONCURRENCY, Entry, Jitter, Pricing, ProviderNote, Providers, gate::Gate};
 use crate::{
     config::Config,
     providers::{
-        HttpProvider, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
+        HttpProvider, Prices, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
         http::{ServedModel, find_ollama, ollama_url},
     },
 };
@@ -70,15 +70,17 @@ pub struct Sources<'a> {
     pub preferred: Option<&'a str>,
     /// What answers where that fails and a task names none.
     pub fallback: &'a [String],
+    /// What models cost.
+    pub prices: &'a Prices,
     /// The environment. Read: the variables of each vendor, `OLLAMA_HOST`, and each `api_key_env`.
     pub env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
 }
 
 impl<'a> Sources<'a> {
     /// Takes what a configuration says.
-    pub fn of(config: &'a Config, env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync)) -> Self {
+    pub fn of(config: &'a Config, prices: &'a Prices, env: &'a (dyn Fn(&str) -> Option<String> + Send + Sync)) -> Self {
         let preferred = config.default_provider.as_deref();
-        Self { configs: &config.providers, preferred, fallback: &config.fallback, env }
+        Self { configs: &config.providers, preferred, fallback: &config.fallback, prices, env }
     }
 }
 
@@ -89,7 +91,8 @@ impl Providers {
         let jitter: Jitter = Box::new(jitter);
         let preferred = sources.preferred.map(str::to_owned);
         let fallback = sources.fallback.to_vec();
-        let mut providers = Self { entries: Vec::new(), absent: Vec::new(), preferred, fallback, jitter };
+        let prices = sources.prices.clone();
+        let mut providers = Self { entries: Vec::new(), absent: Vec::new(), preferred, fallback, prices, jitter };
         for (name, config) in sources.configs {
             providers.entries.push(configured(name, config, sources));
         }
@@ -150,6 +153,12 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
         Err(error) => return broken(name, reason, error.to_string()),
     };
     let model = config.model.clone().or_else(|| provider.vendor_model().map(str::to_owned));
+    let pricing = match (config.price, config.kind) {
+        (Some(price), _) => Pricing::Is(price),
+        (None, ProviderKind::Ollama) => Pricing::Of("ollama"),
+        (None, kind) if provider.is_vendor() => Pricing::Of(vendor(kind)),
+        (None, _) => Pricing::Unknown,
+    };
     // A vendor's list tells neither windows nor which model to take.
     let asked = (!provider.is_vendor()).then(|| provider.clone());
     let concurrency =
@@ -168,7 +177,19 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
         asked,
         default_model: Mutex::new(model.ok_or_else(|| "it was not asked for its models yet".into())),
         models: config.models.clone(),
+        pricing,
         gate: Gate::new(concurrency).with_rates(config),
+    }
+}
+
+/// Returns the name under which the prices of a kind stand.
+fn vendor(kind: ProviderKind) -> &'static str {
+    match kind {
+        ProviderKind::Openai | ProviderKind::OpenaiResponses => "openai",
+        ProviderKind::Anthropic => "anthropic",
+        ProviderKind::Gemini => "gemini",
+        ProviderKind::Deepseek => "deepseek",
+        ProviderKind::Ollama => "ollama",
     }
 }
 
@@ -180,6 +201,7 @@ fn broken(name: &str, reason: &str, trouble: String) -> Entry {
         asked: None,
         default_model: Mutex::new(Err(trouble)),
         models: BTreeMap::new(),
+        pricing: Pricing::Unknown,
         gate: Gate::new(1),
     }
 }
@@ -202,6 +224,7 @@ async fn look_for_ollama(sources: &Sources<'_>) -> Result<Entry, String> {
         provider: Ok(provider),
         default_model: Mutex::new(Ok(model)),
         models: BTreeMap::new(),
+        pricing: Pricing::Of("ollama"),
         gate: Gate::new(OLLAMA_CONCURRENCY),
     })
 }

@@ -55,7 +55,7 @@ fn a_model_is_chosen_by_provider_by_name_or_by_default() {
         (Some("a"), "first", "a"),
         (Some("org/a"), "first", "org/a"),
     ] {
-        let Choice { model: chosen, info } = providers.choose(wanted).unwrap();
+        let Choice { model: chosen, info, .. } = providers.choose(wanted).unwrap();
         assert_eq!(chosen, model(provider, name), "{wanted:?}");
         assert_eq!(info.label, "scripted");
     }
@@ -244,7 +244,11 @@ async fn discover(configs: &[(&str, ProviderConfig)], preferred: Option<&str>, e
     let mut map = HashMap::from([("OLLAMA_HOST", "127.0.0.1:9")]);
     map.extend(env.iter().copied());
     let env = |name: &str| map.get(name).map(|value| (*value).to_owned());
-    Providers::discover(&Sources { configs: &configs, preferred, fallback: &[], env: &env }, || 0.0).await
+    Providers::discover(
+        &Sources { configs: &configs, preferred, fallback: &[], prices: &Prices::default(), env: &env },
+        || 0.0,
+    )
+    .await
 }
 
 fn at(url: &str) -> ProviderConfig {
@@ -275,7 +279,7 @@ async fn nothing_around_leaves_the_reasons() {
 #[tokio::test]
 async fn a_key_in_the_environment_uses_the_vendor() {
     let providers = discover(&[], None, &[("OPENAI_API_KEY", "sk-1234")]).await;
-    let Choice { model: chosen, info } = providers.choose(None).unwrap();
+    let Choice { model: chosen, info, .. } = providers.choose(None).unwrap();
     assert_eq!(chosen, model("openai", "gpt-5.4-mini"));
     assert_eq!(info.label, "gpt-5.4-mini at api.openai.com");
     assert!(!format!("{:?}", providers.describe()).contains("sk-1234"));
@@ -287,7 +291,7 @@ async fn a_key_in_the_environment_uses_the_vendor() {
 async fn a_server_of_ones_own_is_asked_for_its_model_and_window() {
     let server = list_server().await;
     let providers = discover(&[], None, &[("OPENAI_BASE_URL", &server.url)]).await;
-    let Choice { model: chosen, info } = providers.choose(None).unwrap();
+    let Choice { model: chosen, info, .. } = providers.choose(None).unwrap();
     assert_eq!((chosen, info.window_tokens), (model("openai", "dir/chat"), 4_321));
     assert_eq!(server.requests.lock().unwrap().len(), 1);
 }
@@ -297,7 +301,7 @@ async fn a_running_ollama_is_found() {
     let server = list_server().await;
     let host = server.url.trim_end_matches("/v1");
     let providers = discover(&[], None, &[("OLLAMA_HOST", host)]).await;
-    let Choice { model: chosen, info } = providers.choose(None).unwrap();
+    let Choice { model: chosen, info, .. } = providers.choose(None).unwrap();
     assert_eq!(chosen, model("ollama", "llama3.2:1b"));
     assert_eq!((info.label.as_str(), info.window_tokens), ("llama3.2:1b at Ollama", 4_096));
 }
@@ -314,7 +318,7 @@ async fn what_is_configured_comes_first_and_what_is_preferred_before_that() {
     let names = ["one", "two", "openai", "anthropic", "gemini", "deepseek", "ollama"].map(|name| (name, name == "one"));
     assert_eq!(notes, names.map(|(name, is_default)| (name.to_owned(), is_default)));
     let providers = discover(&configs, Some("two"), &env).await;
-    let Choice { model: chosen, info } = providers.choose(None).unwrap();
+    let Choice { model: chosen, info, .. } = providers.choose(None).unwrap();
     assert_eq!((chosen, info.window_tokens), (model("two", "b"), 99));
     let providers = discover(&configs, Some("two/c"), &env).await;
     assert_eq!(providers.choose(Some("d")).unwrap().model, model("two", "d"));

@@ -73,7 +73,14 @@ fn body(kind: u8, text: String) -> EventBody {
     let step = || ["profile", "choose", "other"][usize::from(kind) % 3].parse().unwrap();
     match kind % 8 {
         0 => EventBody::StepStarted { step: step(), actor: Some(text) },
-        1 => EventBody::ModelCallStarted { step: step(), call: 1, model: None, reserved_tokens: 1, feedback: None },
+        1 => EventBody::ModelCallStarted {
+            step: step(),
+            call: 1,
+            model: None,
+            reserved_tokens: 1,
+            reserved_micro_usd: None,
+            feedback: None,
+        },
         2 => EventBody::ModelCallEnded { step: step(), call: 1, text, tools: vec![], usage: Usage::default() },
         3 => EventBody::ToolCallEnded { step: step(), call: 1, ok: kind > 99, output: json!(text), changed: vec![] },
         4 => EventBody::ApprovalRequested { approval: approval(ApprovalKind::Question, &text, None) },

@@ -31,6 +31,7 @@ fn running(columns: u16, rows: u16) -> Console {
             call: 1,
             model: None,
             reserved_tokens: 900,
+            reserved_micro_usd: None,
             feedback: None,
         },
     );

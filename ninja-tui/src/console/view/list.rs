@@ -97,6 +97,7 @@ fn wait_words(wait: WaitFor) -> &'static str {
     match wait {
         WaitFor::Approval => "approval",
         WaitFor::Person => "person",
+        WaitFor::Budget => "budget",
         WaitFor::Provider => "provider",
         WaitFor::Timer => "timer",
         WaitFor::Operator => "paused",

@@ -1,0 +1,178 @@
+//! What a task may use: set aside before each call at the most that it can come to, settled after it at what it came to.
+//! Where something would go beyond, the step waits; a person who raises the budget lets it go on.
+
+use super::{
+    decide::{Draft, Refusal},
+    state::{HoldFor, StepState, TaskState},
+    turn,
+};
+use crate::{
+    api::{Budget, BudgetLimit, StepId, Timestamp, Usage, UserId},
+    journal::record::{Intent, Outcome, PinnedModel, Record},
+};
+
+/// A task is warned when this share of a limit is used, in percent.
+const WARNED_AT_PERCENT: u64 = 80;
+
+/// Why something must wait.
+pub(super) struct Short {
+    limit: BudgetLimit,
+    detail: String,
+}
+
+/// What is set aside for a model call.
+#[derive(Clone, Copy)]
+pub(super) struct Reserve {
+    pub tokens: u64,
+    /// `None` where the model's price is not known.
+    pub micro_usd: Option<u64>,
+}
+
+/// Returns what a call may use at the most, if the budget has room for it.
+pub(super) fn reserve(
+    state: &TaskState,
+    pinned: &PinnedModel,
+    input_tokens: u64,
+    output_tokens: u64,
+    now: Timestamp,
+) -> Result<Reserve, Short> {
+    check_time(state, now)?;
+    let most = Usage { input_tokens, output_tokens, ..Usage::default() };
+    let reserve = Reserve { tokens: most.tokens(), micro_usd: pinned.price.map(|price| price.cost_micro_usd(&most)) };
+    let Budget { tokens, cost_micro_usd, .. } = state.budget;
+    check(BudgetLimit::Tokens, tokens, state.usage.tokens(), state.reserved_tokens, reserve.tokens)?;
+    match (cost_micro_usd, reserve.micro_usd) {
+        (None, _) => {}
+        (Some(_), None) => {
+            let detail = format!("the price of {} is not known, and the budget is in money", pinned.model);
+            return Err(Short { limit: BudgetLimit::Cost, detail });
+        }
+        (most, Some(wanted)) => {
+            check(BudgetLimit::Cost, most, state.usage.cost_micro_usd, state.reserved_micro_usd, wanted)?;
+        }
+    }
+    Ok(reserve)
+}
+
+fn check(limit: BudgetLimit, most: Option<u64>, used: u64, reserved: u64, wanted: u64) -> Result<(), Short> {
+    match most {
+        Some(most) if used.saturating_add(reserved).saturating_add(wanted) > most => {
+            let [most, used, reserved, wanted] = [most, used, reserved, wanted].map(|amount| limit.amount(amount));
+            let detail = format!("the next call may use {wanted}; of {most} {used} are used and {reserved} set aside");
+            Err(Short { limit, detail })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns why a step must not begin, if the budget says so.
+pub(super) fn may_begin(state: &TaskState, now: Timestamp) -> Result<(), Short> {
+    check_time(state, now)?;
+    match state.budget.steps {
+        Some(most) if state.steps_begun >= most => {
+            let detail = format!("{most} steps have begun, second attempts and parts of steps counted");
+            Err(Short { limit: BudgetLimit::Steps, detail })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_time(state: &TaskState, now: Timestamp) -> Result<(), Short> {
+    match state.budget.seconds {
+        Some(most) if seconds_since(state.created_at, now) >= most => Err(Short {
+            limit: BudgetLimit::Seconds,
+            detail: format!("{most} seconds have passed since it was submitted"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn seconds_since(from: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.as_second() - from.as_second()).unwrap_or(0)
+}
+
+/// Lets a step wait for more.
+pub(super) fn pause(draft: &mut Draft<'_>, id: &StepId, short: Short) {
+    let Short { limit, detail } = short;
+    draft.push(Record::BudgetPaused { step: id.clone(), limit, detail });
+}
+
+/// Goes on with the steps that wait for more, in order, up to the first for which there is still not enough: what was set
+/// aside for others comes back when they are done.
+pub(super) fn resume_where_enough(draft: &mut Draft<'_>) {
+    let waits = |step: &&StepState| step.hold.is_some_and(|hold| matches!(hold.what, HoldFor::Budget { .. }));
+    loop {
+        let Some(step) = draft.state.steps.iter().map(AsRef::as_ref).find(waits) else { return };
+        let id = step.planned.id.clone();
+        let is_enough = match step.started_at {
+            None => may_begin(&draft.state, draft.now).is_ok(),
+            Some(_) => turn::has_budget_for_next(&draft.state, step, draft.now),
+        };
+        if !is_enough {
+            return;
+        }
+        draft.push(Record::StepResumed { step: id.clone() });
+        turn::continue_turn(draft, &id);
+    }
+}
+
+/// Changes the limits: a person gives more, or less.
+pub(super) fn change(draft: &mut Draft<'_>, by: UserId, wanted: Budget) -> Result<(), Refusal> {
+    let old = draft.state.budget;
+    let budget = Budget {
+        tokens: wanted.tokens.or(old.tokens),
+        cost_micro_usd: wanted.cost_micro_usd.or(old.cost_micro_usd),
+        seconds: wanted.seconds.or(old.seconds),
+        steps: wanted.steps.or(old.steps),
+    };
+    if budget == old {
+        return Err(Refusal::SameBudget);
+    }
+    draft.push(Record::BudgetChanged { by, budget });
+    Ok(())
+}
+
+/// Tells once of each limit that is nearly used up.
+pub(super) fn warn(draft: &mut Draft<'_>) {
+    for (limit, used, most) in used_of(&draft.state, draft.now) {
+        let near = u128::from(used) * 100 >= u128::from(most) * u128::from(WARNED_AT_PERCENT);
+        if near && !draft.state.warned.contains(&limit) {
+            draft.push(Record::BudgetWarned { limit, used, most });
+        }
+    }
+}
+
+fn used_of(state: &TaskState, now: Timestamp) -> Vec<(BudgetLimit, u64, u64)> {
+    let Budget { tokens, cost_micro_usd, seconds, steps } = state.budget;
+    let limits = [
+        (BudgetLimit::Tokens, tokens, state.usage.tokens()),
+        (BudgetLimit::Cost, cost_micro_usd, state.usage.cost_micro_usd),
+        (BudgetLimit::Seconds, seconds, seconds_since(state.created_at, now)),
+        (BudgetLimit::Steps, steps, state.steps_begun),
+    ];
+    limits.into_iter().filter_map(|(limit, most, used)| Some((limit, used, most?))).collect()
+}
+
+/// Puts what an answer cost on it, at the price that was pinned.
+pub(super) fn price(pinned: Option<&PinnedModel>, outcome: &mut Outcome) {
+    let Outcome::Answered(answer) = outcome else { return };
+    match pinned.and_then(|pinned| pinned.price) {
+        Some(price) => answer.usage.cost_micro_usd = price.cost_micro_usd(&answer.usage),
+        None => answer.usage.unpriced_calls = 1,
+    }
+}
+
+/// Returns the charge for a model call whose outcome is not known: its reserve, marked as estimated.
+pub(super) fn charge_of_lost(intent: &Intent) -> Usage {
+    let Intent::Model { reserved_tokens, reserved_micro_usd, .. } = intent else {
+        return Usage { tool_calls: 1, ..Usage::default() };
+    };
+    Usage {
+        input_tokens: *reserved_tokens,
+        estimated_tokens: *reserved_tokens,
+        model_calls: 1,
+        cost_micro_usd: reserved_micro_usd.unwrap_or(0),
+        unpriced_calls: u64::from(reserved_micro_usd.is_none()),
+        ..Usage::default()
+    }
+}
