@@ -40,6 +40,7 @@ mod replay;
 mod start;
 mod steer;
 mod submit;
+mod usage;
 
 pub use crate::actors::ResumePolicy;
 pub use owner::key_file;

@@ -42,6 +42,8 @@ pub mod testing;
 #[cfg(feature = "engine")]
 pub mod tools;
 #[cfg(feature = "engine")]
+mod usage_rows;
+#[cfg(feature = "engine")]
 pub mod workspace;
 
 #[cfg(feature = "engine")]

@@ -5,7 +5,8 @@ use ninja_core::{
     Engine,
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, Budget, Decision, ErrorCode, File, ForkTask, Health, Page,
-        Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+        Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery,
+        UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -54,6 +55,10 @@ impl Embedded {
 
     pub(crate) async fn retry_task(&self, id: TaskId) -> Result<Task, SdkError> {
         Ok(self.engine.retry_task(&self.owner, id).await?)
+    }
+
+    pub(crate) async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, SdkError> {
+        Ok(self.engine.usage(&self.owner, *query).await?)
     }
 
     pub(crate) async fn change_budget(&self, id: TaskId, budget: &Budget) -> Result<Task, SdkError> {

@@ -2,7 +2,7 @@
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, Budget, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask,
-    Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+    Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 #[cfg(feature = "embedded")]
@@ -125,6 +125,20 @@ impl Ninja {
             Transport::Remote(client) => client.pause_task(id).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.pause_task(id).await,
+        }
+    }
+
+    /// Returns what the caller's tasks used.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `invalid_request` where the time ends before it begins.
+    pub async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.usage(query).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.usage(query).await,
         }
     }
 

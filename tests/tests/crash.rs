@@ -17,7 +17,7 @@ use ninja_core::{
     Engine, EngineOptions, ResumePolicy,
     api::{
         Approval, ApprovalKind, Budget, Decision, ErrorCode, EventBody, StepStatus, StreamFrame, SubmitTask, Task,
-        TaskId, TaskStatus, TaskSummary, WaitFor,
+        TaskId, TaskStatus, TaskSummary, Usage, UsageBy, UsageQuery, WaitFor,
     },
 };
 use ninja_sdk::{Client, ListTasks};
@@ -185,6 +185,26 @@ async fn fifty_kills_lose_nothing_and_repeat_nothing() {
     finish(&host, &scene, &tasks).await;
     check_ledger(&scene.ledger, &tasks, &finished_before);
     check_events(&host.client, &tasks).await;
+    check_usage(&host.client).await;
+}
+
+/// What was counted by model is what the tasks used, however often they were killed over it.
+async fn check_usage(client: &Client) {
+    let total = async |by| {
+        let report = client.usage(&UsageQuery { by, ..UsageQuery::default() }).await.expect("usage is served");
+        // Calls of tools are counted for tasks alone.
+        Usage { tool_calls: 0, ..report.total }
+    };
+    // A task whose submission was killed before its answer may still be at work.
+    let equal = async {
+        while total(UsageBy::Model).await != total(UsageBy::Task).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(HANG, equal).await.is_err() {
+        assert_eq!(total(UsageBy::Model).await, total(UsageBy::Task).await);
+    }
+    assert!(total(UsageBy::Model).await.model_calls > 0);
 }
 
 async fn finish(host: &Host, scene: &Scene, tasks: &[TaskId]) {
@@ -334,4 +354,5 @@ async fn a_budget_is_a_wall_across_kills_and_more_lets_the_task_go_on() {
     let more = Budget { cost_micro_usd: Some(cap * 100), ..Budget::default() };
     host.client.change_budget(task, &more).await.unwrap();
     assert_eq!(stands_still(&host.client, task).await.status, TaskStatus::Succeeded);
+    check_usage(&host.client).await;
 }

@@ -133,7 +133,10 @@ fn mean_mass_by_species() -> Vec<(String, f64)> {
 fn a_goal_completes_against_an_openai_compatible_server() {
     let Some(url) = counterpart("NINJA_TEST_OPENAI_BASE_URL", "an OpenAI-compatible server") else { return };
     let home = Home::empty();
-    let mut command = home.ninja(&["run", "--json", "Say hello in one short sentence."]);
+    // A small model that begins to ramble does not stop by itself.
+    let brief = "+++\nname = \"brief\"\ndescription = \"Is brief.\"\n[limits]\noutput_tokens = 64\n+++\nYou are brief.";
+    let brief = home.write("brief.md", brief);
+    let mut command = home.ninja(&["run", "--json", "--agent", &brief, "Say hello in one short sentence."]);
     let output = command.env("OPENAI_BASE_URL", url).env("OPENAI_API_KEY", "sk-test").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let task = task(&output);

@@ -17,6 +17,7 @@ mod plan;
 mod replay;
 mod task;
 mod template;
+mod usage;
 
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
@@ -27,7 +28,7 @@ pub use error::{ApiError, ErrorCode};
 pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, StreamFrame, Subscribe};
 pub use health::{ComponentHealth, ComponentState, Health};
 pub use ids::{ApprovalId, FileId, IdError, StepId, TaskId, UserId};
-pub use jiff::Timestamp;
+pub use jiff::{Timestamp, civil::Date};
 pub use model::{ModelRef, Usage};
 pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
 pub use replay::{
@@ -39,3 +40,4 @@ pub use task::{
     SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,
 };
 pub use template::{FileCount, TemplateInfo};
+pub use usage::{UsageBy, UsageItem, UsageQuery, UsageReport};

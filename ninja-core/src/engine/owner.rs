@@ -55,7 +55,7 @@ pub(super) async fn ensure(store: &Arc<dyn Store>, clock: &dyn Clock, data_dir: 
 }
 
 fn keys_of(store: &Arc<dyn Store>, user: UserId) -> Result<Vec<DocKey>, StoreError> {
-    let keys = store.list_docs(DocKind::ApiKey)?.into_iter().map(|(id, bytes)| {
+    let keys = store.list_docs(DocKind::ApiKey, "")?.into_iter().map(|(id, bytes)| {
         let stored: StoredApiKey =
             serde_json::from_slice(&bytes).map_err(|error| StoreError::Corrupt(format!("API key {id}: {error}")))?;
         Ok((id, stored.user))

@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::{
     change::{AppendChange, Change},
-    keys,
+    counts, keys,
     reader::Reader,
-    store::StoreError,
+    store::{Count, DocKey, DocKind, StoreError},
     tree::{self, Batch, Tree},
-    value::Value,
+    value::{Stored, Value},
 };
 use crate::api::{TaskId, UserId};
 
@@ -62,12 +62,13 @@ pub(super) struct Applier {
     tree: Arc<Tree>,
     tasks: HashMap<TaskId, Option<TaskState>>,
     feeds: HashMap<UserId, u64>,
+    counts: HashMap<String, Vec<i64>>,
 }
 
 impl Applier {
     /// Starts with nothing remembered.
     pub(super) fn new(tree: Arc<Tree>) -> Self {
-        Self { tree, tasks: HashMap::new(), feeds: HashMap::new() }
+        Self { tree, tasks: HashMap::new(), feeds: HashMap::new(), counts: HashMap::new() }
     }
 
     /// Returns the tree that batches are applied to.
@@ -91,6 +92,9 @@ impl Applier {
         for (user, _) in &change.feed {
             self.feed_last(*user)?;
         }
+        for Count { row, .. } in &change.counts {
+            self.read_count(row)?;
+        }
         if let Some(append) = &change.append {
             self.put_append(append, state, batch);
         }
@@ -101,6 +105,7 @@ impl Applier {
         for key in &change.deletes {
             batch.remove(keys::doc(key));
         }
+        self.put_counts(change, batch);
         batch.insert(keys::position(), position.to_be_bytes().to_vec());
         Ok(feed_seqs)
     }
@@ -114,12 +119,16 @@ impl Applier {
         if self.feeds.len() > REMEMBERED_MAX {
             self.feeds = HashMap::new();
         }
+        if self.counts.len() > REMEMBERED_MAX {
+            self.counts = HashMap::new();
+        }
     }
 
     /// Forgets what was admitted and not applied.
     pub(super) fn forget(&mut self) {
         self.tasks = HashMap::new();
         self.feeds = HashMap::new();
+        self.counts = HashMap::new();
     }
 
     fn check(&mut self, append: &AppendChange) -> Result<Option<TaskState>, StoreError> {
@@ -141,6 +150,36 @@ impl Applier {
             let stored = tree.read(|db| tree::get(db, &keys::feed_last(user)))?;
             stored.map_or(Ok(0), |stored| number(&stored))
         })
+    }
+
+    fn read_count(&mut self, row: &str) -> Result<(), StoreError> {
+        if self.counts.contains_key(row) {
+            return Ok(());
+        }
+        let key = keys::doc(&DocKey::new(DocKind::Count, row));
+        let stored = self.tree.read(|db| tree::get(db, &key))?;
+        let numbers = stored.map_or(Ok(Vec::new()), |stored| match Stored::read(&stored)? {
+            Stored::Inline(bytes) => counts::read(&bytes),
+            Stored::Spilled { .. } => Err(StoreError::Corrupt("a row of counters is a blob".to_owned())),
+        });
+        self.counts.insert(row.to_owned(), numbers?);
+        Ok(())
+    }
+
+    fn put_counts(&mut self, change: &Change, batch: &mut Batch) {
+        // What a commit puts there as a document is what is counted on.
+        let puts = change.puts.iter().map(|(key, value)| (key, counts::read(value.bytes()).unwrap_or_default()));
+        let deletes = change.deletes.iter().map(|key| (key, Vec::new()));
+        for (key, numbers) in puts.chain(deletes).filter(|(key, _)| key.kind == DocKind::Count) {
+            self.counts.insert(key.id.clone(), numbers);
+        }
+        for Count { row, add } in &change.counts {
+            // `admit` has read every one of them.
+            let numbers = self.counts.entry(row.clone()).or_default();
+            counts::add(numbers, add);
+            let value = Value::new(counts::write(numbers).into());
+            batch.insert(keys::doc(&DocKey::new(DocKind::Count, row)), value.stored());
+        }
     }
 
     fn put_append(&mut self, append: &AppendChange, before: Option<TaskState>, batch: &mut Batch) {

@@ -8,6 +8,7 @@
 //! puts     u32 n, n × (kind u8, id value, value)
 //! deletes  u32 n, n × (kind u8, id value)
 //! blobs    u32 n, n × value
+//! counts   absent where there are none; else u32 n, n × (row value, u32 m, m × i64)
 //! ```
 //!
 //! The frame around it carries the version; see [`super::wal`].
@@ -20,7 +21,7 @@ use crate::api::{BlobHash, TaskId, UserId};
 use super::{
     keys,
     reader::{Malformed, Reader},
-    store::{Commit, DocKey, StoreError},
+    store::{Commit, Count, DocKey, StoreError},
     value::{Value, hash_of},
 };
 
@@ -35,6 +36,7 @@ pub(super) struct Change {
     pub(super) puts: Vec<(DocKey, Value)>,
     pub(super) deletes: Vec<DocKey>,
     pub(super) blobs: Vec<(BlobHash, Bytes)>,
+    pub(super) counts: Vec<Count>,
 }
 
 /// Records for one task's log and its new head.
@@ -69,6 +71,7 @@ impl Change {
             puts: commit.puts.into_iter().map(|(key, bytes)| (key, Value::new(bytes))).collect(),
             deletes: commit.deletes,
             blobs: commit.blobs.into_iter().map(|bytes| (hash_of(&bytes), bytes)).collect(),
+            counts: commit.counts,
         })
     }
 
@@ -103,7 +106,22 @@ impl Change {
         for (_, bytes) in &self.blobs {
             put_value(&mut out, bytes);
         }
+        self.encode_counts(&mut out);
         out
+    }
+
+    fn encode_counts(&self, out: &mut Vec<u8>) {
+        if self.counts.is_empty() {
+            return;
+        }
+        put_count(out, self.counts.len());
+        for Count { row, add } in &self.counts {
+            put_value(out, row.as_bytes());
+            put_count(out, add.len());
+            for number in add {
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+        }
     }
 
     fn encode_append(&self, out: &mut Vec<u8>) {
@@ -129,6 +147,7 @@ impl Change {
             puts: reader.list(|reader| Ok((doc_key(reader)?, value(reader)?)))?,
             deletes: reader.list(doc_key)?,
             blobs: reader.list(|reader| reader.value().map(|bytes| (hash_of(&bytes), bytes)))?,
+            counts: if reader.is_at_end() { Vec::new() } else { reader.list(count)? },
         };
         reader.finish()?;
         Ok(change)
@@ -156,7 +175,8 @@ fn size_of(commit: &Commit) -> u64 {
     let values = append.chain(feed).chain(puts).chain(&commit.blobs).map(Bytes::len);
     let ids = commit.puts.iter().map(|(key, _)| key).chain(&commit.deletes).map(|key| key.id.len());
     // Every item costs a few dozen bytes of its own, in the frame and in the tree.
-    values.chain(ids).map(|len| len as u64 + 32).sum()
+    let counts = commit.counts.iter().map(|count| count.row.len() + count.add.len() * 8);
+    values.chain(ids).chain(counts).map(|len| len as u64 + 32).sum()
 }
 
 /// Writes a count or length. `Change::new` has bounded every one of them by the size of a commit.
@@ -181,6 +201,11 @@ fn uuid(reader: &mut Reader) -> Result<Uuid, Malformed> {
 
 fn value(reader: &mut Reader) -> Result<Value, Malformed> {
     reader.value().map(Value::new)
+}
+
+fn count(reader: &mut Reader) -> Result<Count, Malformed> {
+    let row = String::from_utf8(reader.value()?.to_vec()).map_err(|_| Malformed)?;
+    Ok(Count { row, add: reader.list(|reader| reader.u64().map(u64::cast_signed))? })
 }
 
 fn doc_key(reader: &mut Reader) -> Result<DocKey, Malformed> {

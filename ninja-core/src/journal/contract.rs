@@ -17,9 +17,10 @@ use uuid::Uuid;
 
 use super::{
     change::COMMIT_BYTES_MAX,
+    counts,
     disk::{DiskOptions, DiskStore},
     memory::MemoryStore,
-    store::{Append, Commit, DocKey, DocKind, HeadUpdate, Store, StoreError},
+    store::{Append, Commit, Count, DocKey, DocKind, HeadUpdate, Store, StoreError},
     value::{SPILL_BYTES, hash_of},
 };
 use crate::api::{TaskId, UserId};
@@ -166,13 +167,40 @@ fn feeds_are_numbered_per_user_and_documents_come_and_go() {
         assert_eq!(store.read_feed(user(1), 1, 2).unwrap(), [(2, bytes(3, 9000)), (3, bytes(1, 5))]);
         assert_eq!(store.read_feed(user(1), 4, 2).unwrap(), []);
         assert_eq!(store.read_feed(user(1), u64::MAX, 2).unwrap(), []);
-        let docs = store.list_docs(DocKind::User).unwrap();
+        let docs = store.list_docs(DocKind::User, "").unwrap();
         assert_eq!(docs, [("a".to_owned(), bytes(2, 5)), ("b".to_owned(), bytes(1, 5000))]);
-        assert_eq!(store.list_docs(DocKind::File).unwrap(), []);
+        assert_eq!(store.list_docs(DocKind::File, "").unwrap(), []);
         let deletes = vec![DocKey::new(DocKind::User, "b"), DocKey::new(DocKind::User, "c")];
         wait(store.commit(Commit { deletes, ..put("c", bytes(3, 1)) })).unwrap();
-        assert_eq!(store.list_docs(DocKind::User).unwrap().len(), 1);
+        assert_eq!(store.list_docs(DocKind::User, "").unwrap().len(), 1);
         assert_eq!(store.read_doc(&DocKey::new(DocKind::User, "b")).unwrap(), None);
+    });
+}
+
+#[test]
+fn rows_are_added_to_and_are_documents() {
+    with_each(|store| {
+        let count = |row: &str, add: &[i64]| Count { row: row.to_owned(), add: add.to_vec() };
+        let key = |row: &str| DocKey::new(DocKind::Count, row);
+        let row = |row: &str| store.read_doc(&key(row)).unwrap().map(|bytes| counts::read(&bytes).unwrap());
+        let counts = vec![count("a/1", &[1, -2]), count("a/2", &[i64::MAX]), count("a/1", &[10, 20, 30])];
+        wait(store.commit(Commit { counts, ..Commit::default() })).unwrap();
+        wait(store.commit(Commit { counts: vec![count("a/2", &[1, 5])], ..Commit::default() })).unwrap();
+        assert_eq!((row("a/1"), row("a/2")), (Some(vec![11, 18, 30]), Some(vec![i64::MAX, 5])));
+        let ids = |prefix| store.list_docs(DocKind::Count, prefix).unwrap().into_iter().map(|doc| doc.0);
+        assert_eq!(ids("a/").collect::<Vec<_>>(), ["a/1", "a/2"]);
+        assert_eq!(ids("a/2").count(), 1);
+        assert_eq!(ids("b").count(), 0);
+
+        // A commit that is refused counts nothing.
+        let refused = Commit { counts: vec![count("a/1", &[1])], ..append(7, 5, &[]) };
+        wait(store.commit(refused)).unwrap_err();
+        assert_eq!(row("a/1"), Some(vec![11, 18, 30]));
+        // Documents come first.
+        let puts = vec![(key("a/1"), Bytes::copy_from_slice(&7_i64.to_be_bytes()))];
+        let counts = vec![count("a/1", &[1]), count("a/2", &[1])];
+        wait(store.commit(Commit { puts, deletes: vec![key("a/2")], counts, ..Commit::default() })).unwrap();
+        assert_eq!((row("a/1"), row("a/2")), (Some(vec![8]), Some(vec![1])));
     });
 }
 
@@ -268,7 +296,7 @@ fn more_than_the_queue_holds_waits_for_room() {
         let commits = (0..12).map(|n| put(&n.to_string(), bytes(n, 12_000_000)));
         let answers = wait(futures::future::join_all(commits.map(|commit| store.commit(commit))));
         assert!(answers.iter().all(Result::is_ok));
-        let ids: HashSet<String> = store.list_docs(DocKind::User).unwrap().into_iter().map(|doc| doc.0).collect();
+        let ids: HashSet<String> = store.list_docs(DocKind::User, "").unwrap().into_iter().map(|doc| doc.0).collect();
         assert_eq!(ids.len(), 12);
     });
 }

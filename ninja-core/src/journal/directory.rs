@@ -15,8 +15,9 @@ use super::{
     store::StoreError,
 };
 
-/// The version of the data directory's format that this code reads and writes.
-const FORMAT: u32 = 1;
+/// The version of the data directory's format that this code writes. It reads older ones too; version 1 had no rows of counters.
+const FORMAT: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// A killed engine's lock can outlive it by a moment, so taking it is tried again for 900 ms.
 const LOCK_TRIES: u32 = 18;
@@ -66,6 +67,8 @@ pub(super) fn check_format(directory: &Path, used: bool) -> Result<(), StoreErro
     let found = text.trim_end();
     match found.parse() {
         Ok(FORMAT) => Ok(()),
+        // From now on it may hold what the older version does not read.
+        Ok(OLDEST..FORMAT) => write_format(directory).map_err(|error| io_error("write the format file", error)),
         Ok(found) => Err(StoreError::Version { found, supported: FORMAT }),
         Err(_) if [RESTORING, REPAIRING].contains(&found) => {
             let what = format!("{found} it was interrupted; run `ninja restore` or `ninja db repair` again");
@@ -78,7 +81,7 @@ pub(super) fn check_format(directory: &Path, used: bool) -> Result<(), StoreErro
 /// Returns whether a newer version wrote a directory. What is no number at all is damage.
 pub(super) fn check_not_newer(directory: &Path) -> Result<(), StoreError> {
     match read_mark(directory)?.and_then(|mark| mark.parse().ok()) {
-        Some(found) if found != FORMAT => Err(StoreError::Version { found, supported: FORMAT }),
+        Some(found) if !(OLDEST..=FORMAT).contains(&found) => Err(StoreError::Version { found, supported: FORMAT }),
         Some(_) | None => Ok(()),
     }
 }

@@ -227,8 +227,8 @@ impl Store for DiskStore {
         lookup::doc(&self.tree, &self.blobs, key)
     }
 
-    fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
-        lookup::docs(&self.tree, &self.blobs, kind)
+    fn list_docs(&self, kind: DocKind, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        lookup::docs(&self.tree, &self.blobs, kind, prefix)
     }
 
     fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {

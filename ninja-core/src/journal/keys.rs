@@ -23,6 +23,8 @@ enum Tag {
 
 const ID_BYTES: usize = 16;
 
+const DOC_KINDS: [DocKind; 5] = [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File, DocKind::Count];
+
 /// Returns the key under which the position of the last applied frame stands.
 pub(super) fn position() -> Vec<u8> {
     vec![Tag::Position as u8]
@@ -131,9 +133,9 @@ pub(super) fn doc(doc: &DocKey) -> Vec<u8> {
     key(Tag::Doc, &[&[doc.kind as u8], doc.id.as_bytes()])
 }
 
-/// Returns what the keys of all documents of a kind begin with.
-pub(super) fn docs(kind: DocKind) -> Vec<u8> {
-    key(Tag::Doc, &[&[kind as u8]])
+/// Returns what the keys of all documents of a kind begin with whose ids begin with `prefix`.
+pub(super) fn docs(kind: DocKind, prefix: &str) -> Vec<u8> {
+    key(Tag::Doc, &[&[kind as u8], prefix.as_bytes()])
 }
 
 /// Reads the id out of a document's key.
@@ -143,7 +145,7 @@ pub(super) fn id_of_doc_key(key: &[u8]) -> Option<String> {
 
 /// Returns the kind that a stored tag stands for.
 pub(super) fn doc_kind(tag: u8) -> Option<DocKind> {
-    [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File].into_iter().find(|kind| *kind as u8 == tag)
+    DOC_KINDS.into_iter().find(|kind| *kind as u8 == tag)
 }
 
 fn tagged_id(tag: Tag, key: &[u8]) -> Option<u128> {
@@ -180,12 +182,12 @@ mod tests {
         let key = record(task(1), 0x0203);
         assert_eq!(key, [&[3][..], &[0; 15], &[1], &[0; 6], &[2, 3]].concat());
         assert_eq!(doc(&DocKey::new(DocKind::ApiKey, "ab")), [8, 3, b'a', b'b']);
-        assert_eq!((position(), all_unfinished(), docs(DocKind::File)), (vec![1], vec![5], vec![8, 4]));
+        assert_eq!((position(), all_unfinished(), docs(DocKind::File, "x")), (vec![1], vec![5], vec![8, 4, b'x']));
     }
 
     #[test]
     fn every_document_kind_reads_back() {
-        for kind in [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File] {
+        for kind in DOC_KINDS {
             assert_eq!(doc_kind(kind as u8), Some(kind));
         }
         assert_eq!(doc_kind(0), None);

@@ -90,8 +90,13 @@ pub(super) fn doc(tree: &Tree, blobs: &Blobs, key: &DocKey) -> Result<Option<Byt
 }
 
 /// Lists the documents of a kind.
-pub(super) fn docs(tree: &Tree, blobs: &Blobs, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
-    let prefix = keys::docs(kind);
+pub(super) fn docs(
+    tree: &Tree,
+    blobs: &Blobs,
+    kind: DocKind,
+    prefix: &str,
+) -> Result<Vec<(String, Bytes)>, StoreError> {
+    let prefix = keys::docs(kind, prefix);
     let found: Vec<Entry> = tree.read(|db| tree::scan(db, prefix.clone(), &prefix).collect())?;
     let mut docs = Vec::with_capacity(found.len());
     for (key, stored) in found {

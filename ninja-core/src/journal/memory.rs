@@ -17,11 +17,12 @@ use super::{
     blobs::Blobs,
     calls::Calls,
     change::Change,
+    counts,
     export::blob_parts,
     health::Health,
     item::Item,
     snapshots::Snapshots,
-    store::{Append, Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
+    store::{Append, Commit, Committed, Count, DocKey, DocKind, HeadPage, Store, StoreError},
     value::{SPILL_BYTES, hash_of},
 };
 use crate::api::{BlobHash, TaskId, UserId};
@@ -87,6 +88,12 @@ impl MemoryStore {
         state.docs.extend(commit.puts);
         for key in &commit.deletes {
             state.docs.remove(key);
+        }
+        for Count { row, add } in &commit.counts {
+            let key = DocKey::new(DocKind::Count, row);
+            let mut numbers = state.docs.get(&key).map_or(Ok(Vec::new()), |bytes| counts::read(bytes))?;
+            counts::add(&mut numbers, add);
+            state.docs.insert(key, counts::write(&numbers).into());
         }
         Ok(Committed { feed_seqs })
     }
@@ -174,9 +181,9 @@ impl Store for MemoryStore {
         Ok(self.state().docs.get(key).cloned())
     }
 
-    fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
+    fn list_docs(&self, kind: DocKind, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         let state = self.state();
-        let docs = state.docs.iter().filter(|(key, _)| key.kind == kind);
+        let docs = state.docs.iter().filter(|(key, _)| key.kind == kind && key.id.starts_with(prefix));
         Ok(docs.map(|(key, bytes)| (key.id.clone(), bytes.clone())).collect())
     }
 

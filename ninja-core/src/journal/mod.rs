@@ -10,6 +10,7 @@ mod calls;
 mod capture;
 mod change;
 mod checkpointer;
+pub(crate) mod counts;
 mod directory;
 mod export;
 mod health;

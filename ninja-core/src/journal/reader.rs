@@ -73,6 +73,11 @@ impl Reader {
         self.rest
     }
 
+    /// Returns whether nothing is left.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Checks that nothing is left.
     pub(super) fn finish(self) -> Result<(), Malformed> {
         match self.rest.is_empty() {

@@ -11,8 +11,8 @@ use super::{
     applier::{TaskState, number},
     blobs::Blobs,
     change::{AppendChange, Change},
-    keys, lookup,
-    store::{DocKey, StoreError},
+    counts, keys, lookup,
+    store::{Count, DocKey, DocKind, StoreError},
     tree::{self, Tree},
     value::{Stored, Value},
     wal::{Salvaged, Stamp},
@@ -89,6 +89,21 @@ impl Remains {
         }
         self.docs.extend(change.puts.into_iter().map(|(key, value)| (key, Some(value))));
         self.docs.extend(change.deletes.into_iter().map(|key| (key, None)));
+        for count in change.counts {
+            self.overlay_count(count);
+        }
+    }
+
+    /// Adds to a row of counters. Of one that does not read nothing is left but what was added since.
+    fn overlay_count(&mut self, Count { row, add }: Count) {
+        let key = DocKey::new(DocKind::Count, row);
+        let known = match self.docs.get(&key) {
+            Some(value) => value.as_ref().map(|value| value.bytes().clone()),
+            None => self.get(&keys::doc(&key)).ok().flatten().and_then(|stored| self.load(&stored).ok()),
+        };
+        let mut numbers = known.and_then(|bytes| counts::read(&bytes).ok()).unwrap_or_default();
+        counts::add(&mut numbers, &add);
+        self.docs.insert(key, Some(Value::new(counts::write(&numbers).into())));
     }
 
     fn overlay_append(&mut self, append: AppendChange) {

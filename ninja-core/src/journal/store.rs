@@ -20,8 +20,20 @@ pub struct Commit {
     pub puts: Vec<(DocKey, Bytes)>,
     /// Documents to delete.
     pub deletes: Vec<DocKey>,
+    /// Numbers to add to rows of counters, after all documents were put and deleted.
+    pub counts: Vec<Count>,
     /// Small blobs that travel in the frame. Larger ones are written with [`Store::put_blob_file`] before.
     pub blobs: Vec<Bytes>,
+}
+
+/// Numbers to add to one row of counters: the document of kind [`DocKind::Count`] with this id. A row that is not there has
+/// zeros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Which row.
+    pub row: String,
+    /// What is added to each of its numbers.
+    pub add: Vec<i64>,
 }
 
 /// Records for one task's log.
@@ -62,6 +74,8 @@ pub enum DocKind {
     ApiKey = 3,
     /// An uploaded file.
     File = 4,
+    /// A row of counters.
+    Count = 5,
 }
 
 /// The address of a document: its kind and an id unique within the kind.
@@ -196,8 +210,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a document.
     fn read_doc(&self, key: &DocKey) -> Result<Option<Bytes>, StoreError>;
 
-    /// Lists the documents of a kind in id order.
-    fn list_docs(&self, kind: DocKind) -> Result<Vec<(String, Bytes)>, StoreError>;
+    /// Lists the documents of a kind whose ids begin with `prefix`, in id order.
+    fn list_docs(&self, kind: DocKind, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
 
     /// Returns the snapshot that was kept of a task: how many records it folds, and its bytes. `None` where there is none,
     /// or it is torn, damaged or of another version.

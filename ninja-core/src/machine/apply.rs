@@ -359,7 +359,7 @@ impl StepState {
 }
 
 /// Returns what a call is charged. A model call that was stopped may have used anything up to its reserve.
-fn usage_of(intent: &Intent, outcome: &Outcome) -> Usage {
+pub(super) fn usage_of(intent: &Intent, outcome: &Outcome) -> Usage {
     match (outcome, intent) {
         (Outcome::Answered(answer), _) => answer.usage,
         (Outcome::Failed { usage, .. } | Outcome::Lost { usage }, _) => *usage,

@@ -16,6 +16,8 @@ pub(super) mod protocol;
 pub(super) mod stream;
 
 #[cfg(test)]
+mod counterpart;
+#[cfg(test)]
 pub(super) mod test_server;
 #[cfg(test)]
 mod tests;

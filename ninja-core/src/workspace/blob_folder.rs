@@ -77,7 +77,7 @@ impl Store for BlobFolder {
         unimplemented!()
     }
 
-    fn list_docs(&self, _: DocKind) -> Result<Vec<(String, Bytes)>, StoreError> {
+    fn list_docs(&self, _: DocKind, _: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         unimplemented!()
     }
 

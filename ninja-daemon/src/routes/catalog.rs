@@ -1,12 +1,12 @@
-//! What there is to choose from: templates, agents, and what each agent may do.
+//! What there is to choose from: templates, agents, what each agent may do; and what was used.
 
 use axum::{
     Json,
     extract::{Path, State},
 };
-use ninja_core::api::{Agent, AgentCapabilities, Page, TemplateInfo};
+use ninja_core::api::{Agent, AgentCapabilities, Page, TemplateInfo, UsageQuery, UsageReport};
 
-use crate::{app::App, auth::Caller, error::Refusal};
+use crate::{app::App, auth::Caller, error::Refusal, extract::Params};
 
 /// Answers with the templates, by name.
 pub(super) async fn templates(State(app): State<App>, Caller(by): Caller) -> Json<Page<TemplateInfo>> {
@@ -34,4 +34,13 @@ pub(super) async fn agent_capabilities(
     Path(agent): Path<String>,
 ) -> Result<Json<AgentCapabilities>, Refusal> {
     Ok(Json(app.engine.agent_capabilities(&by, &agent)?))
+}
+
+/// Answers with what the caller's tasks used.
+pub(super) async fn usage(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Params(query): Params<UsageQuery>,
+) -> Result<Json<UsageReport>, Refusal> {
+    Ok(Json(app.engine.usage(&by, query).await?))
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, Decision, File, ForkTask, Health, Page, ReplayReport,
-    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -85,6 +85,15 @@ impl Client {
     /// As [`Client::submit_task`].
     pub async fn pause_task(&self, id: TaskId) -> Result<Task, SdkError> {
         self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "pause"])?).await
+    }
+
+    /// Returns what the caller's tasks used.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; `invalid_request` where the time ends before it begins.
+    pub async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["usage"])?.query(query)).await
     }
 
     /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.

@@ -25,6 +25,7 @@ mod run;
 mod show;
 mod tasks;
 mod templates;
+mod usage;
 mod watch;
 mod worker;
 
@@ -72,6 +73,8 @@ pub enum Command {
     Deny(decide::Deny),
     /// List or fetch the files a task made
     Artifacts(artifacts::Artifacts),
+    /// Show what your tasks used, by day, model, agent or task
+    Usage(usage::ShowUsage),
     /// List the templates that a task can be made from, or show one
     Templates(templates::Templates),
     /// List the agents, or show what one may do
@@ -98,6 +101,7 @@ impl Command {
             Self::Fork(fork) => fork.json,
             Self::Replay(replay) => replay.json,
             Self::Diff(diff) => diff.json,
+            Self::Usage(usage) => usage.json,
             Self::Templates(templates) => templates.json,
             Self::Agents(agents) => agents.json,
         }
@@ -123,6 +127,7 @@ impl Command {
             Self::Fork(fork) => fork.execute(connector, &output).await,
             Self::Replay(replay) => replay.execute(connector, &output).await,
             Self::Diff(diff) => diff.execute(connector, &output).await,
+            Self::Usage(usage) => usage.execute(connector, &output).await,
             Self::Templates(templates) => templates.execute(connector, &output).await,
             Self::Agents(agents) => agents.execute(connector, &output).await,
         };

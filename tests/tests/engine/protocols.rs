@@ -7,7 +7,9 @@ use std::sync::{
 
 use ninja_core::{
     EngineOptions,
-    api::{ErrorCode, EventBody, Planning, StreamFrame, SubmitTask, TaskId, TaskStatus, WaitFor},
+    api::{
+        ErrorCode, EventBody, Planning, StreamFrame, SubmitTask, Task, TaskId, TaskStatus, UsageBy, UsageQuery, WaitFor,
+    },
     providers::{ProviderConfig, ProviderError, ProviderKind, Providers, ScriptStep, Scripted, Secret, Timeouts},
 };
 use ninja_tests::{ScriptedEngine, agent_step, counterpart, plan, tool_step};
@@ -250,5 +252,38 @@ async fn what_a_provider_does_wrong_is_survived_and_it_is_treated_well() {
         assert_eq!((task.status, task.error), (TaskStatus::Succeeded, None), "{kind}: the model was told and went on");
         assert_eq!(server.verdict().await["passed"], true, "{kind}");
     }
+    host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_is_summed_up_by_day_model_agent_and_task() {
+    let (host, _) = first_is_down(true).await;
+    let owner = host.engine.local_owner();
+    let mut steps = vec![agent_step("a", &[], "work"), agent_step("b", &["a"], "work")];
+    steps[1].agent = Some("writer".to_owned());
+    let mut tasks = Vec::new();
+    for model in [None, Some("second/large".to_owned())] {
+        let request = SubmitTask { model, ..plan(steps.clone()) };
+        let task = host.engine.submit_task(&owner, request).await.unwrap();
+        tasks.push(host.finish(task.id).await);
+    }
+    let sums = async |by| {
+        let report = host.engine.usage(&owner, UsageQuery { by, ..UsageQuery::default() }).await.unwrap();
+        let calls = report.items.iter().map(|item| (item.of.clone(), item.usage.model_calls)).collect::<Vec<_>>();
+        (calls, report.total)
+    };
+    let of_tasks = |task: &Task| (task.id.to_string(), task.usage.model_calls);
+    assert_eq!(sums(UsageBy::Task).await.0, [of_tasks(&tasks[1]), of_tasks(&tasks[0])]);
+    let (models, total) = sums(UsageBy::Model).await;
+    assert_eq!(models.iter().map(|(_, calls)| calls).sum::<u64>(), 4, "those that failed used nothing");
+    assert!(models.iter().all(|(model, calls)| model.starts_with("second/") && *calls == 2), "{models:?}");
+    let mut agents = sums(UsageBy::Agent).await.0;
+    agents.sort();
+    assert_eq!(agents, [("coder".to_owned(), 2), ("writer".to_owned(), 2)]);
+    assert_eq!(sums(UsageBy::Day).await.1, total);
+    let none = UsageQuery { to: Some("2001-01-01".parse().unwrap()), ..UsageQuery::default() };
+    assert_eq!(host.engine.usage(&owner, none).await.unwrap().items, []);
+    let backwards = UsageQuery { from: Some("2002-01-01".parse().unwrap()), ..none };
+    assert_eq!(host.engine.usage(&owner, backwards).await.unwrap_err().code, ErrorCode::InvalidRequest);
     host.engine.stop().await;
 }

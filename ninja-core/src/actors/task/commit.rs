@@ -15,7 +15,8 @@ use crate::{
         record::Entry,
         store::{Append, Commit, HeadUpdate},
     },
-    machine::{Decided, Input, Refusal, Surroundings, TaskState, decide_through, feed_of},
+    machine::{Decided, Input, Refusal, Surroundings, TaskState, decide_through, feed_of, spent},
+    usage_rows::counts_of,
 };
 
 /// What was decided and is not committed yet.
@@ -71,6 +72,7 @@ impl TaskActor {
             append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
             blobs,
+            counts: counts_of(owner, spent(&after, &entries)),
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");

@@ -12,13 +12,14 @@ use std::{
 use super::{power::Power, *};
 use crate::journal::calls::Calls;
 
-/// The commit that each writer makes as its `n`-th: records of several sizes, a feed entry, a document, a blob.
+/// The commit that each writer makes as its `n`-th: records of several sizes, a feed entry, a document, a blob, a count.
 pub(super) fn commit(writer: u128, n: u64) -> Commit {
     let sizes = [20, 300, SPILL_BYTES as u64 + 1, 30_000];
     let records = [bytes(n, 40), bytes(n, sizes[n as usize % 4] as usize)];
     let mut commit = append(writer, n * 2 - 1, &records);
     commit.feed = vec![(user(writer), bytes(n, 30))];
     commit.puts = vec![(DocKey::new(DocKind::File, format!("{writer}-{n}")), bytes(n, 10))];
+    commit.counts = vec![Count { row: writer.to_string(), add: vec![1, n as i64] }];
     commit.blobs = if n.is_multiple_of(5) { vec![bytes(n + 1000, 6000)] } else { vec![] };
     commit
 }
@@ -30,6 +31,10 @@ pub(super) fn assert_holds(store: &dyn Store, writer: u128, acknowledged: u64) {
     let held = log.len() as u64 / 2;
     assert!(held >= acknowledged, "of {acknowledged} commits {held} were left");
     assert_eq!(store.read_feed(user(writer), 0, usize::MAX).unwrap().len() as u64, held);
+    let row = store.read_doc(&DocKey::new(DocKind::Count, writer)).unwrap();
+    let counted = row.map_or(Vec::new(), |row| counts::read(&row).unwrap());
+    let wanted = if held == 0 { Vec::new() } else { vec![held as i64, (held * (held + 1) / 2) as i64] };
+    assert_eq!(counted, wanted, "each commit is counted once");
     for n in 1..=held {
         let expected = commit(writer, n);
         let records = &expected.append.as_ref().unwrap().records;

@@ -28,6 +28,9 @@ enum Step {
     Blob {
         len: usize,
     },
+    Counts {
+        rows: Vec<(u8, Vec<i64>)>,
+    },
     Reopen,
     /// Goes on with what a power cut leaves.
     PowerCut,
@@ -42,6 +45,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (proptest::collection::vec((0..5_u8, len()), 0..3), proptest::collection::vec(0..5_u8, 0..3))
             .prop_map(|(puts, deletes)| Step::Docs { puts, deletes }),
         1 => len().prop_map(|len| Step::Blob { len }),
+        3 => proptest::collection::vec((0..4_u8, proptest::collection::vec(-9..9_i64, 0..3)), 1..4)
+            .prop_map(|rows| Step::Counts { rows }),
         1 => Just(Step::Reopen),
         1 => Just(Step::PowerCut),
     ]
@@ -63,6 +68,10 @@ fn commit_of(step: &Step, n: u64, next_seq: impl Fn(u128) -> u64) -> Commit {
             commit.deletes = deletes.iter().map(key).collect();
         }
         Step::Blob { len } => commit.blobs = vec![bytes(n, *len)],
+        Step::Counts { rows } => {
+            let count = |(row, add): &(u8, Vec<i64>)| Count { row: row.to_string(), add: add.clone() };
+            commit.counts = rows.iter().map(count).collect();
+        }
         Step::Reopen | Step::PowerCut => {}
     }
     commit
@@ -95,8 +104,8 @@ fn assert_same(disk: &dyn Store, model: &dyn Store) {
     }
     let lists = |store: &dyn Store| pages(|after| store.list_unfinished(after, 1).unwrap());
     assert_eq!(lists(disk), lists(model));
-    for kind in [DocKind::User, DocKind::File] {
-        assert_eq!(disk.list_docs(kind).unwrap(), model.list_docs(kind).unwrap());
+    for kind in [DocKind::User, DocKind::File, DocKind::Count] {
+        assert_eq!(disk.list_docs(kind, "").unwrap(), model.list_docs(kind, "").unwrap());
     }
 }
 

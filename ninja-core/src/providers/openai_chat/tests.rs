@@ -1,6 +1,5 @@
 //! The provider against servers that answer well, badly, partly and not at all.
 
-mod counterpart;
 mod failures;
 
 use std::sync::{Arc, Mutex};

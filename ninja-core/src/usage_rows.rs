@@ -1,0 +1,115 @@
+//! What model calls used, counted in rows: one for each user, day, model and agent.
+//!
+//! A call is counted in the commit that ends it, so a crash neither loses nor doubles one, and nobody reads logs to sum up.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{ModelRef, Usage, UserId},
+    journal::{
+        counts,
+        store::{Count, DocKind, Store, StoreError},
+    },
+    machine::Spent,
+};
+
+/// The id of a row, as JSON: whose, when, which model, which agent. In this order, so that a user's days are together.
+#[derive(Serialize, Deserialize)]
+struct Row(UserId, Date, ModelRef, String);
+
+/// Returns what is added to the rows of a user.
+pub(crate) fn counts_of(user: UserId, spent: Vec<Spent>) -> Vec<Count> {
+    let mut rows: BTreeMap<String, Usage> = BTreeMap::new();
+    for Spent { on, model, agent, usage } in spent {
+        let row = serde_json::to_string(&Row(user, on, model, agent)).expect("a row's id is text");
+        rows.entry(row).or_default().add(&usage);
+    }
+    let count = |(row, usage): (String, Usage)| {
+        let add = numbers(&usage).map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        Count { row, add: add.to_vec() }
+    };
+    rows.into_iter().map(count).collect()
+}
+
+/// The numbers of a row. New ones come at the end, so that old rows read.
+fn numbers(usage: &Usage) -> [u64; 9] {
+    [
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.model_calls,
+        usage.tool_calls,
+        usage.estimated_tokens,
+        usage.cached_input_tokens,
+        usage.reasoning_tokens,
+        usage.cost_micro_usd,
+        usage.unpriced_calls,
+    ]
+}
+
+fn usage_of(numbers: &[i64]) -> Usage {
+    let number = |index: usize| numbers.get(index).map_or(0, |number| u64::try_from(*number).unwrap_or(0));
+    Usage {
+        input_tokens: number(0),
+        output_tokens: number(1),
+        model_calls: number(2),
+        tool_calls: number(3),
+        estimated_tokens: number(4),
+        cached_input_tokens: number(5),
+        reasoning_tokens: number(6),
+        cost_micro_usd: number(7),
+        unpriced_calls: number(8),
+    }
+}
+
+/// Reads the rows of a user.
+///
+/// # Errors
+///
+/// Fails where the disk cannot be read, or a row is none.
+pub(crate) fn of_user(store: &dyn Store, user: UserId) -> Result<Vec<Spent>, StoreError> {
+    // The ids of all rows of a user begin with the user's own.
+    let mut prefix = serde_json::to_string(&(user,)).expect("a row's id is text");
+    prefix.pop();
+    let rows = store.list_docs(DocKind::Count, &prefix)?;
+    let read = |(id, bytes): (String, bytes::Bytes)| {
+        let damaged = |error| StoreError::Corrupt(format!("a count of usage cannot be read: {error}"));
+        let Row(_, on, model, agent) = serde_json::from_str(&id).map_err(damaged)?;
+        Ok(Spent { on, model, agent, usage: usage_of(&counts::read(&bytes)?) })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::journal::{memory::MemoryStore, store::Commit};
+
+    #[tokio::test]
+    async fn what_is_counted_is_read_by_user_and_equal_rows_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = MemoryStore::open(folder.path()).unwrap();
+        let model = ModelRef { provider: "p".to_owned(), model: "a/\"b\"".to_owned() };
+        let usage =
+            Usage { input_tokens: 1, output_tokens: 2, cost_micro_usd: 9, unpriced_calls: 8, ..Usage::default() };
+        let spent = |agent: &str| Spent {
+            on: "2026-11-23".parse().unwrap(),
+            model: model.clone(),
+            agent: agent.to_owned(),
+            usage,
+        };
+        let [one, other] = [1, 2].map(|n| UserId::from_uuid(Uuid::from_u128(n)));
+        for (user, agents) in [(one, vec!["coder", "coder", "writer"]), (other, vec!["coder"])] {
+            let counts = counts_of(user, agents.into_iter().map(spent).collect());
+            store.commit(Commit { counts, ..Commit::default() }).await.unwrap();
+        }
+        let mut twice = spent("coder");
+        twice.usage.add(&usage);
+        assert_eq!(of_user(&store, one).unwrap(), [twice, spent("writer")]);
+        assert_eq!(of_user(&store, other).unwrap(), [spent("coder")]);
+    }
+}
