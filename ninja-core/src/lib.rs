@@ -34,6 +34,8 @@ pub mod planner;
 #[cfg(feature = "engine")]
 pub mod providers;
 #[cfg(feature = "engine")]
+mod redaction;
+#[cfg(feature = "engine")]
 pub mod sandbox;
 #[cfg(feature = "engine")]
 mod task_log;

@@ -106,11 +106,14 @@ fn stopped(processes: u32) -> Outcome {
 }
 
 /// Asks the model.
-pub(super) async fn run_model(services: &Services, job: ModelJob) -> CallReport {
+pub(super) async fn run_model(services: &Arc<Services>, job: ModelJob) -> CallReport {
     let ModelJob { task, step, call, model, request, cancel } = job;
     let deltas: DeltaSink = {
-        let (hub, step) = (services.hub.clone(), step.clone());
-        Arc::new(move |text: &str| hub.publish_delta(task, &step, text))
+        let (services, step) = (Arc::clone(services), step.clone());
+        Arc::new(move |text: &str| {
+            let cleaned = services.redaction.text(text);
+            services.hub.publish_delta(task, &step, cleaned.as_deref().unwrap_or(text));
+        })
     };
     let work = async {
         match services.providers.chat(&model, request, deltas, cancel.clone()).await {
@@ -123,7 +126,8 @@ pub(super) async fn run_model(services: &Services, job: ModelJob) -> CallReport 
         }
     };
     let panicked = || failed(ErrorCode::Internal, "the provider panicked");
-    let outcome = guarded(&cancel, work, || stopped(0), panicked).await;
+    let mut outcome = guarded(&cancel, work, || stopped(0), panicked).await;
+    services.redaction.outcome(&mut outcome);
     CallReport { step, call, end: CallEnd::Outcome(outcome, Vec::new()) }
 }
 
@@ -164,7 +168,11 @@ pub(super) async fn run_tool(services: &Services, sandbox: &SandboxHandle, job: 
     let work = try_tool(services, sandbox, &job);
     let overdue = || CallEnd::Outcome(stopped(0), Vec::new());
     let panicked = || job.broke_off(ErrorCode::Internal, "the tool panicked".to_owned());
-    let end = guarded(&job.cancel, work, overdue, panicked).await;
+    let mut end = guarded(&job.cancel, work, overdue, panicked).await;
+    match &mut end {
+        CallEnd::Outcome(outcome, _) => services.redaction.outcome(outcome),
+        CallEnd::Interrupted { reason, .. } => services.redaction.replace(reason),
+    }
     CallReport { step: job.step, call: job.call, end }
 }
 

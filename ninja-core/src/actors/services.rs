@@ -7,6 +7,7 @@ use crate::{
     journal::{feed::FeedHub, store::Store},
     lives::Lives,
     providers::Providers,
+    redaction::Redaction,
     sandbox::{Sandbox, SandboxLimits},
     task_log::TaskLog,
     testing::Failpoints,
@@ -26,6 +27,8 @@ pub(crate) struct Services {
     pub clock: Arc<dyn Clock>,
     /// Models.
     pub providers: Arc<Providers>,
+    /// What must not be seen of what they say.
+    pub redaction: Redaction,
     /// Tools.
     pub tools: ToolSet,
     /// Task files on disk.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
 use self::gate::Gate;
-use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Price, Prices, Provider, ProviderError};
+use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Price, Prices, Provider, ProviderError, Secret};
 use crate::api::{ModelClass, ModelRef};
 
 /// A vendor serves this many at once to a new account, and a server of one's own can be told another limit.
@@ -75,6 +75,7 @@ struct Entry {
     models: BTreeMap<ModelClass, String>,
     pricing: Pricing,
     gate: Gate,
+    key: Option<Secret>,
 }
 
 /// Where the price of a provider's models stands.
@@ -155,6 +156,7 @@ impl Providers {
             models: BTreeMap::new(),
             pricing: Pricing::Unknown,
             gate: Gate::new(max_concurrency),
+            key: None,
         });
     }
 
@@ -257,6 +259,11 @@ impl Providers {
         let default = self.split(self.preferred.as_deref()).map(|(entry, _)| entry.name.as_str());
         let notes = self.entries.iter().map(|entry| entry.note(default == Some(&entry.name)));
         notes.chain(self.absent.iter().cloned()).collect()
+    }
+
+    /// Returns the keys, for those who take them out of texts.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        self.entries.iter().filter_map(|entry| entry.key.clone())
     }
 
     /// Returns a provider by its name, for example to check it.

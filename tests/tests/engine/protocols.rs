@@ -14,6 +14,7 @@ use ninja_core::{
 };
 use ninja_tests::{ScriptedEngine, agent_step, counterpart, plan, tool_step};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::shell;
 
@@ -286,4 +287,106 @@ async fn what_was_used_is_summed_up_by_day_model_agent_and_task() {
     let backwards = UsageQuery { from: Some("2002-01-01".parse().unwrap()), ..none };
     assert_eq!(host.engine.usage(&owner, backwards).await.unwrap_err().code, ErrorCode::InvalidRequest);
     host.engine.stop().await;
+}
+
+/// A server that repeats the key of each request wherever it can: in answers, in arguments, in what it refuses and how.
+struct Parrot {
+    url: String,
+}
+
+impl Parrot {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut turns = 0..;
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let request = read_request(&mut socket).await;
+                let turn = if request.starts_with("POST") { turns.next() } else { None };
+                let key = request.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or("");
+                let (status, body) = match turn {
+                    None => (200, json!({ "data": [{ "id": key }] })),
+                    Some(0) => (
+                        200,
+                        answer(json!({ "content": format!("first {key}"), "tool_calls": [{
+                        "id": key, "type": "function",
+                        "function": { "name": "shell", "arguments": json!({ "command": format!("echo {key}") }).to_string() },
+                    }] })),
+                    ),
+                    Some(1) => (500, json!({ "error": { "message": format!("trouble with {key}") } })),
+                    Some(2) => (200, answer(json!({ "content": format!("your key is {key}") }))),
+                    Some(_) => (400, json!({ "error": { "message": format!("{key} is refused"), "param": key } })),
+                };
+                let body = body.to_string();
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                socket.write_all(format!("{head}{body}").as_bytes()).await.ok();
+            }
+        });
+        Self { url }
+    }
+}
+
+fn answer(message: Value) -> Value {
+    json!({ "choices": [{ "message": message, "finish_reason": "stop" }] })
+}
+
+async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        socket.read_buf(&mut bytes).await.unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return text;
+        }
+    }
+}
+
+/// Returns the files below a folder that hold a text.
+fn holders(folder: &std::path::Path, text: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(holders(&path, text)),
+            false => {
+                let bytes = std::fs::read(&path).unwrap_or_default();
+                if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_provider_repeats_is_in_no_file_event_or_error() {
+    const KEY: &str = "sk-canary-0f3a9c";
+    let parrot = Parrot::start().await;
+    let config = ProviderConfig {
+        base_url: Some(parrot.url),
+        api_key: Some(Secret::new(KEY)),
+        model: Some("m".to_owned()),
+        ..ProviderConfig::new(ProviderKind::Openai)
+    };
+    let nobody = Scripted::answering("nobody asks");
+    let host = ScriptedEngine::start_with(nobody, |options| only(options, config)).await;
+    let owner = host.engine.local_owner();
+    let steps = vec![agent_step("a", &[], "work"), agent_step("b", &["a"], "work")];
+    let task = host.engine.submit_task(&owner, plan(steps)).await.unwrap();
+    let task = host.finish(task.id).await;
+    let error = task.error.as_ref().unwrap();
+    assert_eq!(error.code, ErrorCode::ProviderRejected);
+    assert_eq!(task.steps[0].output, json!("your key is [redacted]"), "the rest is there");
+    for text in [serde_json::to_string(&task).unwrap(), format!("{:?}", events_of(&host, task.id).await)] {
+        assert!(text.contains("[redacted]") && !text.contains("canary"), "{text}");
+    }
+    host.engine.stop().await;
+    assert_eq!(holders(host.directory.path(), KEY), Vec::<std::path::PathBuf>::new());
 }

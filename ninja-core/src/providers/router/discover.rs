@@ -147,7 +147,7 @@ fn configured(name: &str, config: &ProviderConfig, sources: &Sources<'_>) -> Ent
 
 fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str) -> Entry {
     let has_key = key.is_some();
-    let provider = match HttpProvider::new(config, key) {
+    let provider = match HttpProvider::new(config, key.clone()) {
         Ok(provider) if provider.is_vendor() && !has_key => return broken(name, reason, "it has no key".into()),
         Ok(provider) => Arc::new(provider),
         Err(error) => return broken(name, reason, error.to_string()),
@@ -179,6 +179,7 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
         models: config.models.clone(),
         pricing,
         gate: Gate::new(concurrency).with_rates(config),
+        key,
     }
 }
 
@@ -203,6 +204,7 @@ fn broken(name: &str, reason: &str, trouble: String) -> Entry {
         models: BTreeMap::new(),
         pricing: Pricing::Unknown,
         gate: Gate::new(1),
+        key: None,
     }
 }
 
@@ -226,6 +228,7 @@ async fn look_for_ollama(sources: &Sources<'_>) -> Result<Entry, String> {
         models: BTreeMap::new(),
         pricing: Pricing::Of("ollama"),
         gate: Gate::new(OLLAMA_CONCURRENCY),
+        key: None,
     })
 }
 

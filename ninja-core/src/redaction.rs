@@ -1,0 +1,127 @@
+//! Known secrets, taken out of what comes from outside before it is journaled and before it is used: so a prompt that is made
+//! again after a crash is the one that was sent, and neither holds a key.
+//!
+//! Known are the keys of the providers. What the model is still writing is shown piece by piece; a secret that is cut in two
+//! there is not found, but it is in the answer.
+
+use serde_json::Value;
+
+use crate::{
+    journal::record::{Answer, Outcome},
+    providers::Secret,
+};
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "[redacted]";
+/// What is shorter is found in texts that have nothing to do with it.
+const SECRET_BYTES_MIN: usize = 8;
+
+/// The secrets of one engine.
+#[derive(Debug, Default)]
+pub(crate) struct Redaction(Vec<Secret>);
+
+impl Redaction {
+    /// Takes out these from now on.
+    pub(crate) fn of(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self(secrets.into_iter().filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN).collect())
+    }
+
+    /// Takes them out of a text; `None` where there is none in it.
+    pub(crate) fn text(&self, text: &str) -> Option<String> {
+        let found = self.0.iter().filter(|secret| text.contains(secret.expose()));
+        found.fold(None, |cleaned: Option<String>, secret| {
+            Some(cleaned.as_deref().unwrap_or(text).replace(secret.expose(), REDACTED))
+        })
+    }
+
+    /// Takes them out of what came of a call.
+    pub(crate) fn outcome(&self, outcome: &mut Outcome) {
+        if self.0.is_empty() {
+            return;
+        }
+        match outcome {
+            Outcome::Answered(answer) => self.answer(answer),
+            Outcome::Returned { output, .. } => self.value(output),
+            Outcome::Failed { error, .. } => self.replace(&mut error.detail),
+            Outcome::Lost { .. } | Outcome::Stopped { .. } => {}
+        }
+    }
+
+    fn answer(&self, answer: &mut Answer) {
+        self.replace(&mut answer.text);
+        answer.tool_calls.iter_mut().for_each(|call| self.value(&mut call.args));
+        // It may be signed: changed it would be refused, and without it the conversation goes on.
+        let holds_one = |data: &Value| self.text(&data.to_string()).is_some();
+        answer.carry.take_if(|carry| holds_one(&carry.data));
+    }
+
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.replace(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Object(fields) => {
+                if fields.keys().any(|name| self.text(name).is_some()) {
+                    let renamed = std::mem::take(fields).into_iter();
+                    *fields = renamed.map(|(name, value)| (self.text(&name).unwrap_or(name), value)).collect();
+                }
+                fields.values_mut().for_each(|field| self.value(field));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Takes them out of a text in its place.
+    pub(crate) fn replace(&self, text: &mut String) {
+        if let Some(cleaned) = self.text(text) {
+            *text = cleaned;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{ApiError, ErrorCode, Usage},
+        journal::record::{Carry, FinishReason, ManifestDelta, ToolCall},
+    };
+
+    const KEY: &str = "sk-canary-1234";
+
+    fn redaction() -> Redaction {
+        Redaction::of(["short", KEY, "other-secret"].map(Secret::new))
+    }
+
+    fn cleaned(mut outcome: Outcome) -> String {
+        redaction().outcome(&mut outcome);
+        serde_json::to_string(&outcome).unwrap()
+    }
+
+    #[test]
+    fn nothing_that_is_recorded_holds_a_secret() {
+        let nested = json!({ "a": [KEY, { KEY: format!("x{KEY}y other-secret") }], "n": 1 });
+        let call = ToolCall { id: "1".to_owned(), name: "shell".to_owned(), args: nested.clone() };
+        let answer = Answer {
+            text: format!("the key is {KEY}, {KEY}"),
+            tool_calls: vec![call],
+            finish: FinishReason::Stop,
+            usage: Usage::default(),
+            carry: Some(Carry { of: "p/m".to_owned(), data: nested.clone() }),
+        };
+        let outcomes = [
+            Outcome::Answered(answer),
+            Outcome::Returned { ok: true, output: nested, delta: ManifestDelta::default() },
+            Outcome::Failed { error: ApiError::new(ErrorCode::ProviderFailed, KEY), usage: Usage::default() },
+        ];
+        for outcome in outcomes {
+            let text = cleaned(outcome);
+            assert!(text.contains(REDACTED) && !text.contains("canary") && !text.contains("other-secret"), "{text}");
+            assert!(!text.contains("carry"), "{text}");
+        }
+        let untouched = json!({ "a": "short", "b": ["x"] });
+        let outcome = Outcome::Returned { ok: true, output: untouched.clone(), delta: ManifestDelta::default() };
+        assert!(cleaned(outcome).contains(&untouched.to_string()));
+    }
+}
