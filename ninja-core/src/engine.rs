@@ -305,6 +305,7 @@ fn refused(refusal: &Refusal) -> ApiError {
         | Refusal::Stopping => ErrorCode::Conflict,
         Refusal::NotOpen(_) => ErrorCode::NotFound,
         Refusal::WrongAnswer { .. } => ErrorCode::InvalidRequest,
+        Refusal::Unpriced(_) => ErrorCode::BudgetDenied,
     };
     ApiError::new(code, refusal.to_string())
 }

@@ -212,9 +212,12 @@ pub struct Waiting {
     pub wait_for: WaitFor,
     /// Since when.
     pub since: Timestamp,
-    /// Until when; for ever where absent.
+    /// When something of it goes on by itself, if anything does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The limit that it wants more of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<BudgetLimit>,
     /// The approval to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Engine, no_task, store_error,
-    submit::{Models, accept},
+    submit::{Models, accept, keep_priced},
 };
 use crate::{
     api::{ApiError, ErrorCode, ForkPoint, ForkTask, Principal, StepId, Task, TaskId},
@@ -30,7 +30,11 @@ impl Engine {
         let Some(Entry { record: Record::TaskSubmitted(submitted), .. }) = entries.first() else {
             return Err(no_task(id));
         };
-        let (model, lineup) = self.models_of_fork(submitted, request.model.as_deref())?;
+        let mut models = self.models_of_fork(submitted, request.model.as_deref())?;
+        if submitted.budget.cost_micro_usd.is_some() {
+            keep_priced(&mut models)?;
+        }
+        let (model, lineup) = models;
         let submitted = TaskSubmitted {
             owner: by.user,
             model,

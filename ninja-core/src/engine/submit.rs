@@ -154,7 +154,7 @@ impl Engine {
 }
 
 /// Leaves out the models whose price is not known: money is no limit for them.
-fn keep_priced((usual, lineup): &mut Models) -> Result<(), ApiError> {
+pub(super) fn keep_priced((usual, lineup): &mut Models) -> Result<(), ApiError> {
     if let Some(PinnedModel { model, price: None, .. }) = usual {
         let why = format!("the price of {model} is not known, so the budget cannot be in money");
         let how = "give its provider a `price`, add it to your prices, or set a budget in tokens";

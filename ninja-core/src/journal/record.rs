@@ -108,6 +108,9 @@ pub enum Record {
         limit: BudgetLimit,
         /// In words.
         detail: String,
+        /// What the model is to be told of its answer before, once there is enough.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        feedback: Option<String>,
     },
     /// Most of a limit is used; told once.
     BudgetWarned {

@@ -43,7 +43,7 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
         if draft.records.len() != before {
             continue;
         }
-        if draft.state.end.is_none() {
+        if draft.state.end.is_none() && !draft.state.is_stopping() {
             budget::warn(draft);
         }
         match hangs(&draft.state) {
@@ -95,9 +95,9 @@ fn start_ready_steps(draft: &mut Draft<'_>) {
             draft.end_step(&planned.id, StepEnd::Skipped);
             continue;
         }
-        match budget::may_begin(&draft.state, draft.now) {
+        match budget::may_begin(&draft.state, draft.now, 0) {
             Ok(()) => start_step(draft, &planned),
-            Err(short) => budget::pause(draft, &planned.id, short),
+            Err(short) => budget::pause(draft, &planned.id, short, None),
         }
     }
 }
@@ -147,9 +147,14 @@ fn end_if_done(draft: &mut Draft<'_>) {
         }
         return;
     }
-    let started = |step: &&StepState| matches!(step.status, StepStatus::Running | StepStatus::Waiting);
+    // Parts that have not begun end too: whoever tries the task again makes others.
+    let is_open = |step: &&StepState| match step.status {
+        StepStatus::Running | StepStatus::Waiting => true,
+        StepStatus::Pending => step.planned.parent.is_some(),
+        StepStatus::Succeeded | StepStatus::Failed | StepStatus::Skipped | StepStatus::Cancelled => false,
+    };
     let open: Vec<StepId> =
-        draft.state.steps.iter().map(AsRef::as_ref).filter(started).map(|step| step.planned.id.clone()).collect();
+        draft.state.steps.iter().map(AsRef::as_ref).filter(is_open).map(|step| step.planned.id.clone()).collect();
     for id in open {
         draft.push_end(&id, StepEnd::Cancelled);
     }

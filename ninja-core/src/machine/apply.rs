@@ -90,7 +90,8 @@ impl TaskState {
                 step.not_before = Some(*not_before);
             }
             Record::StepStarted { step, actor: _ } => {
-                self.steps_begun += 1;
+                // What it shares with its origin was begun there.
+                self.steps_begun += u64::from(!self.is_in_shared_part());
                 let step = self.step_mut(step)?;
                 step.status = StepStatus::Running;
                 step.started_at = Some(entry.at);
@@ -104,8 +105,9 @@ impl TaskState {
                 step.hold = Some(Hold { since: entry.at, what: HoldFor::Provider { until: *until } });
                 step.waits += 1;
             }
-            Record::BudgetPaused { step, limit, detail: _ } => {
+            Record::BudgetPaused { step, limit, detail: _, feedback } => {
                 let step = self.step_mut(step)?;
+                step.held_feedback.clone_from(feedback);
                 // One that has not begun stays so.
                 if step.status != StepStatus::Pending {
                     step.status = StepStatus::Waiting;
@@ -156,6 +158,7 @@ impl TaskState {
             let step = self.step_mut(id)?;
             step.status = StepStatus::Skipped;
             step.ended_at = Some(entry.at);
+            (step.hold, step.not_before) = (None, None);
         }
         // All steps of one record are parts of the same step, or of none.
         let parent = steps.first().and_then(|step| step.parent.as_ref());
@@ -196,6 +199,7 @@ impl TaskState {
         if call != step.next_call() {
             return Err(format!("call {call} of step {} is out of order", step.planned.id));
         }
+        step.held_feedback = None;
         step.calls.push(Arc::new(CallState {
             intent: intent.clone(),
             intended_at: entry.at,
@@ -333,6 +337,7 @@ impl StepState {
             not_before: None,
             hold: None,
             waits: 0,
+            held_feedback: None,
             calls: Vec::new(),
             first_call: 0,
             base: None,
@@ -349,7 +354,7 @@ impl StepState {
         self.status = StepStatus::Pending;
         self.attempt = attempt;
         (self.started_at, self.ended_at, self.not_before) = (None, None, None);
-        (self.hold, self.waits) = (None, 0);
+        (self.hold, self.waits, self.held_feedback) = (None, 0, None);
         (self.output, self.error) = (Value::Null, None);
         self.first_call = self.calls.len();
         self.first_child = self.children;

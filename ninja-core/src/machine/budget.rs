@@ -1,13 +1,15 @@
 //! What a task may use: set aside before each call at the most that it can come to, settled after it at what it came to.
 //! Where something would go beyond, the step waits; a person who raises the budget lets it go on.
 
+use std::collections::BTreeSet;
+
 use super::{
     decide::{Draft, Refusal},
-    state::{HoldFor, StepState, TaskState},
+    state::{HoldFor, TaskState},
     turn,
 };
 use crate::{
-    api::{Budget, BudgetLimit, StepId, Timestamp, Usage, UserId},
+    api::{Budget, BudgetLimit, StepId, StepStatus, Timestamp, Usage, UserId},
     journal::record::{Intent, Outcome, PinnedModel, Record},
 };
 
@@ -65,11 +67,11 @@ fn check(limit: BudgetLimit, most: Option<u64>, used: u64, reserved: u64, wanted
     }
 }
 
-/// Returns why a step must not begin, if the budget says so.
-pub(super) fn may_begin(state: &TaskState, now: Timestamp) -> Result<(), Short> {
+/// Returns why a step must not begin, if the budget says so, `more` others being about to begin.
+pub(super) fn may_begin(state: &TaskState, now: Timestamp, more: u64) -> Result<(), Short> {
     check_time(state, now)?;
     match state.budget.steps {
-        Some(most) if state.steps_begun >= most => {
+        Some(most) if state.steps_begun + more >= most => {
             let detail = format!("{most} steps have begun, second attempts and parts of steps counted");
             Err(Short { limit: BudgetLimit::Steps, detail })
         }
@@ -91,26 +93,33 @@ fn seconds_since(from: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(now.as_second() - from.as_second()).unwrap_or(0)
 }
 
-/// Lets a step wait for more.
-pub(super) fn pause(draft: &mut Draft<'_>, id: &StepId, short: Short) {
+/// Lets a step wait for more. `feedback` is what its model is to be told then.
+pub(super) fn pause(draft: &mut Draft<'_>, id: &StepId, short: Short, feedback: Option<String>) {
     let Short { limit, detail } = short;
-    draft.push(Record::BudgetPaused { step: id.clone(), limit, detail });
+    draft.push(Record::BudgetPaused { step: id.clone(), limit, detail, feedback });
 }
 
-/// Goes on with the steps that wait for more, in order, up to the first for which there is still not enough: what was set
-/// aside for others comes back when they are done.
+/// Goes on with the steps that wait for more, in order, for each limit up to the first for which there is still not enough:
+/// what was set aside for others comes back when they are done.
 pub(super) fn resume_where_enough(draft: &mut Draft<'_>) {
-    let waits = |step: &&StepState| step.hold.is_some_and(|hold| matches!(hold.what, HoldFor::Budget { .. }));
-    loop {
-        let Some(step) = draft.state.steps.iter().map(AsRef::as_ref).find(waits) else { return };
-        let id = step.planned.id.clone();
-        let is_enough = match step.started_at {
-            None => may_begin(&draft.state, draft.now).is_ok(),
-            Some(_) => turn::has_budget_for_next(&draft.state, step, draft.now),
+    let held = draft.state.steps.iter().filter_map(|step| match step.hold?.what {
+        HoldFor::Budget { limit } => Some((step.planned.id.clone(), limit)),
+        HoldFor::Provider { .. } => None,
+    });
+    let held: Vec<(StepId, BudgetLimit)> = held.collect();
+    let (mut wanting, mut about_to_begin) = (BTreeSet::new(), 0);
+    for (id, limit) in held {
+        let Some(step) = draft.state.step(&id).filter(|_| !wanting.contains(&limit)) else { continue };
+        let (has_begun, now) = (step.status != StepStatus::Pending, draft.now);
+        let is_enough = match has_begun {
+            false => may_begin(&draft.state, now, about_to_begin).is_ok(),
+            true => turn::has_budget_for_next(&draft.state, step, now),
         };
         if !is_enough {
-            return;
+            wanting.insert(limit);
+            continue;
         }
+        about_to_begin += u64::from(!has_begun);
         draft.push(Record::StepResumed { step: id.clone() });
         turn::continue_turn(draft, &id);
     }
@@ -127,6 +136,11 @@ pub(super) fn change(draft: &mut Draft<'_>, by: UserId, wanted: Budget) -> Resul
     };
     if budget == old {
         return Err(Refusal::SameBudget);
+    }
+    if let (Some(_), Some(PinnedModel { model, price: None, .. })) =
+        (wanted.cost_micro_usd, &draft.state.submitted.model)
+    {
+        return Err(Refusal::Unpriced(model.clone()));
     }
     draft.push(Record::BudgetChanged { by, budget });
     Ok(())

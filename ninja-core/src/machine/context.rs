@@ -7,13 +7,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    plan,
+    models, plan,
     state::{CallState, StepState, TaskState, TextSize},
-    turn::{Turn, turns},
+    turn::{self, Turn, turns},
     values::{self, Piece, Scope},
 };
 use crate::journal::record::{
-    Action, Answer, Carry, ContextChoice, Intent, Message, ModelInfo, Offer, Outcome, Pins, ToolCall, ToolDefinition,
+    Action, Answer, Carry, ContextChoice, Intent, Message, ModelInfo, Offer, Outcome, PinnedModel, Pins, ToolCall,
+    ToolDefinition,
 };
 
 /// Results longer than this are cut before the first attempt to fit: no window profits from more of one result.
@@ -87,13 +88,14 @@ pub(super) enum Fit {
 
 /// Chooses how to cut the conversation of a step: as it was cut before if that fits, else without more of its oldest
 /// turns, else with its results cut shorter. Each try is smaller than the one before, so it comes to an end.
-pub(super) fn choose(state: &TaskState, step: &StepState, info: &ModelInfo, feedback: Option<&str>) -> Fit {
+pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, feedback: Option<&str>) -> Fit {
+    let info = &pinned.info;
     let answer = max_output_tokens(state, step, info);
     let room = u64::from(info.window_tokens).saturating_sub(u64::from(answer));
     let scale = Scale::of(step);
     let turns = turns(step);
     let last = u32::try_from(turns.len()).expect("turns are limited").saturating_sub(1);
-    let before = last_choice(step).map_or(0, |choice| choice.first_turn.min(last));
+    let before = last_choice(state, step, pinned).map_or(0, |choice| choice.first_turn.min(last));
     let mut choice = ContextChoice {
         first_turn: before,
         result_bytes_max: RESULT_BYTES_MAX,
@@ -140,10 +142,12 @@ fn cut_tokens(call: &CallState, bytes_max: u32) -> u64 {
     if bytes <= u64::from(bytes_max) { tokens } else { tokens.saturating_mul(u64::from(bytes_max)) / bytes.max(1) }
 }
 
-fn last_choice(step: &StepState) -> Option<&ContextChoice> {
+/// Returns how the conversation was last cut for a model: one with a small window that stood in for it cut more.
+fn last_choice<'a>(state: &TaskState, step: &'a StepState, pinned: &PinnedModel) -> Option<&'a ContextChoice> {
+    let asked = |intent| models::model_of(state, step, intent).is_some_and(|asked| asked.model == pinned.model);
     step.attempt_calls().iter().rev().find_map(|call| match &call.intent {
-        Intent::Model { context, .. } => Some(context),
-        Intent::Tool { .. } => None,
+        Intent::Model { context, .. } if asked(&call.intent) => Some(context),
+        Intent::Model { .. } | Intent::Tool { .. } => None,
     })
 }
 
@@ -195,7 +199,10 @@ fn prompt_tokens(state: &TaskState, step: &StepState, info: &ModelInfo, messages
         Message::System { text } | Message::User { text } | Message::Tool { text, .. } => estimate_tokens(text),
         Message::Assistant { text, tool_calls, carry } => estimate_answer(text, tool_calls, carry.as_ref()),
     };
-    offer(state, step, info).tokens + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
+    let schema = turn::schema_of_step(state, step).map_or(0, |schema| estimate_tokens(&schema.to_string()));
+    offer(state, step, info).tokens
+        + schema
+        + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
 }
 
 /// Returns the tools that a step's agent may ask for: none where its model cannot ask, or its answer has a schema.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{advance, budget, contract, failure, models, nest, recover, retry, state::TaskState, turn, values, wait};
 use crate::{
-    api::{ApiError, ApprovalId, Budget, Decision, ErrorCode, StepId, Timestamp, UserId},
+    api::{ApiError, ApprovalId, Budget, Decision, ErrorCode, ModelRef, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
 };
 
@@ -124,6 +124,9 @@ pub enum Refusal {
     /// It is not paused.
     #[error("the task is not paused")]
     NotPaused,
+    /// Money is no limit for a model without a price.
+    #[error("the price of {0} is not known, so the budget cannot be in money")]
+    Unpriced(ModelRef),
     /// Its limits are these already.
     #[error("the task's budget is that already")]
     SameBudget,
@@ -243,11 +246,15 @@ pub(super) fn end_call(draft: &mut Draft<'_>, id: &StepId, number: u32, outcome:
         Outcome::Stopped { .. } | Outcome::Lost { .. } if is_model || direct => {
             draft.fail_step(id, ApiError::new(ErrorCode::Internal, "a call was stopped although nobody asked for it"));
         }
-        Outcome::Answered(_)
-        | Outcome::Returned { .. }
-        | Outcome::Failed { .. }
-        | Outcome::Stopped { .. }
-        | Outcome::Lost { .. } => turn::continue_turn(draft, id),
+        Outcome::Answered(_) => {
+            turn::continue_turn(draft, id);
+            if !draft.state.is_paused() && !draft.state.is_stopping() {
+                models::resume_like(draft, id);
+            }
+        }
+        Outcome::Returned { .. } | Outcome::Failed { .. } | Outcome::Stopped { .. } | Outcome::Lost { .. } => {
+            turn::continue_turn(draft, id);
+        }
     }
 }
 

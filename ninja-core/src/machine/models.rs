@@ -1,16 +1,17 @@
 //! Which model answers a step: the first of those lined up for its agent's class, the next one where that fails, and a
 //! wait where all do.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 
 use super::{
-    budget,
     decide::Draft,
     state::{Hold, HoldFor, StepState, TaskState},
-    turn::{self, Obstacle},
+    turn,
 };
 use crate::{
-    api::{ApiError, ErrorCode, ModelClass, ModelRef, StepId},
+    api::{ApiError, ErrorCode, ModelClass, ModelRef, StepId, Timestamp},
     journal::record::{Action, Intent, PinnedModel, Record},
 };
 
@@ -23,15 +24,18 @@ const WAITS_MAX: u32 = 300;
 
 /// Returns the models that may answer a step, in the order in which they are tried.
 pub(super) fn line_up<'a>(state: &'a TaskState, step: &StepState) -> &'a [PinnedModel] {
-    let class = match &step.planned.action {
+    match state.submitted.lineup.get(&class_of(state, step)) {
+        Some(lineup) => lineup,
+        None => state.submitted.model.as_slice(),
+    }
+}
+
+fn class_of(state: &TaskState, step: &StepState) -> ModelClass {
+    match &step.planned.action {
         Action::Agent { agent, .. } => state.pins.agents.get(agent).map(|agent| agent.model_class).unwrap_or_default(),
         Action::Plan { .. } | Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => {
             ModelClass::default()
         }
-    };
-    match state.submitted.lineup.get(&class) {
-        Some(lineup) => lineup,
-        None => state.submitted.model.as_slice(),
     }
 }
 
@@ -49,30 +53,41 @@ pub(super) fn newest_model<'a>(state: &'a TaskState, step: &StepState) -> Option
 
 /// Takes the failure of a model call: where its provider failed, the next model answers in its place, or the step waits.
 pub(super) fn after_failure(draft: &mut Draft<'_>, id: &StepId, number: u32, error: ApiError) {
-    // One that is wrong with the request or the key is so with every try, and is to be seen.
-    if error.code != ErrorCode::ProviderFailed {
-        return draft.fail_step(id, error);
-    }
+    let may_others = match error.code {
+        ErrorCode::ProviderFailed => |_: &PinnedModel, _: &PinnedModel| true,
+        ErrorCode::PromptTooLarge => {
+            |failed: &PinnedModel, other: &PinnedModel| other.info.window_tokens > failed.info.window_tokens
+        }
+        // What is wrong with the request or the key is so with every try, and is to be seen.
+        _ => return draft.fail_step(id, error),
+    };
     // It goes on with the first model when it is resumed.
     if draft.state.is_paused() {
         return;
     }
-    let Some((feedback, next)) = next_in_line(&draft.state, id, number) else { return };
-    match turn::try_models(draft, id, feedback, next) {
-        Ok(()) => {}
-        // Where another could answer, it is the money that is wanting.
-        Err(Obstacle::Short(short)) => budget::pause(draft, id, short),
-        Err(Obstacle::Fails(_)) => hold(draft, id, error),
+    let next = next_in_line(&draft.state, id, number, may_others);
+    let is_asked = next.is_some_and(|(feedback, place)| turn::try_models(draft, id, feedback, place).is_ok());
+    match error.code {
+        _ if is_asked => {}
+        // Also where another could answer and there is no budget for it: this one is asked again.
+        ErrorCode::ProviderFailed => hold(draft, id, error),
+        _ => draft.fail_step(id, error),
     }
 }
 
-/// Returns what the model was told, and the place in the line of the one after it.
-fn next_in_line(state: &TaskState, id: &StepId, number: u32) -> Option<(Option<String>, usize)> {
+/// Returns what the model was told, and the place in the line of the next that may answer in its place.
+fn next_in_line(
+    state: &TaskState,
+    id: &StepId,
+    number: u32,
+    may_other: impl Fn(&PinnedModel, &PinnedModel) -> bool,
+) -> Option<(Option<String>, usize)> {
     let (step, call) = (state.step(id)?, state.call(id, number)?);
     let Intent::Model { feedback, .. } = &call.intent else { return None };
-    let failed = model_of(state, step, &call.intent)?;
-    let place = line_up(state, step).iter().position(|pinned| pinned.model == failed.model)?;
-    Some((feedback.clone(), place + 1))
+    let (failed, line_up) = (model_of(state, step, &call.intent)?, line_up(state, step));
+    let place = line_up.iter().position(|pinned| pinned.model == failed.model)?;
+    let mut others = line_up.iter().enumerate().skip(place + 1);
+    others.find(|(_, other)| may_other(failed, other)).map(|(place, _)| (feedback.clone(), place))
 }
 
 fn hold(draft: &mut Draft<'_>, id: &StepId, error: ApiError) {
@@ -86,20 +101,44 @@ fn hold(draft: &mut Draft<'_>, id: &StepId, error: ApiError) {
     draft.push(Record::ProviderPaused { step: id.clone(), error, until });
 }
 
-/// Goes on with the steps whose wait is over.
+/// Returns the steps that ask their models again, with the time for it: of those that wait for the same models the first one
+/// does, unless one is asking already, and the others go on when it is answered.
+pub(super) fn probes(state: &TaskState) -> impl Iterator<Item = (&StepState, Timestamp)> {
+    let asking = state.steps.iter().filter(|step| step.waits > 0 && step.in_flight().next().is_some());
+    let mut probed: BTreeSet<ModelClass> = asking.map(|step| class_of(state, step)).collect();
+    let waiting = state.steps.iter().filter_map(|step| match step.hold?.what {
+        HoldFor::Provider { until } => Some((step.as_ref(), until)),
+        HoldFor::Budget { .. } => None,
+    });
+    waiting.filter(move |(step, _)| probed.insert(class_of(state, step)))
+}
+
+/// Goes on with the steps whose turn it is to ask again.
 pub(super) fn resume_due(draft: &mut Draft<'_>) {
-    let now = draft.now;
-    resume_where(draft, |hold| matches!(hold.what, HoldFor::Provider { until } if until <= now));
+    let due = probes(&draft.state).filter(|(_, until)| *until <= draft.now);
+    let due = due.map(|(step, _)| step.planned.id.clone()).collect();
+    resume(draft, due);
+}
+
+/// Goes on with the steps that wait for the models that answered this one.
+pub(super) fn resume_like(draft: &mut Draft<'_>, answered: &StepId) {
+    let Some(class) = draft.state.step(answered).map(|step| class_of(&draft.state, step)) else { return };
+    resume_where(draft, |state, step| class_of(state, step) == class);
 }
 
 /// Goes on with every step that waits for its models.
 pub(super) fn resume_all(draft: &mut Draft<'_>) {
-    resume_where(draft, |hold| matches!(hold.what, HoldFor::Provider { .. }));
+    resume_where(draft, |_, _| true);
 }
 
-fn resume_where(draft: &mut Draft<'_>, may_go_on: impl Fn(&Hold) -> bool) {
-    let held = draft.state.steps.iter().filter(|step| step.hold.as_ref().is_some_and(&may_go_on));
-    let held: Vec<StepId> = held.map(|step| step.planned.id.clone()).collect();
+fn resume_where(draft: &mut Draft<'_>, may_go_on: impl Fn(&TaskState, &StepState) -> bool) {
+    let waits = |step: &&StepState| matches!(step.hold, Some(Hold { what: HoldFor::Provider { .. }, .. }));
+    let held = draft.state.steps.iter().map(AsRef::as_ref).filter(waits);
+    let held = held.filter(|step| may_go_on(&draft.state, step)).map(|step| step.planned.id.clone()).collect();
+    resume(draft, held);
+}
+
+fn resume(draft: &mut Draft<'_>, held: Vec<StepId>) {
     for step in held {
         draft.push(Record::StepResumed { step: step.clone() });
         turn::continue_turn(draft, &step);

@@ -47,7 +47,7 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
         Record::ProviderPaused { step, error, until } => {
             EventBody::ProviderPaused { step: step.clone(), error: error.clone(), until: *until }
         }
-        Record::BudgetPaused { step, limit, detail } => {
+        Record::BudgetPaused { step, limit, detail, feedback: _ } => {
             EventBody::BudgetPaused { step: step.clone(), limit: *limit, detail: detail.clone() }
         }
         Record::BudgetWarned { limit, used, most } => {

@@ -175,7 +175,9 @@ fn taken_up(state: &TaskState, entry: &Entry, is_first: bool) -> Vec<Input> {
     } else if is_first || entry.at != state.last_at {
         inputs.push(Input::Recover);
     }
-    inputs.extend(state.wake_at().map(|due| Input::Wake { due }));
+    // A timer that was set for something else may come when nothing is due.
+    let due = state.wake_at().filter(|due| *due <= entry.at).unwrap_or(entry.at);
+    inputs.push(Input::Wake { due });
     inputs
 }
 

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::shared;
+use super::{models, shared};
 use crate::{
     api::{
         ApiError, Approval, ApprovalId, Budget, BudgetLimit, CancelReceipt, EffectClass, StepId, StepStatus, TaskId,
@@ -115,6 +115,8 @@ pub struct StepState {
     pub hold: Option<Hold>,
     /// How often in a row it has waited so.
     pub waits: u32,
+    /// What the model is to be told of its answer before, once there is budget for asking it.
+    pub held_feedback: Option<String>,
     /// Its calls in order, over all attempts; a call's number is its index.
     #[serde(with = "shared")]
     pub calls: Vec<Arc<CallState>>,
@@ -231,17 +233,6 @@ impl StepState {
         self.calls.get(self.first_call..).unwrap_or_default()
     }
 
-    /// Returns when it goes on by itself, if it waits for a time alone.
-    fn wake_at(&self) -> Option<Timestamp> {
-        match self.status {
-            StepStatus::Pending => self.not_before,
-            _ => match self.hold?.what {
-                HoldFor::Provider { until } => Some(until),
-                HoldFor::Budget { .. } => None,
-            },
-        }
-    }
-
     /// Returns the number that the next call gets.
     pub fn next_call(&self) -> u32 {
         u32::try_from(self.calls.len()).expect("a task has at most 50,000 records")
@@ -283,7 +274,12 @@ impl TaskState {
     pub fn wake_at(&self) -> Option<Timestamp> {
         match self.end.is_some() || self.is_paused() || self.is_stopping() {
             true => None,
-            false => self.steps.iter().filter_map(|step| step.wake_at()).min(),
+            false => {
+                let attempts =
+                    self.steps.iter().filter(|step| step.status == StepStatus::Pending && step.hold.is_none());
+                let attempts = attempts.filter_map(|step| step.not_before);
+                attempts.chain(models::probes(self).map(|(_, until)| until)).min()
+            }
         }
     }
 

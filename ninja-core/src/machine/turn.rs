@@ -102,6 +102,9 @@ enum Move {
 }
 
 fn next_move(state: &TaskState, step: &StepState) -> Move {
+    if let Some(feedback) = owed_question(step) {
+        return Move::AskModel(feedback);
+    }
     let turns = turns(step);
     let Some(turn) = turns.last() else { return Move::AskModel(None) };
     let Some(answer) = turn.answer else { return Move::AskModel(None) };
@@ -135,6 +138,18 @@ fn next_move(state: &TaskState, step: &StepState) -> Move {
         return Move::Fail(ApiError::new(ErrorCode::Stuck, detail));
     }
     Move::AskModel(None)
+}
+
+/// Returns what the model is to be told, where it was to be asked and no answer came of it.
+fn owed_question(step: &StepState) -> Option<Option<String>> {
+    if step.held_feedback.is_some() {
+        return Some(step.held_feedback.clone());
+    }
+    let newest = step.attempt_calls().last()?;
+    match (&newest.intent, &newest.outcome) {
+        (Intent::Model { .. }, None | Some(Outcome::Answered(_))) | (Intent::Tool { .. }, _) => None,
+        (Intent::Model { feedback, .. }, Some(_)) => Some(feedback.clone()),
+    }
 }
 
 fn reject(turns: &[Turn<'_>], feedback: String, code: ErrorCode) -> Move {
@@ -241,9 +256,9 @@ fn asks_the_same(a: &CallState, b: &CallState) -> bool {
 
 /// Sets tokens aside and intends a model call, or fails the step where a limit stands against it.
 pub(super) fn ask_model(draft: &mut Draft<'_>, id: &StepId, feedback: Option<String>) {
-    match try_models(draft, id, feedback, 0) {
+    match try_models(draft, id, feedback.clone(), 0) {
         Ok(()) => {}
-        Err(Obstacle::Short(short)) => budget::pause(draft, id, short),
+        Err(Obstacle::Short(short)) => budget::pause(draft, id, short, feedback),
         Err(Obstacle::Fails(error)) => draft.fail_step(id, error),
     }
 }
@@ -311,7 +326,11 @@ fn plan_model_call(
     }
     let mut refused = ApiError::new(ErrorCode::NoProvider, "no model was available when the task was submitted");
     for pinned in models::line_up(state, step).iter().skip(from) {
-        let (context, prompt_tokens) = match choose(state, step, &pinned.info, feedback.as_deref()) {
+        // Money is no limit for what has no price: it does not stand in for another.
+        if from > 0 && pinned.price.is_none() && state.budget.cost_micro_usd.is_some() {
+            continue;
+        }
+        let (context, prompt_tokens) = match choose(state, step, pinned, feedback.as_deref()) {
             Fit::Fits(context, tokens) => (context, tokens),
             Fit::TooLarge { tokens, window } => {
                 let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");

@@ -72,7 +72,7 @@ impl TaskState {
             return None;
         }
         if let Some(since) = self.paused_at {
-            return Some(Waiting { wait_for: WaitFor::Operator, since, until: None, id: None });
+            return Some(Waiting { wait_for: WaitFor::Operator, since, until: None, limit: None, id: None });
         }
         if self.approvals.is_empty() {
             let (until, held) = (self.wake_at(), self.steps.iter().filter_map(|step| step.hold));
@@ -83,14 +83,19 @@ impl TaskState {
             // What a person can do something about comes first.
             let first = held.min_by_key(|hold| (wait_for(hold) != WaitFor::Budget, hold.since));
             let (wait_for, since) = first.map_or((WaitFor::Timer, self.last_at), |hold| (wait_for(&hold), hold.since));
-            return Some(Waiting { wait_for, since, until, id: None });
+            let limit = first.and_then(|hold| match hold.what {
+                HoldFor::Budget { limit } => Some(limit),
+                HoldFor::Provider { .. } => None,
+            });
+            return Some(Waiting { wait_for, since, until, limit, id: None });
         }
         let oldest = self.approvals.values().min_by_key(|open| open.approval.since)?;
         let wait_for = match oldest.approval.kind {
             ApprovalKind::Approval | ApprovalKind::Plan => WaitFor::Approval,
             ApprovalKind::Ambiguous | ApprovalKind::Question => WaitFor::Person,
         };
-        Some(Waiting { wait_for, since: oldest.approval.since, until: None, id: Some(oldest.approval.id.to_string()) })
+        let (since, id) = (oldest.approval.since, Some(oldest.approval.id.to_string()));
+        Some(Waiting { wait_for, since, until: self.wake_at(), limit: None, id })
     }
 }
 

@@ -40,6 +40,8 @@ struct State<'a> {
     asked: bool,
     /// Whether somebody paused the task; it stands still when what runs has ended.
     paused: bool,
+    /// Whether a step waits for more budget; the task may stand still of it.
+    short: bool,
 }
 
 impl Attend<'_> {
@@ -47,8 +49,14 @@ impl Attend<'_> {
     pub(super) async fn until_it_ends(&mut self, task: &Task) -> Result<Attended, Failure> {
         let progress = Progress::new(self.output, task);
         let asked = !task.approvals.is_empty();
-        let mut state =
-            State { progress, told: HashSet::new(), past: task.last_seq, asked, paused: report::is_paused(task) };
+        let mut state = State {
+            progress,
+            told: HashSet::new(),
+            past: task.last_seq,
+            asked,
+            paused: report::is_paused(task),
+            short: false,
+        };
         let attended = self.follow(task, &mut state).await;
         state.progress.finish();
         attended
@@ -167,12 +175,12 @@ impl State<'_> {
         match event.event {
             EventBody::ApprovalRequested { .. } if event.seq > self.past => self.asked = true,
             // A task that was paused before may still end what it ran then.
-            EventBody::TaskPaused | EventBody::BudgetPaused { .. } => self.paused = true,
-            EventBody::TaskResumed | EventBody::TaskRetried { .. } | EventBody::BudgetChanged { .. } => {
-                self.paused = false;
-            }
+            EventBody::TaskPaused => self.paused = true,
+            EventBody::TaskResumed | EventBody::TaskRetried { .. } => self.paused = false,
+            EventBody::BudgetPaused { .. } => self.short = true,
+            EventBody::BudgetChanged { .. } => self.short = false,
             _ => {}
         }
-        (self.asked || self.paused) && event.seq >= self.past
+        (self.asked || self.paused || self.short) && event.seq >= self.past
     }
 }

@@ -136,7 +136,6 @@ pub(crate) fn reaction(code: ErrorCode) -> (Exit, Option<&'static str>) {
         ErrorCode::NoSandbox => (Exit::Failed, Some("install bubblewrap; `ninja doctor` says what is missing")),
         ErrorCode::DiskFull => (Exit::Failed, Some("free some space; the daemon goes on by itself")),
         ErrorCode::ReadOnly => (Exit::Failed, Some("look after the disk, then start the daemon again")),
-        ErrorCode::BudgetDenied => (Exit::Failed, Some("give it a larger budget: `ninja budget`")),
         ErrorCode::PromptTooLarge => (Exit::Failed, Some("give less input, or a model with a larger window: --model")),
         ErrorCode::Corrupt => {
             (Exit::Failed, Some("stop the daemon; `ninja db check` says what is damaged, and what to do about it"))

@@ -1,7 +1,8 @@
 //! A task in words, once it stands still: what came of it, what it cost, what to do next.
 
 use ninja_sdk::api::{
-    Approval, ApprovalKind, Artifact, Budget, StepStatus, Task, TaskStatus, Timestamp, WaitFor, Waiting, dollars,
+    Approval, ApprovalKind, Artifact, Budget, BudgetLimit, StepStatus, Task, TaskStatus, Timestamp, WaitFor, Waiting,
+    dollars,
 };
 use serde_json::Value;
 
@@ -71,9 +72,21 @@ fn answer(task: &Task) -> Option<String> {
 }
 
 /// Returns whether the task stands still until somebody gives a word that answers no question: it is paused, or waits for
-/// more budget.
+/// more budget and for nothing else.
 pub(super) fn is_paused(task: &Task) -> bool {
-    task.waiting.as_ref().is_some_and(|waiting| matches!(waiting.wait_for, WaitFor::Operator | WaitFor::Budget))
+    task.waiting.as_ref().is_some_and(|waiting| match waiting.wait_for {
+        WaitFor::Operator => true,
+        WaitFor::Budget => waiting.until.is_none(),
+        WaitFor::Approval | WaitFor::Person | WaitFor::Provider | WaitFor::Timer => false,
+    })
+}
+
+/// Returns the command that lets a task go on that [stands still](is_paused).
+pub(super) fn going_on(task: &Task, name: &str) -> String {
+    match waits_for_budget(task) {
+        true => format!("ninja budget {name} {}  # more, then it goes on", more_of(task)),
+        false => format!("ninja resume {name}  # let it go on"),
+    }
 }
 
 fn waits_for_budget(task: &Task) -> bool {
@@ -132,10 +145,7 @@ pub(super) fn next_commands(task: &Task, is_in_process: bool) -> Vec<String> {
             next.push(format!("ninja retry {name}  # try again what failed; what succeeded stays"));
         }
         TaskStatus::Cancelled => next.push(format!("ninja show {name}  # what was stopped")),
-        TaskStatus::Waiting if waits_for_budget(task) => {
-            next.push(format!("ninja budget {name} {}  # more, then it goes on", more_of(task)));
-        }
-        TaskStatus::Waiting if is_paused(task) => next.push(format!("ninja resume {name}  # let it go on")),
+        TaskStatus::Waiting if is_paused(task) => next.push(going_on(task, &name)),
         // Whoever worked on it goes away with this process.
         TaskStatus::Waiting if is_in_process => {
             next.push(format!("after the answer: ninja run --resume {}", task.id));
@@ -147,16 +157,14 @@ pub(super) fn next_commands(task: &Task, is_in_process: bool) -> Vec<String> {
     next
 }
 
-/// Returns a larger limit in the place of the one that is nearest to its end, as it is typed.
+/// Returns a larger limit in the place of the one that it wants more of, as it is typed.
 fn more_of(task: &Task) -> String {
     let Budget { tokens, cost_micro_usd, seconds, steps } = task.budget;
-    if let Some(cost) = cost_micro_usd {
-        return format!("--budget {}", dollars(cost.saturating_mul(2)).trim_start_matches('$'));
+    let twice = |most: Option<u64>| most.unwrap_or_default().saturating_mul(2).max(1);
+    match task.waiting.as_ref().and_then(|waiting| waiting.limit) {
+        Some(BudgetLimit::Cost) => format!("--budget {}", dollars(twice(cost_micro_usd)).trim_start_matches('$')),
+        Some(BudgetLimit::Seconds) => format!("--budget-seconds {}", twice(seconds)),
+        Some(BudgetLimit::Steps) => format!("--budget-steps {}", twice(steps)),
+        Some(BudgetLimit::Tokens) | None => format!("--budget-tokens {}", twice(tokens)),
     }
-    let (flag, most) = match (tokens, seconds, steps) {
-        (Some(tokens), ..) => ("--budget-tokens", tokens),
-        (None, Some(seconds), _) => ("--budget-seconds", seconds),
-        (None, None, steps) => ("--budget-steps", steps.unwrap_or_default()),
-    };
-    format!("{flag} {}", most.saturating_mul(2))
 }

@@ -56,7 +56,7 @@ fn show(output: &Output, task: &Task) {
     if let Some(waiting) = &task.waiting {
         output.say(&format!("  {}", paint.notice(&report::waits(waiting, now))));
         if report::is_paused(task) {
-            output.say(&format!("  let it go on: ninja resume {}", crate::format::short(task.id)));
+            output.say(&format!("  {}", report::going_on(task, &crate::format::short(task.id))));
         }
     }
     if let Some(error) = &task.error {

@@ -41,6 +41,7 @@ fn summary(number: u8, goal: &str, status: TaskStatus, progress: u8) -> TaskSumm
             wait_for: WaitFor::Approval,
             since: ago(30),
             until: None,
+            limit: None,
             id: None,
         }),
         usage: Usage { input_tokens: 1_200, output_tokens: 34, model_calls: 2, ..Usage::default() },

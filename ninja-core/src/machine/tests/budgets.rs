@@ -169,3 +169,63 @@ fn money_is_no_limit_for_what_has_no_price() {
     world.cancel().unwrap();
     assert_eq!(world.view().status, TaskStatus::Cancelled);
 }
+
+#[test]
+fn a_second_attempt_that_waits_for_more_waits_for_no_time() {
+    let mut first = step("a", &[], tool("look", json!({})));
+    first.retry = Some(crate::api::Retry { attempts: 3, wait_ms: 5_000 });
+    let mut world = priced(vec![first], Budget { steps: Some(1), ..Budget::default() });
+    let error = crate::api::ApiError::new(crate::api::ErrorCode::ToolFailed, "no");
+    world.end("a", 0, Outcome::Failed { error, usage: Usage::default() });
+    let due = world.state.wake_at().unwrap();
+    world.report(Input::Wake { due });
+    assert_eq!(world.view().waiting.map(|waiting| (waiting.wait_for, waiting.until)), Some((WaitFor::Budget, None)));
+    world.seconds = due.as_second();
+    change(&mut world, Budget { steps: Some(2), ..Budget::default() }).unwrap();
+    assert_eq!(in_flight(&world), [id("a")]);
+}
+
+#[test]
+fn a_step_that_was_replaced_does_not_come_back() {
+    let mut world = priced(
+        vec![step("a", &[], agent("a")), step("b", &[], agent("b"))],
+        Budget { steps: Some(1), ..Budget::default() },
+    );
+    assert_eq!(world.status_of("b"), StepStatus::Pending);
+    let replaced = Record::StepsAdded { steps: Vec::new(), replaced: vec![id("b")] };
+    let entry = Entry { at: at(world.seconds), record: replaced };
+    world.state.apply(&entry).unwrap();
+    world.log.push(entry);
+    change(&mut world, Budget { steps: Some(5), ..Budget::default() }).unwrap();
+    assert_eq!((in_flight(&world), world.status_of("b")), (vec![id("a")], StepStatus::Skipped));
+}
+
+#[test]
+fn one_limit_does_not_keep_those_that_wait_for_another() {
+    let (tokens, _) = reserve_of_one();
+    // One begins; the others begin and find no tokens, until there are no more steps either.
+    let budget = Budget { tokens: Some(tokens + tokens / 2), steps: Some(3), ..Budget::default() };
+    let mut world = priced(parallel(5), budget);
+    let limits = |world: &World| {
+        let holds = world.state.steps.iter().filter_map(|step| step.hold);
+        holds.filter(|hold| hold.what == crate::machine::HoldFor::Budget { limit: BudgetLimit::Steps }).count()
+    };
+    assert_eq!((in_flight(&world).len(), limits(&world)), (1, 2));
+    change(&mut world, Budget { tokens: Some(tokens * 9), ..Budget::default() }).unwrap();
+    assert_eq!((in_flight(&world).len(), limits(&world)), (3, 2));
+    // More of the steps than have room is not begun in vain.
+    let records = change(&mut world, Budget { steps: Some(4), ..Budget::default() }).unwrap();
+    assert_eq!(records.iter().filter(|record| matches!(record, Record::StepResumed { .. })).count(), 1);
+    assert_eq!((in_flight(&world).len(), limits(&world)), (4, 1));
+}
+
+#[test]
+fn a_timer_that_comes_when_nothing_is_due_replays() {
+    let mut world = priced(parallel(1), Budget { seconds: Some(10), ..Budget::default() });
+    let records = world.report(Input::Wake { due: at(9) });
+    assert_eq!(warnings(&records), [BudgetLimit::Seconds]);
+    world.seconds = 9;
+    world.end("s0", 0, says("done"));
+    let replay = crate::machine::replay(world.state.id, &world.log, pins()).unwrap();
+    assert_eq!((replay.difference, replay.state.view()), (None, world.view()));
+}

@@ -157,3 +157,71 @@ fn what_waits_for_its_provider_replays_to_the_same() {
     let replay = crate::machine::replay(world.state.id, &world.log, pins()).unwrap();
     assert_eq!((replay.difference, replay.state.view()), (None, world.view()));
 }
+
+#[test]
+fn of_many_that_wait_for_the_same_models_one_asks_again_and_the_others_go_on_when_it_is_answered() {
+    let steps = (0..30).map(|n| step(&format!("s{n}"), &[], agent("go"))).collect();
+    let mut world = World::new(steps);
+    world.report(Input::Begin);
+    for n in 0..30 {
+        world.end(&format!("s{n}"), 0, fails(ErrorCode::ProviderFailed));
+    }
+    let asked = |world: &World| pending(&world.state).len();
+    for call in 1..4 {
+        // The first time it was due while others still failed.
+        if call > 1 {
+            wake(&mut world);
+        }
+        assert_eq!((asked(&world), world.state.wake_at()), (1, None), "it knows for all of them");
+        world.end("s0", call, fails(ErrorCode::ProviderFailed));
+    }
+    wake(&mut world);
+    world.end("s0", 4, says("done"));
+    assert_eq!(asked(&world), 29);
+    let replay = crate::machine::replay(world.state.id, &world.log, pins()).unwrap();
+    assert_eq!(replay.difference, None);
+}
+
+#[test]
+fn one_that_stands_in_may_not_cost_more_than_there_is() {
+    let price = |input| Some(Price { input, cached_input: input, output: input });
+    let lineup = [("cheap", 1_000_000), ("dear", 1_000_000_000)]
+        .map(|(provider, input)| PinnedModel { price: price(input), ..pinned(provider, 8_192) });
+    let budget = Budget { cost_micro_usd: Some(10_000), ..Budget::default() };
+    let setup =
+        Setup { lineup: [(ModelClass::Fast, lineup.to_vec())].into(), price: price(1_000_000), ..Setup::default() };
+    let mut world = World::with_setup(vec![step("a", &[], agent("a"))], budget, setup);
+    world.report(Input::Begin);
+    assert_eq!(asked(&world.end("a", 0, fails(ErrorCode::ProviderFailed))), None);
+    assert!(waits_until(&world).is_some(), "it waits for the first one, and does not ask it over and over");
+}
+
+#[test]
+fn a_prompt_that_a_provider_finds_too_large_goes_to_one_with_a_larger_window() {
+    let mut world = world(&[("one", 8_192), ("two", 8_192), ("three", 100_000)]);
+    assert_eq!(asked(&world.end("a", 0, fails(ErrorCode::PromptTooLarge))).as_deref(), Some("three"));
+    world.end("a", 1, fails(ErrorCode::PromptTooLarge));
+    assert_eq!(world.error_code().as_deref(), Some("prompt_too_large"));
+}
+
+#[test]
+fn what_a_person_wants_different_in_a_plan_is_not_forgotten_while_nobody_answers() {
+    let setup = Setup { autonomy: Autonomy::Review, ..Setup::default() };
+    let mut world = World::with_setup(vec![crate::machine::plan_by_model()], Budget::default(), setup);
+    world.report(Input::Begin);
+    let plan = json!({ "steps": [{ "id": "a", "kind": "agent", "agent": "helper", "prompt": "go", "after": [] }] });
+    world.end("plan:1", 0, says(&plan.to_string()));
+    world.decide(Decision::Answer { text: "shorter".to_owned() }).unwrap();
+    let told = |world: &World, call| match &world.state.call(&id("plan:1"), call).unwrap().intent {
+        Intent::Model { feedback, .. } => feedback.clone().unwrap_or_default(),
+        Intent::Tool { .. } => panic!("a model call"),
+    };
+    assert!(told(&world, 1).contains("shorter"));
+    world.end("plan:1", 1, fails(ErrorCode::ProviderFailed));
+    wake(&mut world);
+    assert!(told(&world, 2).contains("shorter"), "asked again for the same");
+    world.take(Input::Pause { by: person() }).unwrap();
+    world.end("plan:1", 2, fails(ErrorCode::ProviderFailed));
+    world.take(Input::Resume { by: person() }).unwrap();
+    assert!(told(&world, 3).contains("shorter"));
+}

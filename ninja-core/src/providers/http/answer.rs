@@ -158,7 +158,8 @@ pub(in crate::providers) fn prompt_tokens(request: &ChatRequest) -> u64 {
     let tools = request.tools.iter().map(|tool| {
         estimate_tokens(&tool.name) + estimate_tokens(&tool.description) + estimate_tokens(&tool.schema.to_string())
     });
-    messages + tools.sum::<u64>()
+    let schema = request.schema.as_ref().map_or(0, |schema| estimate_tokens(&schema.to_string()));
+    messages + tools.sum::<u64>() + schema
 }
 
 fn call_tokens(calls: &[ToolCall]) -> u64 {

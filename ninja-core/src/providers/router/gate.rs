@@ -46,26 +46,43 @@ impl Gate {
     /// # Errors
     ///
     /// Fails where the provider is left alone, or wants no call for longer than a call waits.
-    pub(super) async fn pass(&self, tokens: u64) -> Result<(), ProviderError> {
+    pub(super) async fn pass(&self, tokens: u64) -> Result<Passed<'_>, ProviderError> {
         let wanted = self.health.admit()?;
-        if wanted > WAIT_MAX {
-            let ms = u64::try_from(wanted.as_millis()).unwrap_or(u64::MAX);
-            return Err(ProviderError::RateLimited { retry_after_ms: Some(ms) });
-        }
         let by_requests = self.requests.as_ref().map_or(Duration::ZERO, |pace| pace.take(1));
         let by_tokens = self.tokens.as_ref().map_or(Duration::ZERO, |pace| pace.take(tokens));
+        let passed = Passed { gate: self, tokens };
         let wait = wanted.max(by_requests).max(by_tokens);
+        if wait > WAIT_MAX {
+            let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            return Err(ProviderError::RateLimited { retry_after_ms: Some(ms) });
+        }
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        Ok(())
+        Ok(passed)
     }
+}
 
-    /// Takes note of how a try went that might have used so many tokens.
-    pub(super) fn note(&self, result: &Result<Answer, ProviderError>, tokens: u64) {
-        self.health.note(result);
-        if let (Some(pace), Ok(answer)) = (&self.tokens, result) {
-            pace.give_back(tokens.saturating_sub(answer.usage.tokens()));
+/// A try that was let through. Dropped without a word, or after a failure, it gives its tokens back.
+pub(super) struct Passed<'a> {
+    gate: &'a Gate,
+    tokens: u64,
+}
+
+impl Passed<'_> {
+    /// Takes note of how the try went.
+    pub(super) fn note(mut self, result: &Result<Answer, ProviderError>) {
+        self.gate.health.note(result);
+        if let Ok(answer) = result {
+            self.tokens = self.tokens.saturating_sub(answer.usage.tokens());
+        }
+    }
+}
+
+impl Drop for Passed<'_> {
+    fn drop(&mut self) {
+        if let Some(pace) = &self.gate.tokens {
+            pace.give_back(self.tokens);
         }
     }
 }

@@ -33,9 +33,9 @@ where
     let mut tries = 0;
     loop {
         tries += 1;
-        or_cancelled(cancel, gate.pass(tokens)).await??;
+        let passed = or_cancelled(cancel, gate.pass(tokens)).await??;
         let result = or_cancelled(cancel, call()).await?;
-        gate.note(&result, tokens);
+        passed.note(&result);
         let error = match result {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
