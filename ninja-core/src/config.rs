@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{egress::EgressConfig, providers::ProviderConfig, sandbox::SandboxLimits};
+use crate::{egress::EgressConfig, ledger::SharedBudgets, providers::ProviderConfig, sandbox::SandboxLimits};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub fallback: Vec<String>,
     /// A file of the operator's own prices, which come before the built-in ones.
     pub prices_file: Option<PathBuf>,
+    /// What users, and all of them together, may use in a day and in a month.
+    pub budgets: SharedBudgets,
     /// How much is done at a time.
     pub limits: Limits,
     /// What one process in a sandbox may use.
@@ -69,6 +71,7 @@ impl Default for Config {
             default_provider: None,
             fallback: Vec::new(),
             prices_file: None,
+            budgets: SharedBudgets::default(),
             limits: Limits::default(),
             sandbox: SandboxLimits::default(),
             egress: EgressConfig::default(),
@@ -131,6 +134,17 @@ mod tests {
         assert_eq!((config.default_agent.as_str(), config.limits.sandboxes), ("coder", 5));
         let allowed: Vec<String> = config.egress.allow.into_iter().map(String::from).collect();
         assert_eq!((config.egress.public, allowed.join(" ").as_str()), (true, "127.0.0.1:8080 intranet.example:443"));
+
+        std::fs::write(&file, "[budgets.user]\nday = { usd = 2.5, tokens = 1000 }\nmonth = { tokens = 5000 }\n")
+            .unwrap();
+        let env = BTreeMap::from([("NINJA_BUDGETS__INSTALLATION__DAY__USD".to_owned(), "10".to_owned())]);
+        let budgets = Config::load(&[&file], &env).unwrap().budgets;
+        assert_eq!((budgets.user.day.micro_usd, budgets.user.day.tokens), (Some(2_500_000), Some(1_000)));
+        assert_eq!((budgets.user.month.micro_usd, budgets.user.month.tokens), (None, Some(5_000)));
+        assert_eq!(budgets.installation.day.micro_usd, Some(10_000_000));
+        std::fs::write(&file, "[budgets.user]\nday = { usd = -1.0 }\n").unwrap();
+        let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("-1 is no amount of dollars"), "{error}");
 
         std::fs::write(&file, "[limits]\nsandboxen = 3\n").unwrap();
         let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();

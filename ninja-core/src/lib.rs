@@ -26,6 +26,8 @@ mod engine;
 #[cfg(feature = "engine")]
 pub mod journal;
 #[cfg(feature = "engine")]
+pub mod ledger;
+#[cfg(feature = "engine")]
 mod lives;
 #[cfg(feature = "engine")]
 pub mod machine;

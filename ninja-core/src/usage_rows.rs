@@ -21,11 +21,12 @@ use crate::{
 struct Row(UserId, Date, ModelRef, String);
 
 /// Returns what is added to the rows of a user.
-pub(crate) fn counts_of(user: UserId, spent: Vec<Spent>) -> Vec<Count> {
+pub(crate) fn counts_of(user: UserId, spent: &[Spent]) -> Vec<Count> {
     let mut rows: BTreeMap<String, Usage> = BTreeMap::new();
     for Spent { on, model, agent, usage } in spent {
-        let row = serde_json::to_string(&Row(user, on, model, agent)).expect("a row's id is text");
-        rows.entry(row).or_default().add(&usage);
+        let row = Row(user, *on, model.clone(), agent.clone());
+        let row = serde_json::to_string(&row).expect("a row's id is text");
+        rows.entry(row).or_default().add(usage);
     }
     let count = |(row, usage): (String, Usage)| {
         let add = numbers(&usage).map(|number| i64::try_from(number).unwrap_or(i64::MAX));
@@ -73,13 +74,26 @@ pub(crate) fn of_user(store: &dyn Store, user: UserId) -> Result<Vec<Spent>, Sto
     // The ids of all rows of a user begin with the user's own.
     let mut prefix = serde_json::to_string(&(user,)).expect("a row's id is text");
     prefix.pop();
-    let rows = store.list_docs(DocKind::Count, &prefix)?;
+    let rows = read_rows(store, &prefix)?;
+    Ok(rows.into_iter().map(|(_, spent)| spent).collect())
+}
+
+/// Reads the rows of all users.
+///
+/// # Errors
+///
+/// Those of [`of_user`].
+pub(crate) fn of_all(store: &dyn Store) -> Result<Vec<(UserId, Spent)>, StoreError> {
+    read_rows(store, "")
+}
+
+fn read_rows(store: &dyn Store, prefix: &str) -> Result<Vec<(UserId, Spent)>, StoreError> {
     let read = |(id, bytes): (String, bytes::Bytes)| {
         let damaged = |error| StoreError::Corrupt(format!("a count of usage cannot be read: {error}"));
-        let Row(_, on, model, agent) = serde_json::from_str(&id).map_err(damaged)?;
-        Ok(Spent { on, model, agent, usage: usage_of(&counts::read(&bytes)?) })
+        let Row(user, on, model, agent) = serde_json::from_str(&id).map_err(damaged)?;
+        Ok((user, Spent { on, model, agent, usage: usage_of(&counts::read(&bytes)?) }))
     };
-    rows.into_iter().map(read).collect()
+    store.list_docs(DocKind::Count, prefix)?.into_iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -104,7 +118,8 @@ mod tests {
         };
         let [one, other] = [1, 2].map(|n| UserId::from_uuid(Uuid::from_u128(n)));
         for (user, agents) in [(one, vec!["coder", "coder", "writer"]), (other, vec!["coder"])] {
-            let counts = counts_of(user, agents.into_iter().map(spent).collect());
+            let spent: Vec<Spent> = agents.into_iter().map(spent).collect();
+            let counts = counts_of(user, &spent);
             store.commit(Commit { counts, ..Commit::default() }).await.unwrap();
         }
         let mut twice = spent("coder");

@@ -4,9 +4,9 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, Decision, ErrorCode, File, ForkTask, Health, Page,
-        Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery,
-        UsageReport,
+        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, ForkTask,
+        Health, Page, Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+        UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -59,6 +59,10 @@ impl Embedded {
 
     pub(crate) async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, SdkError> {
         Ok(self.engine.usage(&self.owner, *query).await?)
+    }
+
+    pub(crate) fn budgets(&self) -> BudgetReport {
+        self.engine.budgets(&self.owner)
     }
 
     pub(crate) async fn change_budget(&self, id: TaskId, budget: &Budget) -> Result<Task, SdkError> {

@@ -1,8 +1,8 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, Budget, Decision, File, ForkTask, Health, Page, ReplayReport, SubmitTask,
-    Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, ForkTask, Health, Page, ReplayReport,
+    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 #[cfg(feature = "embedded")]
@@ -139,6 +139,20 @@ impl Ninja {
             Transport::Remote(client) => client.usage(query).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.usage(query).await,
+        }
+    }
+
+    /// Returns how the limits stand that the caller's tasks share.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn budgets(&self) -> Result<BudgetReport, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.budgets().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => Ok(embedded.budgets()),
         }
     }
 

@@ -16,8 +16,8 @@ use std::{
 use ninja_core::{
     Engine, EngineOptions, ResumePolicy,
     api::{
-        Approval, ApprovalKind, Budget, Decision, ErrorCode, EventBody, StepStatus, StreamFrame, SubmitTask, Task,
-        TaskId, TaskStatus, TaskSummary, Usage, UsageBy, UsageQuery, WaitFor,
+        Approval, ApprovalKind, Budget, BudgetOf, Decision, ErrorCode, EventBody, StepStatus, StreamFrame, SubmitTask,
+        Task, TaskId, TaskStatus, TaskSummary, Usage, UsageBy, UsageQuery, WaitFor,
     },
 };
 use ninja_sdk::{Client, ListTasks};
@@ -44,11 +44,16 @@ struct Host {
 
 impl Host {
     fn spawn(data_dir: &Path, args: &[&OsStr]) -> Self {
+        Self::spawn_with(data_dir, args, None)
+    }
+
+    fn spawn_with(data_dir: &Path, args: &[&OsStr], variable: Option<(&str, String)>) -> Self {
         let socket = data_dir.join("ninja.sock");
         std::fs::remove_file(&socket).ok();
         let process = Command::new(env!("CARGO_BIN_EXE_ninja-crash-host"))
             .arg(data_dir)
             .args(args)
+            .envs(variable)
             .stdout(Stdio::null())
             .spawn()
             .expect("the host starts");
@@ -57,7 +62,17 @@ impl Host {
     }
 
     async fn start(data_dir: &Path, ledger: &Path) -> Self {
-        let mut host = Self::spawn(data_dir, &[ledger.as_os_str()]);
+        Self::spawn(data_dir, &[ledger.as_os_str()]).ready().await
+    }
+
+    /// Starts one whose users may together spend so much in a day, in dollars.
+    async fn start_with_daily(dollars: f64, data_dir: &Path, ledger: &Path) -> Self {
+        let budget = ("NINJA_BUDGETS__INSTALLATION__DAY__USD", dollars.to_string());
+        Self::spawn_with(data_dir, &[ledger.as_os_str()], Some(budget)).ready().await
+    }
+
+    async fn ready(mut self) -> Self {
+        let host = &mut self;
         let ready = async {
             while host.client.health().await.is_err() {
                 let gone = host.process.try_wait().expect("the host can be asked");
@@ -66,7 +81,7 @@ impl Host {
             }
         };
         tokio::time::timeout(HANG, ready).await.expect("the host serves");
-        host
+        self
     }
 
     fn kill(&mut self) {
@@ -304,16 +319,24 @@ fn billed(steps: usize, cost_micro_usd: Option<u64>) -> SubmitTask {
 
 /// Returns the task when it stands still.
 async fn stands_still(client: &Client, id: TaskId) -> Task {
+    until(async || {
+        let task = client.task(id).await.expect("the task is there");
+        (task.status.is_terminal() || task.status == TaskStatus::Waiting).then_some(task)
+    })
+    .await
+}
+
+/// Asks until there is something.
+async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
     let wait = async {
         loop {
-            let task = client.task(id).await.expect("the task is there");
-            if task.status.is_terminal() || task.status == TaskStatus::Waiting {
-                return task;
+            if let Some(found) = ask().await {
+                return found;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(HANG, wait).await.expect("it stands still")
+    tokio::time::timeout(HANG, wait).await.expect("it comes to that")
 }
 
 /// Returns what a task set aside for its first model call.
@@ -354,5 +377,53 @@ async fn a_budget_is_a_wall_across_kills_and_more_lets_the_task_go_on() {
     let more = Budget { cost_micro_usd: Some(cap * 100), ..Budget::default() };
     host.client.change_budget(task, &more).await.unwrap();
     assert_eq!(stands_still(&host.client, task).await.status, TaskStatus::Succeeded);
+    check_usage(&host.client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tasks_share_is_a_wall_across_kills_and_more_lets_them_go_on() {
+    let (scene, mut random) = (Scene::new(), seeded());
+    let bills = Ledger::at(scene.ledger_path.with_extension("calls"));
+    let mut host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+    let one = host.client.submit_task(&billed(1, None)).await.unwrap();
+    let price_of_call = stands_still(&host.client, one.id).await.usage.cost_micro_usd;
+    let reserve = first_reserve(&host.client, one.id).await;
+    let cap = price_of_call + reserve * 15 / 2;
+    let dollars = cap as f64 / 1e6;
+    host.kill();
+    host = Host::start_with_daily(dollars, &scene.data_dir, &scene.ledger_path).await;
+    let mut tasks = vec![one.id];
+    for steps in 1..=5 {
+        tasks.push(host.client.submit_task(&billed(steps, None)).await.unwrap().id);
+    }
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(random.below(12))).await;
+        host.kill();
+        host = Host::start_with_daily(dollars, &scene.data_dir, &scene.ledger_path).await;
+    }
+    // One goes on where another one gives back what it did not use.
+    let day = until(async || {
+        let [day] = host.client.budgets().await.unwrap().items[..] else { panic!("one limit is set") };
+        (day.reserved == 0 && day.most.saturating_sub(day.used) < reserve).then_some(day)
+    })
+    .await;
+    let (mut charged, mut waiting) = (0, 0);
+    for task in &tasks {
+        let task = stands_still(&host.client, *task).await;
+        charged += task.usage.cost_micro_usd;
+        let Some(why) = task.waiting else { continue };
+        assert_eq!((why.wait_for, why.of), (WaitFor::Budget, BudgetOf::InstallationDay));
+        waiting += 1;
+    }
+    let billed = bills.lines().len() as u64 * price_of_call;
+    assert!(waiting > 0 && billed <= charged && charged <= cap, "billed {billed}, charged {charged}, of {cap}");
+    assert_eq!((day.used, day.most), (charged, cap));
+
+    host.kill();
+    host = Host::start_with_daily(dollars * 100.0, &scene.data_dir, &scene.ledger_path).await;
+    for task in &tasks {
+        let ended = async || Some(host.client.task(*task).await.unwrap()).filter(|task| task.status.is_terminal());
+        assert_eq!(until(ended).await.status, TaskStatus::Succeeded);
+    }
     check_usage(&host.client).await;
 }

@@ -243,6 +243,8 @@ impl Orchestrator {
                 let waiting = head.summary.waiting.filter(|_| head.summary.status == TaskStatus::Waiting);
                 match waiting {
                     _ if !self.taken.contains(*task) => {}
+                    // There may be room now; if not, its actor says what it waits for.
+                    Some(waiting) if !waiting.of.is_task() => self.start_or_queue(myself, state, *task, Start::Log)?,
                     Some(waiting) if waiting.until.is_some() => {
                         self.wake_later(myself, state, *task, waiting.until);
                     }

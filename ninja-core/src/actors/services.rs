@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     clock::Clock,
     journal::{feed::FeedHub, store::Store},
+    ledger::Ledger,
     lives::Lives,
     providers::Providers,
     redaction::Redaction,
@@ -25,6 +26,8 @@ pub(crate) struct Services {
     pub hub: FeedHub,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// The limits that tasks share.
+    pub ledger: Arc<Ledger>,
     /// Models.
     pub providers: Arc<Providers>,
     /// What must not be seen of what they say.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ApiError, Approval, ApprovalId, Budget, BudgetLimit, CancelReceipt, Decision, IdError, ModelRef, StepId,
+    ApiError, Approval, ApprovalId, Budget, BudgetLimit, BudgetOf, CancelReceipt, Decision, IdError, ModelRef, StepId,
     StepStatus, TaskId, TaskStatus, Timestamp, Usage,
 };
 
@@ -201,8 +201,14 @@ pub enum EventBody {
         step: StepId,
         /// The limit that stands against it.
         limit: BudgetLimit,
+        /// Whose limit that is.
+        #[serde(default, skip_serializing_if = "BudgetOf::is_task")]
+        of: BudgetOf,
         /// In words.
         detail: String,
+        /// When the time is over that the limit is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Most of a limit is used; told once.
     BudgetWarned {
@@ -322,6 +328,17 @@ pub enum FeedBody {
     ApprovalRequested {
         /// The question.
         approval: Approval,
+    },
+    /// Most of a limit is used that the user's tasks share; told once in its period.
+    BudgetWarned {
+        /// Whose it is, and for which period.
+        of: BudgetOf,
+        /// Of what.
+        limit: BudgetLimit,
+        /// How much is used: tokens or millionths of a US dollar.
+        used: u64,
+        /// The limit.
+        most: u64,
     },
 }
 

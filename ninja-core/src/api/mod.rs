@@ -36,8 +36,8 @@ pub use replay::{
     ToolInfo,
 };
 pub use task::{
-    Autonomy, Budget, BudgetLimit, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus, StoppedCall,
-    SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,
+    Autonomy, Budget, BudgetLimit, BudgetOf, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus,
+    StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,
 };
 pub use template::{FileCount, TemplateInfo};
-pub use usage::{UsageBy, UsageItem, UsageQuery, UsageReport};
+pub use usage::{BudgetItem, BudgetReport, UsageBy, UsageItem, UsageQuery, UsageReport};

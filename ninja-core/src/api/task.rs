@@ -139,6 +139,42 @@ impl BudgetLimit {
     }
 }
 
+/// Whose limit it is, and for which time: the task's own, or one that a user's tasks share, or everybody's. Days and months
+/// are those of UTC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetOf {
+    /// The task's own.
+    #[default]
+    Task,
+    /// The user's, for a day.
+    UserDay,
+    /// The user's, for a month.
+    UserMonth,
+    /// Everybody's, for a day.
+    InstallationDay,
+    /// Everybody's, for a month.
+    InstallationMonth,
+}
+
+impl BudgetOf {
+    /// Returns whether it is the task's own.
+    pub fn is_task(&self) -> bool {
+        *self == Self::Task
+    }
+
+    /// Returns it in words, as in `of the user's budget for the day`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Task => "the task's budget",
+            Self::UserDay => "the user's budget for the day",
+            Self::UserMonth => "the user's budget for the month",
+            Self::InstallationDay => "the installation's budget for the day",
+            Self::InstallationMonth => "the installation's budget for the month",
+        }
+    }
+}
+
 /// Writes millionths of a US dollar as dollars: `$1.25`, `$0.0042`.
 pub fn dollars(micro_usd: u64) -> String {
     let (whole, fraction) = (micro_usd / 1_000_000, format!("{:06}", micro_usd % 1_000_000));
@@ -218,6 +254,9 @@ pub struct Waiting {
     /// The limit that it wants more of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<BudgetLimit>,
+    /// Whose limit that is.
+    #[serde(default, skip_serializing_if = "BudgetOf::is_task")]
+    pub of: BudgetOf,
     /// The approval to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

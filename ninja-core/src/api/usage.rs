@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::Usage;
+use super::{BudgetLimit, BudgetOf, Timestamp, Usage};
 
 /// The parameters of `GET /usage`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,30 @@ pub struct UsageReport {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+/// What `GET /budgets` answers: the limits that the caller's tasks share, none where none is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetReport {
+    /// The limits, the narrower ones first.
+    pub items: Vec<BudgetItem>,
+}
+
+/// How a limit stands that tasks share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetItem {
+    /// Whose it is, and for which period.
+    pub of: BudgetOf,
+    /// Of what.
+    pub limit: BudgetLimit,
+    /// How much: tokens or millionths of a US dollar.
+    pub most: u64,
+    /// How much is used in this period.
+    pub used: u64,
+    /// How much is set aside for calls that run.
+    pub reserved: u64,
+    /// When the period is over.
+    pub until: Option<Timestamp>,
 }
 
 /// One sum.

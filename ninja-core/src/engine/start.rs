@@ -19,6 +19,7 @@ use crate::{
         feed::FeedHub,
         store::{Store, StoreError},
     },
+    ledger::Ledger,
     lives::Lives,
     planner::{self, TemplateError},
     providers::{Prices, PricesError, Providers, Sources},
@@ -118,7 +119,9 @@ impl Engine {
             ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
+        let ledger = Arc::new(Ledger::open(&options.config.budgets, store.as_ref())?);
         let services = Arc::new(Services {
+            ledger,
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),
             clock: options.clock,

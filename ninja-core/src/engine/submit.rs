@@ -8,7 +8,9 @@ use super::{Engine, pins::PinSet, store_error};
 use crate::{
     actors::{Services, head_update},
     agents,
-    api::{ApiError, Autonomy, BlobHash, ErrorCode, ModelClass, Planning, Principal, SubmitTask, Task, TaskId},
+    api::{
+        ApiError, Autonomy, BlobHash, ErrorCode, ModelClass, Planning, Principal, SubmitTask, Task, TaskId,
+    },
     journal::{
         feed::encode_feed,
         record::{Action, Entry, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
@@ -74,7 +76,8 @@ impl Engine {
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
         let mut models = self.models(request.model.as_deref(), needs_model)?;
-        if request.budget.is_some_and(|budget| budget.cost_micro_usd.is_some()) {
+        let is_in_money = request.budget.is_some_and(|budget| budget.cost_micro_usd.is_some());
+        if is_in_money || self.0.services.ledger.is_in_money() {
             keep_priced(&mut models)?;
         }
         let (model, lineup) = models;
@@ -156,7 +159,7 @@ impl Engine {
 /// Leaves out the models whose price is not known: money is no limit for them.
 pub(super) fn keep_priced((usual, lineup): &mut Models) -> Result<(), ApiError> {
     if let Some(PinnedModel { model, price: None, .. }) = usual {
-        let why = format!("the price of {model} is not known, so the budget cannot be in money");
+        let why = format!("the price of {model} is not known, and there is a budget in money");
         let how = "give its provider a `price`, add it to your prices, or set a budget in tokens";
         return Err(ApiError::new(ErrorCode::BudgetDenied, format!("{why}; {how}")));
     }
@@ -188,6 +191,7 @@ pub(super) async fn accept(
         ..Commit::default()
     };
     let committed = services.store.commit(commit).await.map_err(store_error)?;
+    services.ledger.take_over(owner, state.reserved());
     services.hub.publish_user(owner, crate::journal::feed::number(committed.feed_seqs, at, told));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `usage`: what a user's tasks used, by day, model, agent or task.
+//! `usage`: what a user's tasks used, by day, model, agent or task; `budgets`: how the limits stand that they share.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{Engine, damaged_head, store_error};
 use crate::{
-    api::{ApiError, ErrorCode, Principal, Usage, UsageBy, UsageItem, UsageQuery, UsageReport, UserId},
+    api::{ApiError, BudgetReport, ErrorCode, Principal, Usage, UsageBy, UsageItem, UsageQuery, UsageReport, UserId},
     machine::{Spent, TaskHead},
     usage_rows,
 };
@@ -36,6 +36,12 @@ impl Engine {
         let mut total = Usage::default();
         items.iter().for_each(|item| total.add(&item.usage));
         Ok(UsageReport { by: query.by, items, total, is_cut })
+    }
+
+    /// Returns how the limits stand that the caller's tasks share, in the day and the month that it is.
+    pub fn budgets(&self, by: &Principal) -> BudgetReport {
+        let services = &self.0.services;
+        BudgetReport { items: services.ledger.describe(by.user, services.clock.now()) }
     }
 
     fn usage_of_calls(&self, user: UserId, by: UsageBy, from: Date, to: Date) -> Result<Vec<UsageItem>, ApiError> {

@@ -17,9 +17,9 @@ pub use offers::{Offer, Offers};
 pub use plan::{Action, MapStep, Parent, PlannedStep};
 
 use crate::api::{
-    Agent, ApiError, ApprovalId, ApprovalKind, Autonomy, BlobHash, Budget, BudgetLimit, CancelReceipt, Contract,
-    Decision, EffectClass, FileId, ForkPoint, ModelClass, ModelRef, PlanSpec, ProposedCall, StepId, TaskStatus,
-    Timestamp, Usage, UserId,
+    Agent, ApiError, ApprovalId, ApprovalKind, Autonomy, BlobHash, Budget, BudgetLimit, BudgetOf, CancelReceipt,
+    Contract, Decision, EffectClass, FileId, ForkPoint, ModelClass, ModelRef, PlanSpec, ProposedCall, StepId,
+    TaskStatus, Timestamp, Usage, UserId,
 };
 
 /// The version byte in front of a stored record.
@@ -106,8 +106,14 @@ pub enum Record {
         step: StepId,
         /// The limit that stands against it.
         limit: BudgetLimit,
+        /// Whose limit that is.
+        #[serde(default, skip_serializing_if = "BudgetOf::is_task")]
+        of: BudgetOf,
         /// In words.
         detail: String,
+        /// When the time is over that the limit is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
         /// What the model is to be told of its answer before, once there is enough.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         feedback: Option<String>,

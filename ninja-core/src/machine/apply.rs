@@ -105,14 +105,15 @@ impl TaskState {
                 step.hold = Some(Hold { since: entry.at, what: HoldFor::Provider { until: *until } });
                 step.waits += 1;
             }
-            Record::BudgetPaused { step, limit, detail: _, feedback } => {
+            Record::BudgetPaused { step, limit, of, detail: _, until, feedback } => {
                 let step = self.step_mut(step)?;
                 step.held_feedback.clone_from(feedback);
                 // One that has not begun stays so.
                 if step.status != StepStatus::Pending {
                     step.status = StepStatus::Waiting;
                 }
-                step.hold = Some(Hold { since: entry.at, what: HoldFor::Budget { limit: *limit } });
+                step.hold =
+                    Some(Hold { since: entry.at, what: HoldFor::Budget { limit: *limit, of: *of, until: *until } });
             }
             Record::BudgetWarned { limit, .. } => drop(self.warned.insert(*limit)),
             Record::BudgetChanged { budget, .. } => {

@@ -5,22 +5,17 @@ use std::collections::BTreeSet;
 
 use super::{
     decide::{Draft, Refusal},
+    room::Short,
     state::{HoldFor, TaskState},
     turn,
 };
 use crate::{
-    api::{Budget, BudgetLimit, StepId, StepStatus, Timestamp, Usage, UserId},
+    api::{Budget, BudgetLimit, BudgetOf, StepId, StepStatus, Timestamp, Usage, UserId},
     journal::record::{Intent, Outcome, PinnedModel, Record},
 };
 
 /// A task is warned when this share of a limit is used, in percent.
 const WARNED_AT_PERCENT: u64 = 80;
-
-/// Why something must wait.
-pub(super) struct Short {
-    limit: BudgetLimit,
-    detail: String,
-}
 
 /// What is set aside for a model call.
 #[derive(Clone, Copy)]
@@ -47,7 +42,7 @@ pub(super) fn reserve(
         (None, _) => {}
         (Some(_), None) => {
             let detail = format!("the price of {} is not known, and the budget is in money", pinned.model);
-            return Err(Short { limit: BudgetLimit::Cost, detail });
+            return Err(short(BudgetLimit::Cost, detail));
         }
         (most, Some(wanted)) => {
             check(BudgetLimit::Cost, most, state.usage.cost_micro_usd, state.reserved_micro_usd, wanted)?;
@@ -61,7 +56,7 @@ fn check(limit: BudgetLimit, most: Option<u64>, used: u64, reserved: u64, wanted
         Some(most) if used.saturating_add(reserved).saturating_add(wanted) > most => {
             let [most, used, reserved, wanted] = [most, used, reserved, wanted].map(|amount| limit.amount(amount));
             let detail = format!("the next call may use {wanted}; of {most} {used} are used and {reserved} set aside");
-            Err(Short { limit, detail })
+            Err(short(limit, detail))
         }
         _ => Ok(()),
     }
@@ -73,7 +68,7 @@ pub(super) fn may_begin(state: &TaskState, now: Timestamp, more: u64) -> Result<
     match state.budget.steps {
         Some(most) if state.steps_begun + more >= most => {
             let detail = format!("{most} steps have begun, second attempts and parts of steps counted");
-            Err(Short { limit: BudgetLimit::Steps, detail })
+            Err(short(BudgetLimit::Steps, detail))
         }
         _ => Ok(()),
     }
@@ -81,12 +76,16 @@ pub(super) fn may_begin(state: &TaskState, now: Timestamp, more: u64) -> Result<
 
 fn check_time(state: &TaskState, now: Timestamp) -> Result<(), Short> {
     match state.budget.seconds {
-        Some(most) if seconds_since(state.created_at, now) >= most => Err(Short {
-            limit: BudgetLimit::Seconds,
-            detail: format!("{most} seconds have passed since it was submitted"),
-        }),
+        Some(most) if seconds_since(state.created_at, now) >= most => {
+            Err(short(BudgetLimit::Seconds, format!("{most} seconds have passed since it was submitted")))
+        }
         _ => Ok(()),
     }
+}
+
+/// Says what the task's own limits stand against.
+fn short(limit: BudgetLimit, detail: String) -> Short {
+    Short { limit, of: BudgetOf::Task, detail, until: None }
 }
 
 fn seconds_since(from: Timestamp, now: Timestamp) -> u64 {
@@ -95,28 +94,37 @@ fn seconds_since(from: Timestamp, now: Timestamp) -> u64 {
 
 /// Lets a step wait for more. `feedback` is what its model is to be told then.
 pub(super) fn pause(draft: &mut Draft<'_>, id: &StepId, short: Short, feedback: Option<String>) {
-    let Short { limit, detail } = short;
-    draft.push(Record::BudgetPaused { step: id.clone(), limit, detail, feedback });
+    let Short { limit, of, detail, until } = short;
+    draft.push(Record::BudgetPaused { step: id.clone(), limit, of, detail, until, feedback });
 }
 
 /// Goes on with the steps that wait for more, in order, for each limit up to the first for which there is still not enough:
 /// what was set aside for others comes back when they are done.
 pub(super) fn resume_where_enough(draft: &mut Draft<'_>) {
     let held = draft.state.steps.iter().filter_map(|step| match step.hold?.what {
-        HoldFor::Budget { limit } => Some((step.planned.id.clone(), limit)),
+        HoldFor::Budget { limit, of, until } => Some((step.planned.id.clone(), (limit, of), until)),
         HoldFor::Provider { .. } => None,
     });
-    let held: Vec<(StepId, BudgetLimit)> = held.collect();
+    let held: Vec<(StepId, (BudgetLimit, BudgetOf), Option<Timestamp>)> = held.collect();
     let (mut wanting, mut about_to_begin) = (BTreeSet::new(), 0);
-    for (id, limit) in held {
-        let Some(step) = draft.state.step(&id).filter(|_| !wanting.contains(&limit)) else { continue };
-        let (has_begun, now) = (step.status != StepStatus::Pending, draft.now);
-        let is_enough = match has_begun {
-            false => may_begin(&draft.state, now, about_to_begin).is_ok(),
-            true => turn::has_budget_for_next(&draft.state, step, now),
+    for (id, limit, until) in held {
+        let Some(step) = draft.state.step(&id) else { continue };
+        // The time is over that its limit is for: it has another one to wait for, if there is not enough now.
+        let is_over = until.is_some_and(|until| until <= draft.now);
+        if wanting.contains(&limit) && !is_over {
+            continue;
+        }
+        let has_begun = step.status != StepStatus::Pending;
+        let enough = match has_begun {
+            false => may_begin(&draft.state, draft.now, about_to_begin),
+            true => turn::check_budget_for_next(draft, step),
         };
-        if !is_enough {
+        if let Err(short) = enough {
             wanting.insert(limit);
+            if is_over {
+                let feedback = step.held_feedback.clone();
+                pause(draft, &id, short, feedback);
+            }
             continue;
         }
         about_to_begin += u64::from(!has_begun);

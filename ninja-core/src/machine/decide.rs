@@ -3,7 +3,14 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{advance, budget, contract, failure, models, nest, recover, retry, state::TaskState, turn, values, wait};
+use super::{
+    advance,
+    budget::{self, Reserve},
+    contract, failure, models, nest, recover, retry,
+    room::{Amounts, Room, Short, Wanted},
+    state::TaskState,
+    turn, values, wait,
+};
 use crate::{
     api::{ApiError, ApprovalId, Budget, Decision, ErrorCode, ModelRef, StepId, Timestamp, UserId},
     journal::record::{Action, ActorKind, Entry, Intent, Outcome, Record, StepEnd},
@@ -150,6 +157,8 @@ pub struct Surroundings<'a> {
     pub now: Timestamp,
     /// Makes new ids.
     pub new_uuid: &'a mut dyn FnMut() -> Uuid,
+    /// What others leave of the limits that tasks share.
+    pub room: &'a dyn Room,
 }
 
 /// Records in the making, each applied to a copy of the state as it is added.
@@ -158,6 +167,9 @@ pub(super) struct Draft<'a> {
     pub records: Vec<Record>,
     pub now: Timestamp,
     new_uuid: &'a mut dyn FnMut() -> Uuid,
+    room: &'a dyn Room,
+    /// What the task had taken before.
+    taken_before: Amounts,
 }
 
 /// What is to be recorded, and the state once it is.
@@ -185,9 +197,9 @@ pub fn decide(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -
 /// Fails where a person asked for something that the task cannot do now. Reports from actors never fail: a late or
 /// repeated one changes nothing.
 pub fn decide_through(state: &TaskState, input: Input, surroundings: Surroundings<'_>) -> Result<Decided, Refusal> {
-    let Surroundings { now, new_uuid } = surroundings;
-    let now = input.time(now);
-    let mut draft = Draft { state: state.clone(), records: Vec::new(), now, new_uuid };
+    let Surroundings { now, new_uuid, room } = surroundings;
+    let (now, taken_before) = (input.time(now), state.taken());
+    let mut draft = Draft { state: state.clone(), records: Vec::new(), now, new_uuid, room, taken_before };
     let ended = state.end.is_some();
     match input {
         Input::Retry { by } => retry::retry(&mut draft, by)?,
@@ -298,6 +310,18 @@ impl Draft<'_> {
         let entry = Entry { at: self.now, record };
         self.state.apply(&entry).expect("a decision only adds records that fit");
         self.records.push(entry.record);
+    }
+
+    /// Returns what a call sets aside, if what others leave of shared limits is enough for it.
+    pub(super) fn share(&self, step: &StepId, reserve: Reserve) -> Result<Reserve, Short> {
+        let Reserve { tokens, micro_usd } = reserve;
+        let wanted = Wanted {
+            call: Amounts { tokens, micro_usd: micro_usd.unwrap_or(0) },
+            is_priced: micro_usd.is_some(),
+            before: self.taken_before,
+            now: self.state.taken(),
+        };
+        self.room.check(step, wanted).map(|()| reserve)
     }
 
     pub(super) fn next_call(&self, step: &StepId) -> u32 {

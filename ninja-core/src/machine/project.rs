@@ -47,9 +47,13 @@ fn body(task: TaskId, entry: &Entry) -> EventBody {
         Record::ProviderPaused { step, error, until } => {
             EventBody::ProviderPaused { step: step.clone(), error: error.clone(), until: *until }
         }
-        Record::BudgetPaused { step, limit, detail, feedback: _ } => {
-            EventBody::BudgetPaused { step: step.clone(), limit: *limit, detail: detail.clone() }
-        }
+        Record::BudgetPaused { step, limit, of, detail, until, feedback: _ } => EventBody::BudgetPaused {
+            step: step.clone(),
+            limit: *limit,
+            of: *of,
+            detail: detail.clone(),
+            until: *until,
+        },
         Record::BudgetWarned { limit, used, most } => {
             EventBody::BudgetWarned { limit: *limit, used: *used, most: *most }
         }

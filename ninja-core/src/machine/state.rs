@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::{models, shared};
 use crate::{
     api::{
-        ApiError, Approval, ApprovalId, Budget, BudgetLimit, CancelReceipt, EffectClass, StepId, StepStatus, TaskId,
-        TaskStatus, Timestamp, Usage,
+        ApiError, Approval, ApprovalId, Budget, BudgetLimit, BudgetOf, CancelReceipt, EffectClass, StepId, StepStatus,
+        TaskId, TaskStatus, Timestamp, Usage,
     },
     journal::record::{Action, Intent, Manifest, ManifestDelta, Outcome, Pins, PlannedStep, TaskSubmitted},
 };
@@ -159,6 +159,10 @@ pub enum HoldFor {
     Budget {
         /// Of what.
         limit: BudgetLimit,
+        /// Of whose.
+        of: BudgetOf,
+        /// When the time is over that the limit is for.
+        until: Option<Timestamp>,
     },
 }
 
@@ -278,9 +282,19 @@ impl TaskState {
                 let attempts =
                     self.steps.iter().filter(|step| step.status == StepStatus::Pending && step.hold.is_none());
                 let attempts = attempts.filter_map(|step| step.not_before);
-                attempts.chain(models::probes(self).map(|(_, until)| until)).min()
+                let periods = self.steps.iter().filter_map(|step| match step.hold?.what {
+                    HoldFor::Budget { until, .. } => until,
+                    HoldFor::Provider { .. } => None,
+                });
+                attempts.chain(models::probes(self).map(|(_, until)| until)).chain(periods).min()
             }
         }
+    }
+
+    /// Returns whether a step waits for a limit that its task shares with others.
+    pub fn waits_for_shared_budget(&self) -> bool {
+        let shared = |hold: &Hold| matches!(hold.what, HoldFor::Budget { of, .. } if !of.is_task());
+        self.end.is_none() && self.steps.iter().any(|step| step.hold.as_ref().is_some_and(shared))
     }
 
     /// Returns whether any call may be running in the world.
@@ -379,7 +393,7 @@ impl TaskState {
 }
 
 /// The version of [`TaskState`]'s stored form.
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 
 impl TaskState {
     /// Returns the stored form, to be read by [`TaskState::from_snapshot`].

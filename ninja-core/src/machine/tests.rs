@@ -12,7 +12,7 @@ mod replays;
 mod steering;
 mod waits;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -45,6 +45,7 @@ struct World {
     log: Vec<Entry>,
     seconds: i64,
     ids: u128,
+    room: Rc<dyn Room>,
 }
 
 impl World {
@@ -80,7 +81,7 @@ impl World {
         let plan = Entry { at: at(0), record: Record::PlanMade { steps } };
         let mut state = TaskState::begin(TaskId::from_uuid(Uuid::nil()), &first, pins()).unwrap();
         state.apply(&plan).unwrap();
-        Self { state, log: vec![first, plan], seconds: 0, ids: 0 }
+        Self { state, log: vec![first, plan], seconds: 0, ids: 0, room: Rc::new(Boundless) }
     }
 
     /// Takes an input as the task actor does, and holds the state to the fold of the log.
@@ -92,7 +93,7 @@ impl World {
             *ids += 1;
             Uuid::from_u128(*ids)
         };
-        let surroundings = Surroundings { now, new_uuid: &mut new_uuid };
+        let surroundings = Surroundings { now, new_uuid: &mut new_uuid, room: self.room.as_ref() };
         let Decided { records, after } = decide_through(&self.state, input, surroundings)?;
         for record in records.clone() {
             let entry = Entry { at: now, record };

@@ -3,16 +3,17 @@
 use serde_json::Value;
 
 use super::{
-    budget::{self, Short},
+    budget,
     context::{Fit, choose, offered_tools},
     decide::Draft,
     models, nest, plan,
+    room::Short,
     state::{CallState, StepState, TaskState},
     values::{self, Scope},
     wait,
 };
 use crate::{
-    api::{ApiError, EffectClass, ErrorCode, PlanSpec, SchemaSpec, StepId, StepStatus, Timestamp},
+    api::{ApiError, EffectClass, ErrorCode, PlanSpec, SchemaSpec, StepId, StepStatus},
     journal::record::{Action, Answer, Intent, ManifestDelta, Outcome, Pins, Record, ToolCall},
 };
 
@@ -277,13 +278,20 @@ impl From<ApiError> for Obstacle {
     }
 }
 
-/// Returns whether the budget has room for what a step that waits for more does next.
-pub(super) fn has_budget_for_next(state: &TaskState, step: &StepState, now: Timestamp) -> bool {
-    let feedback = match next_move(state, step) {
+/// Checks whether the budget has room for what a step that waits for more does next.
+///
+/// # Errors
+///
+/// Fails with the limit that stands against it.
+pub(super) fn check_budget_for_next(draft: &Draft<'_>, step: &StepState) -> Result<(), Short> {
+    let feedback = match next_move(&draft.state, step) {
         Move::AskModel(feedback) => feedback,
-        Move::CallTools(_) | Move::Finish(_) | Move::TakePlan(_) | Move::Fail(_) => return true,
+        Move::CallTools(_) | Move::Finish(_) | Move::TakePlan(_) | Move::Fail(_) => return Ok(()),
     };
-    !matches!(plan_model_call(state, &step.planned.id, feedback, 0, now), Err(Obstacle::Short(_)))
+    match plan_model_call(draft, &step.planned.id, feedback, 0) {
+        Err(Obstacle::Short(short)) => Err(short),
+        Ok(_) | Err(Obstacle::Fails(_)) => Ok(()),
+    }
 }
 
 /// Intends a call of the first model that takes the prompt, of those lined up from place `from` on.
@@ -297,18 +305,13 @@ pub(super) fn try_models(
     feedback: Option<String>,
     from: usize,
 ) -> Result<(), Obstacle> {
-    let intent = plan_model_call(&draft.state, id, feedback, from, draft.now)?;
+    let intent = plan_model_call(draft, id, feedback, from)?;
     draft.intend(id, intent);
     Ok(())
 }
 
-fn plan_model_call(
-    state: &TaskState,
-    id: &StepId,
-    feedback: Option<String>,
-    from: usize,
-    now: Timestamp,
-) -> Result<Intent, Obstacle> {
+fn plan_model_call(draft: &Draft<'_>, id: &StepId, feedback: Option<String>, from: usize) -> Result<Intent, Obstacle> {
+    let state = &draft.state;
     let step = state.step(id).ok_or_else(|| ApiError::new(ErrorCode::Internal, format!("there is no step {id}")))?;
     let (who, limit) = match &step.planned.action {
         Action::Agent { agent, .. } => {
@@ -339,7 +342,8 @@ fn plan_model_call(
             }
         };
         let output_tokens = u64::from(context.max_output_tokens);
-        let reserve = budget::reserve(state, pinned, prompt_tokens, output_tokens, now).map_err(Obstacle::Short)?;
+        let reserve = budget::reserve(state, pinned, prompt_tokens, output_tokens, draft.now);
+        let reserve = reserve.and_then(|reserve| draft.share(id, reserve)).map_err(Obstacle::Short)?;
         let is_usual = state.submitted.model.as_ref().is_some_and(|usual| usual.model == pinned.model);
         let model = (!is_usual).then(|| pinned.model.clone());
         let (reserved_tokens, reserved_micro_usd) = (reserve.tokens, reserve.micro_usd);

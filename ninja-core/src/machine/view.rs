@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Hold, HoldFor, StepState, TaskState};
+use super::{
+    room::Amounts,
+    state::{Hold, HoldFor, StepState, TaskState},
+};
 use crate::{
-    api::{ApprovalKind, Artifact, Step, Task, TaskStatus, TaskSummary, UserId, WaitFor, Waiting},
+    api::{ApprovalKind, Artifact, BudgetOf, Step, Task, TaskStatus, TaskSummary, UserId, WaitFor, Waiting},
     journal::record::Manifest,
 };
 
@@ -22,6 +25,9 @@ pub struct TaskHead {
     pub summary: TaskSummary,
     /// The number of its newest record.
     pub last_seq: u64,
+    /// What is set aside for calls that run.
+    #[serde(default, skip_serializing_if = "Amounts::is_nothing")]
+    pub reserved: Amounts,
 }
 
 impl TaskState {
@@ -38,7 +44,7 @@ impl TaskState {
             created_at: self.created_at,
             ended_at: self.end.as_ref().map(|end| end.at),
         };
-        TaskHead { owner: self.submitted.owner, summary, last_seq: self.last_seq }
+        TaskHead { owner: self.submitted.owner, summary, last_seq: self.last_seq, reserved: self.reserved() }
     }
 
     /// Returns the task as `GET /tasks/{id}` shows it.
@@ -72,7 +78,14 @@ impl TaskState {
             return None;
         }
         if let Some(since) = self.paused_at {
-            return Some(Waiting { wait_for: WaitFor::Operator, since, until: None, limit: None, id: None });
+            return Some(Waiting {
+                wait_for: WaitFor::Operator,
+                since,
+                until: None,
+                limit: None,
+                of: BudgetOf::Task,
+                id: None,
+            });
         }
         if self.approvals.is_empty() {
             let (until, held) = (self.wake_at(), self.steps.iter().filter_map(|step| step.hold));
@@ -83,11 +96,11 @@ impl TaskState {
             // What a person can do something about comes first.
             let first = held.min_by_key(|hold| (wait_for(hold) != WaitFor::Budget, hold.since));
             let (wait_for, since) = first.map_or((WaitFor::Timer, self.last_at), |hold| (wait_for(&hold), hold.since));
-            let limit = first.and_then(|hold| match hold.what {
-                HoldFor::Budget { limit } => Some(limit),
-                HoldFor::Provider { .. } => None,
-            });
-            return Some(Waiting { wait_for, since, until, limit, id: None });
+            let (limit, of) = match first.map(|hold| hold.what) {
+                Some(HoldFor::Budget { limit, of, .. }) => (Some(limit), of),
+                Some(HoldFor::Provider { .. }) | None => (None, BudgetOf::Task),
+            };
+            return Some(Waiting { wait_for, since, until, limit, of, id: None });
         }
         let oldest = self.approvals.values().min_by_key(|open| open.approval.since)?;
         let wait_for = match oldest.approval.kind {
@@ -95,7 +108,7 @@ impl TaskState {
             ApprovalKind::Ambiguous | ApprovalKind::Question => WaitFor::Person,
         };
         let (since, id) = (oldest.approval.since, Some(oldest.approval.id.to_string()));
-        Some(Waiting { wait_for, since, until: self.wake_at(), limit: None, id })
+        Some(Waiting { wait_for, since, until: self.wake_at(), limit: None, of: BudgetOf::Task, id })
     }
 }
 

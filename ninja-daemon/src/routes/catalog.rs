@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use ninja_core::api::{Agent, AgentCapabilities, Page, TemplateInfo, UsageQuery, UsageReport};
+use ninja_core::api::{Agent, AgentCapabilities, BudgetReport, Page, TemplateInfo, UsageQuery, UsageReport};
 
 use crate::{app::App, auth::Caller, error::Refusal, extract::Params};
 
@@ -43,4 +43,9 @@ pub(super) async fn usage(
     Params(query): Params<UsageQuery>,
 ) -> Result<Json<UsageReport>, Refusal> {
     Ok(Json(app.engine.usage(&by, query).await?))
+}
+
+/// Answers with how the limits stand that the caller's tasks share.
+pub(super) async fn budgets(State(app): State<App>, Caller(by): Caller) -> Json<BudgetReport> {
+    Json(app.engine.budgets(&by))
 }

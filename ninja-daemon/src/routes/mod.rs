@@ -78,6 +78,7 @@ pub(crate) fn table() -> Vec<Route> {
         route("/api/v1/backup",                              User,   0,               get(backup::backup)),
         route("/api/v1/files/upload",                        User,   FILE_BODY_MAX,   post(files::upload_file)),
         route("/api/v1/usage",                               User,   0,               get(catalog::usage)),
+        route("/api/v1/budgets",                             User,   0,               get(catalog::budgets)),
         route("/api/v1/agents",                              User,   0,               get(catalog::agents)),
         route("/api/v1/agents/{type}",                       User,   0,               get(catalog::agent)),
         route("/api/v1/agents/{type}/capabilities",          User,   0,               get(catalog::agent_capabilities)),

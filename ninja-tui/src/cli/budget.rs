@@ -1,18 +1,25 @@
-//! `ninja budget TASK`: other limits for a task, which lets one that waits for more go on.
+//! `ninja budget TASK`: other limits for a task, which lets one that waits for more go on. `ninja budget`: how the limits stand
+//! that all tasks share.
 
-use ninja_sdk::{Ninja, api::Budget};
+use ninja_sdk::{
+    Ninja,
+    api::{Budget, BudgetItem, BudgetOf, Timestamp},
+};
 
 use super::{Exit, Failure, Output, worker::pass_on};
-use crate::Connector;
+use crate::{
+    Connector, Need,
+    format::{columns, duration, since},
+};
 
 /// The arguments of `ninja budget`.
 #[derive(Debug, clap::Args)]
-pub struct ChangeBudget {
-    /// The task's id, or four or more characters of its beginning or end
-    task: String,
+pub struct ChangeOrShow {
+    /// The task's id, or four or more characters of its beginning or end; without it the limits are shown that tasks share
+    task: Option<String>,
     #[command(flatten)]
     limits: Limits,
-    /// Print the task as JSON
+    /// Print the task, or the limits, as JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -47,14 +54,61 @@ impl Limits {
     }
 }
 
-impl ChangeBudget {
+impl ChangeOrShow {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
-        let Some(budget) = self.limits.given() else {
-            let hint = "such as `ninja budget TASK --budget 5` or `--budget-tokens 200000`";
-            return Err(Failure::new(Exit::Usage, "say which limit", hint));
-        };
-        let word = async |ninja: &Ninja, id| Ok(ninja.change_budget(id, &budget).await?);
-        pass_on(connector, output, &self.task, "budget changed", word).await
+        let hint = "such as `ninja budget TASK --budget 5` or `--budget-tokens 200000`";
+        match (self.task, self.limits.given()) {
+            (None, None) => show(connector, output).await,
+            (None, Some(_)) => {
+                let why = "say of which task; limits that tasks share are set in the configuration";
+                Err(Failure::new(Exit::Usage, why, hint))
+            }
+            (Some(_), None) => Err(Failure::new(Exit::Usage, "say which limit", hint)),
+            (Some(task), Some(budget)) => {
+                let word = async |ninja: &Ninja, id| Ok(ninja.change_budget(id, &budget).await?);
+                pass_on(connector, output, &task, "budget changed", word).await
+            }
+        }
+    }
+}
+
+async fn show(connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
+    let session = connector.connect(Need::Store).await?;
+    let report = session.ninja().budgets().await;
+    session.close().await;
+    let report = report?;
+    if output.json {
+        output.json(&report);
+        return Ok(Exit::Done);
+    }
+    if report.items.is_empty() {
+        output.note("no limits are set that tasks share; config/ninja.toml shows how, under [budgets.user]");
+        return Ok(Exit::Done);
+    }
+    for line in table(&report.items, Timestamp::now()) {
+        output.say(&line);
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes limits below each other.
+fn table(items: &[BudgetItem], now: Timestamp) -> Vec<String> {
+    let mut rows = vec![["budget", "limit", "used", "set aside", "begins anew in"].map(str::to_owned)];
+    rows.extend(items.iter().map(|item| {
+        let [most, used, reserved] = [item.most, item.used, item.reserved].map(|amount| item.limit.amount(amount));
+        let anew = item.until.map_or_else(String::new, |until| duration(since(now, until)));
+        [whose(item.of).to_owned(), most, used, reserved, anew]
+    }));
+    columns(&rows)
+}
+
+fn whose(of: BudgetOf) -> &'static str {
+    match of {
+        BudgetOf::Task => "the task's",
+        BudgetOf::UserDay => "yours, today",
+        BudgetOf::UserMonth => "yours, this month",
+        BudgetOf::InstallationDay => "everybody's, today",
+        BudgetOf::InstallationMonth => "everybody's, this month",
     }
 }
 
@@ -74,7 +128,25 @@ fn parse_dollars(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use ninja_sdk::api::BudgetLimit;
+
     use super::*;
+
+    #[test]
+    fn limits_stand_below_each_other() {
+        let until = Some("2026-11-24T00:00:00Z".parse().unwrap());
+        let item = |of, limit, most, used, reserved| BudgetItem { of, limit, most, used, reserved, until };
+        let items = [
+            item(BudgetOf::UserDay, BudgetLimit::Cost, 5_000_000, 3_250_000, 400_000),
+            item(BudgetOf::InstallationMonth, BudgetLimit::Tokens, 2_000_000, 0, 0),
+        ];
+        let wanted = [
+            "budget                            limit      used  set aside  begins anew in",
+            "yours, today                      $5.00     $3.25      $0.40      2 h 30 min",
+            "everybody's, this month  2000000 tokens  0 tokens   0 tokens      2 h 30 min",
+        ];
+        assert_eq!(table(&items, "2026-11-23T21:30:00Z".parse().unwrap()), wanted);
+    }
 
     #[test]
     fn dollars_are_read_exactly_or_not_at_all() {

@@ -57,8 +57,8 @@ pub enum Command {
     Pause(pause::Pause),
     /// Let a paused task go on
     Resume(resume::Resume),
-    /// Change the limits of a task; one that waits for more goes on
-    Budget(budget::ChangeBudget),
+    /// Change the limits of a task, and one that waits for more goes on; or show those that your tasks share
+    Budget(budget::ChangeOrShow),
     /// Try again what failed or was cancelled; what succeeded stays
     Retry(retry::Retry),
     /// Make a new task that begins with what another one did

@@ -49,6 +49,10 @@ pub(super) fn outcome(output: &Output, task: &Task) {
 pub(super) fn waits(waiting: &Waiting, now: Timestamp) -> String {
     match (waiting.wait_for, waiting.until) {
         (WaitFor::Approval | WaitFor::Person, _) => "waits for an answer".to_owned(),
+        (WaitFor::Budget, Some(until)) if until > now && !waiting.of.is_task() => {
+            let whose = waiting.of.words();
+            format!("waits for more of {whose}, which begins anew in {}", duration(since(now, until)))
+        }
         (WaitFor::Budget, _) => "waits for more budget".to_owned(),
         (WaitFor::Provider, Some(until)) if until > now => {
             format!("no model answers; asked again in {}", duration(since(now, until)))

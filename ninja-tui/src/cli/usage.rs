@@ -5,7 +5,7 @@ use ninja_sdk::api::{Usage, UsageBy, UsageItem, UsageQuery, UsageReport, dollars
 use super::{Exit, Failure, Output};
 use crate::{
     Connector, Need,
-    format::{number, one_line},
+    format::{columns, number, one_line},
 };
 
 /// The arguments of `ninja usage`.
@@ -39,7 +39,7 @@ impl ShowUsage {
             return Ok(Exit::Done);
         }
         for line in table(&report) {
-            output.say(line.trim_end());
+            output.say(&line);
         }
         if report.items.is_empty() {
             output.note("nothing was used in this time");
@@ -68,17 +68,7 @@ fn table(report: &UsageReport) -> Vec<String> {
     if report.items.len() > 1 {
         rows.push(row("", &report.total));
     }
-    let [of_width, number_widths @ ..] = rows.iter().fold([0; 6], |mut widths: [usize; 6], row| {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-        widths
-    });
-    let line = |[of, numbers @ ..]: &[String; 6]| {
-        let numbers = numbers.iter().zip(number_widths).map(|(number, width)| format!("  {number:>width$}"));
-        format!("{of:<of_width$}{}", numbers.collect::<String>())
-    };
-    rows.iter().map(line).collect()
+    columns(&rows)
 }
 
 fn row(of: &str, usage: &Usage) -> [String; 6] {

@@ -3,8 +3,10 @@
 
 mod input;
 
+use std::time::Duration;
+
 use crossterm::event::Event;
-use ninja_sdk::api::{Approval, ApprovalId, Decision, StepId, StreamFrame, TaskId, TaskStatus, Timestamp};
+use ninja_sdk::api::{Approval, ApprovalId, Decision, FeedBody, StepId, StreamFrame, TaskId, TaskStatus, Timestamp};
 use tui_input::Input;
 
 use super::{
@@ -12,12 +14,15 @@ use super::{
     list::List,
     message::{Command, Message, News, Source},
 };
-use crate::format::one_line;
+use crate::format::{one_line, since};
 
 /// The list is read again after so many ticks while a task is at work: the feed tells of statuses, not of progress.
 const REREAD_TICKS: u32 = 2;
 /// Ticks after which a notice goes away.
 const NOTICE_TICKS: u32 = 8;
+
+/// What the feed tells of is news for so long.
+const NEWS_MAX: Duration = Duration::from_secs(60);
 
 /// The state.
 #[derive(Debug)]
@@ -237,6 +242,12 @@ impl App {
         let frame = hear(&mut self.feed, news, self.now);
         if let Some(StreamFrame::Feed { entry }) = frame {
             self.feed.last = entry.seq;
+            if let FeedBody::BudgetWarned { of, limit, used, most } = entry.body
+                && since(entry.at, self.now) < NEWS_MAX
+            {
+                let (used, most, whose) = (limit.amount(used), limit.amount(most), of.words());
+                self.say(format!("most of {whose} is used: {used} of {most}"));
+            }
             return vec![Command::List(self.list.wanted)];
         }
         // What happened while nobody listened is in the list.

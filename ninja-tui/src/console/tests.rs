@@ -6,8 +6,9 @@ mod screens;
 
 use crossterm::event::{Event as Terminal, KeyCode, KeyEvent, KeyModifiers};
 use ninja_sdk::api::{
-    Approval, ApprovalKind, Artifact, BlobHash, Event, EventBody, FeedBody, FeedEntry, ModelRef, ProposedCall, Step,
-    StepKind, StepStatus, StreamFrame, Task, TaskId, TaskStatus, TaskSummary, Timestamp, Usage, WaitFor, Waiting,
+    Approval, ApprovalKind, Artifact, BlobHash, BudgetOf, Event, EventBody, FeedBody, FeedEntry, ModelRef,
+    ProposedCall, Step, StepKind, StepStatus, StreamFrame, Task, TaskId, TaskStatus, TaskSummary, Timestamp, Usage,
+    WaitFor, Waiting,
 };
 use ratatui::{Terminal as Screen, backend::TestBackend};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ fn summary(number: u8, goal: &str, status: TaskStatus, progress: u8) -> TaskSumm
             since: ago(30),
             until: None,
             limit: None,
+            of: BudgetOf::Task,
             id: None,
         }),
         usage: Usage { input_tokens: 1_200, output_tokens: 34, model_calls: 2, ..Usage::default() },
@@ -189,7 +191,10 @@ impl Console {
 
     fn feed(&mut self, seq: u64) -> Vec<Command> {
         let body = FeedBody::TaskStatus { task: task_id(1), status: TaskStatus::Running, progress: 0 };
-        let entry = FeedEntry { seq, at: now(), body };
+        self.hear(FeedEntry { seq, at: now(), body })
+    }
+
+    fn hear(&mut self, entry: FeedEntry) -> Vec<Command> {
         let news = News::Frame(StreamFrame::Feed { entry });
         self.app.update(Message::News { source: Source::Feed, news })
     }

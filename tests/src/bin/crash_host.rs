@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use ninja_core::{
-    Engine, EngineOptions,
+    Config, Engine, EngineOptions,
     api::EffectClass,
     providers::{ChatRequest, Message, Price, ScriptStep, Scripted, ToolCall},
 };
@@ -35,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
     if args.next().is_none() {
         options.config.limits.short_lives = 0;
     }
+    options.config.budgets = Config::load(&[], &std::env::vars().collect())?.budgets;
     options.env = std::env::vars().filter(|(name, _)| name == "PATH").collect();
     let mut providers = scripted_providers(Arc::new(Scripted::new(move |request| think(request, &bills))));
     providers.set_price(PRICE);

@@ -32,6 +32,7 @@ impl Orchestrator {
         let entry = Entry { at, record };
         let first_seq = head.last_seq + 1;
         head.last_seq = first_seq;
+        let reserved = std::mem::take(&mut head.reserved);
         head.summary.status = TaskStatus::Failed;
         head.summary.waiting = None;
         head.summary.error = Some(error);
@@ -46,6 +47,7 @@ impl Orchestrator {
         let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
         let feed = vec![(owner, encode_feed(at, &told).into())];
         let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
+        self.services.ledger.give_back(owner, reserved);
         self.services.hub.publish_task(task, first_seq, &[entry]);
         self.services.hub.publish_user(owner, number(committed.feed_seqs, at, vec![told]));
         Ok(())

@@ -8,14 +8,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ractor::ActorProcessingErr;
 
-use super::{TaskActor, TaskActorState};
+use super::{TaskActor, TaskActorState, TaskMsg};
 use crate::{
+    actors::orchestrator::OrchestratorMsg,
+    api::{FeedBody, TaskId, Timestamp, UserId},
     journal::{
         feed::{encode_feed, number},
         record::Entry,
-        store::{Append, Commit, HeadUpdate},
+        store::{Append, Commit, HeadUpdate, StoreError},
     },
-    machine::{Decided, Input, Refusal, Surroundings, TaskState, decide_through, feed_of, spent},
+    ledger::{Held, Warning},
+    machine::{Boundless, Decided, Input, Refusal, Room, Surroundings, TaskState, decide_through, feed_of, spent},
     usage_rows::counts_of,
 };
 
@@ -26,6 +29,8 @@ pub(super) struct Change {
     /// Small files that travel with the records.
     blobs: Vec<Bytes>,
     after: TaskState,
+    /// What it takes of limits that are shared.
+    held: Vec<Held>,
 }
 
 impl Change {
@@ -44,6 +49,7 @@ impl Change {
         self.entries.extend(next.entries);
         self.encoded.extend(next.encoded);
         self.blobs.extend(next.blobs);
+        self.held.extend(next.held);
         self.after = next.after;
     }
 }
@@ -52,36 +58,84 @@ impl TaskActor {
     /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
     pub(super) fn decide(&self, task: &TaskState, input: Input, blobs: Vec<Bytes>) -> Result<Change, Refusal> {
         let at = input.time(self.services.clock.now());
-        let surroundings = Surroundings { now: at, new_uuid: &mut || self.services.clock.new_uuid() };
-        let Decided { records, after } = decide_through(task, input, surroundings)?;
+        let (Decided { records, after }, held) = match self.services.ledger.is_bounded() {
+            true => self.decide_within(task, input, at)?,
+            false => (self.decide_in(&Boundless, task, input, at)?, None),
+        };
         let entries: Vec<Entry> = records.into_iter().map(|record| Entry { at, record }).collect();
         let encoded = entries.iter().map(|entry| entry.encode().into()).collect();
-        Ok(Change { entries, encoded, blobs, after })
+        Ok(Change { entries, encoded, blobs, after, held: held.into_iter().collect() })
+    }
+
+    fn decide_in(&self, room: &dyn Room, task: &TaskState, input: Input, at: Timestamp) -> Result<Decided, Refusal> {
+        let new_uuid = &mut || self.services.clock.new_uuid();
+        decide_through(task, input, Surroundings { now: at, new_uuid, room })
+    }
+
+    /// Decides within what others leave of shared limits, again where they were faster, and holds what it takes.
+    fn decide_within(&self, task: &TaskState, input: Input, at: Timestamp) -> Result<(Decided, Option<Held>), Refusal> {
+        let (ledger, user) = (&self.services.ledger, task.submitted.owner);
+        loop {
+            let room = ledger.room(user, at);
+            let decided = self.decide_in(&room, task, input.clone(), at)?;
+            let Ok(held) = ledger.hold(&room, decided.after.taken().minus(task.taken())) else { continue };
+            if let Some(wanted) = room.refused().filter(|_| decided.after.waits_for_shared_budget()) {
+                self.wake(ledger.wait(self.id, user, wanted, at), at);
+            }
+            return Ok((decided, Some(held)));
+        }
+    }
+
+    /// Tells a user of the limits that are nearly used up.
+    async fn warn(&self, user: UserId, at: Timestamp, warnings: Vec<Warning>) -> Result<(), StoreError> {
+        let tell = |Warning { of, limit, used, most }| FeedBody::BudgetWarned { of, limit, used, most };
+        let told: Vec<FeedBody> = warnings.into_iter().map(tell).collect();
+        let feed = told.iter().map(|body| (user, encode_feed(at, body).into())).collect();
+        let committed = self.services.store.commit(Commit { feed, ..Commit::default() }).await?;
+        self.services.hub.publish_user(user, number(committed.feed_seqs, at, told));
+        Ok(())
+    }
+
+    /// Sends word to tasks that there is room for what they wait for.
+    fn wake(&self, tasks: Vec<TaskId>, due: Timestamp) {
+        for task in tasks {
+            let message = Box::new(TaskMsg::Wake { due });
+            // Where the orchestrator has ended, its successor finds them by itself.
+            self.orchestrator.send_message(OrchestratorMsg::DeliverToTask { task, message }).ok();
+        }
     }
 
     /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
     pub(super) async fn commit(&self, state: &mut TaskActorState, change: Change) -> Result<(), ActorProcessingErr> {
-        let Change { entries, encoded, blobs, after } = change;
+        let Change { entries, encoded, blobs, after, held } = change;
         let (Some(before), Some(at)) = (state.task.as_deref(), entries.last().map(|entry| entry.at)) else {
             return Ok(());
         };
         let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
         let told = feed_of(Some(before), &after);
-        let newest = encoded.last().cloned();
+        let (newest, spent) = (encoded.last().cloned(), spent(&after, &entries));
         let commit = Commit {
             append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
             blobs,
-            counts: counts_of(owner, spent(&after, &entries)),
+            counts: counts_of(owner, &spent),
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");
         let committed = self.services.store.commit(commit).await?;
+        let (ready, warnings) = match self.services.ledger.is_bounded() {
+            true => self.services.ledger.settle(owner, held, at, [before.reserved(), after.reserved()], &spent),
+            false => (Vec::new(), Vec::new()),
+        };
+        self.wake(ready, at);
         self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
         state.task = Some(Arc::new(after));
         state.idle_offered = false;
         self.services.hub.publish_task(self.id, first_seq, &entries);
         self.services.hub.publish_user(owner, number(committed.feed_seqs, at, told));
+        if !warnings.is_empty() {
+            self.warn(owner, at, warnings).await?;
+        }
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! What a task may use: reserved, settled, waited for, warned of, raised.
 
+use std::cell::Cell;
+
 use super::*;
-use crate::api::{BudgetLimit, WaitFor};
+use crate::api::{BudgetLimit, BudgetOf, WaitFor};
 
 /// A dollar a token in, two a token out: round numbers.
 const PRICE: Price = Price { input: 1_000_000_000_000, cached_input: 500_000_000_000, output: 2_000_000_000_000 };
@@ -208,7 +210,7 @@ fn one_limit_does_not_keep_those_that_wait_for_another() {
     let mut world = priced(parallel(5), budget);
     let limits = |world: &World| {
         let holds = world.state.steps.iter().filter_map(|step| step.hold);
-        holds.filter(|hold| hold.what == crate::machine::HoldFor::Budget { limit: BudgetLimit::Steps }).count()
+        holds.filter(|hold| matches!(hold.what, HoldFor::Budget { limit: BudgetLimit::Steps, .. })).count()
     };
     assert_eq!((in_flight(&world).len(), limits(&world)), (1, 2));
     change(&mut world, Budget { tokens: Some(tokens * 9), ..Budget::default() }).unwrap();
@@ -228,4 +230,85 @@ fn a_timer_that_comes_when_nothing_is_due_replays() {
     world.end("s0", 0, says("done"));
     let replay = crate::machine::replay(world.state.id, &world.log, pins()).unwrap();
     assert_eq!((replay.difference, replay.state.view()), (None, world.view()));
+}
+
+/// What others took of a budget that they share with the task, and how much that is at all.
+struct Shared {
+    most: Cell<u64>,
+    until: Cell<i64>,
+}
+
+impl Shared {
+    fn with(tokens: u64) -> Rc<Self> {
+        Rc::new(Self { most: Cell::new(tokens), until: Cell::new(86_400) })
+    }
+}
+
+impl Room for Shared {
+    fn check(&self, _: &StepId, wanted: Wanted) -> Result<(), Short> {
+        if wanted.now.tokens + wanted.call.tokens <= self.most.get() {
+            return Ok(());
+        }
+        let (limit, of, until) = (BudgetLimit::Tokens, BudgetOf::UserDay, Some(at(self.until.get())));
+        Err(Short { limit, of, detail: "too much".to_owned(), until })
+    }
+}
+
+fn sharing(steps: Vec<PlannedStep>, room: &Rc<Shared>) -> World {
+    let mut world = World { room: Rc::clone(room) as Rc<dyn Room>, ..World::new(steps) };
+    world.report(Input::Begin);
+    world
+}
+
+fn is_as_decided(world: &World) {
+    let replay = crate::machine::replay(world.state.id, &world.log, pins()).unwrap();
+    assert_eq!((replay.difference, replay.state.view()), (None, world.view()));
+}
+
+#[test]
+fn what_tasks_share_is_a_limit_as_their_own_is() {
+    let (tokens, _) = reserve_of_one();
+    let room = Shared::with(tokens * 7 + tokens / 2);
+    let mut world = sharing(parallel(20), &room);
+    assert_eq!(in_flight(&world).len(), 7);
+    for step in in_flight(&world) {
+        let mut all = says("done");
+        let Outcome::Answered(answer) = &mut all else { panic!("an answer") };
+        answer.usage.input_tokens = tokens - 5;
+        world.end(step.as_str(), 0, all);
+    }
+    let waiting = world.view().waiting.unwrap();
+    let wanted = (WaitFor::Budget, Some(BudgetLimit::Tokens), BudgetOf::UserDay, Some(at(86_400)));
+    assert_eq!((waiting.wait_for, waiting.limit, waiting.of, waiting.until), wanted);
+    assert!(world.state.waits_for_shared_budget());
+    is_as_decided(&world);
+
+    room.most.set(tokens * 30);
+    let due = at(world.seconds);
+    world.report(Input::Wake { due });
+    assert_eq!(in_flight(&world).len(), 13, "all that waited");
+    is_as_decided(&world);
+    for step in in_flight(&world) {
+        world.end(step.as_str(), newest_call(&world, &step), says("done"));
+    }
+    assert_eq!(world.view().status, TaskStatus::Succeeded);
+    is_as_decided(&world);
+}
+
+#[test]
+fn a_day_that_is_over_makes_room_or_is_followed_by_another_to_wait_for() {
+    let (tokens, _) = reserve_of_one();
+    let room = Shared::with(tokens - 1);
+    let mut world = sharing(parallel(3), &room);
+    assert_eq!((in_flight(&world).len(), world.state.wake_at()), (0, Some(at(86_400))));
+    room.until.set(2 * 86_400);
+    let records = world.report(Input::Wake { due: at(86_400) });
+    assert_eq!(records.iter().filter(|record| matches!(record, Record::BudgetPaused { .. })).count(), 3);
+    assert_eq!(world.state.wake_at(), Some(at(2 * 86_400)));
+    is_as_decided(&world);
+
+    room.most.set(tokens * 2);
+    world.report(Input::Wake { due: at(2 * 86_400) });
+    assert_eq!(in_flight(&world).len(), 2);
+    is_as_decided(&world);
 }

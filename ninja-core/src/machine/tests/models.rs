@@ -95,7 +95,7 @@ fn a_wait_that_never_ends_fails_in_the_end() {
         // Straight to the machine: the log grows long.
         let report = |state: &TaskState, input: Input, now| {
             let mut new_uuid = Uuid::nil;
-            decide_through(state, input, Surroundings { now, new_uuid: &mut new_uuid }).unwrap().after
+            decide_through(state, input, Surroundings { now, new_uuid: &mut new_uuid, room: &Boundless }).unwrap().after
         };
         let down = Input::EndCall { step: id("a"), call, outcome: fails(ErrorCode::ProviderFailed) };
         world.state = report(&world.state, down, at(0));

@@ -5,7 +5,7 @@ use crate::console::{
     app::{Focus, Mode, Tab},
     followed::Followed,
 };
-use ninja_sdk::api::Decision;
+use ninja_sdk::api::{BudgetLimit, Decision};
 
 fn asking(kind: ApprovalKind) -> Console {
     let mut waiting = task(TaskStatus::Waiting);
@@ -247,4 +247,24 @@ fn a_paste_is_never_keys() {
         panic!("it was not sent");
     };
     assert_eq!(text, "one two");
+}
+
+#[test]
+fn a_warning_of_the_feed_is_shown_while_it_is_news() {
+    let mut console = Console::with(80, 24, vec![summary(1, "one", TaskStatus::Running, 10)]);
+    let warned = |seq, at| FeedEntry {
+        seq,
+        at,
+        body: FeedBody::BudgetWarned {
+            of: BudgetOf::UserDay,
+            limit: BudgetLimit::Cost,
+            used: 4_000_000,
+            most: 5_000_000,
+        },
+    };
+    console.hear(warned(8, ago(3_600)));
+    assert_eq!(console.app.notice, None);
+    console.hear(warned(9, now()));
+    let notice = "most of the user's budget for the day is used: $4.00 of $5.00";
+    assert_eq!(console.app.notice.as_deref(), Some(notice));
 }

@@ -1,0 +1,232 @@
+//! The limits that tasks share: of a user and of the whole installation, for a day and for a month.
+//!
+//! What a task takes stands in its own log; here it is summed up over tasks, in memory. What was used is read from the counted
+//! rows at start, what is set aside from the heads of unfinished tasks, so a crash forgets nothing. A change that takes more is
+//! held before it is journaled, and what one gives back counts only after it is: whichever way a crash falls, the sum is not
+//! exceeded. Tasks for which there is no room wait here until there is.
+
+mod books;
+mod limits;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::Cell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub(crate) use self::books::Warning;
+pub use self::limits::{Allowance, Periods, SharedBudgets};
+use self::{
+    books::{Books, Standing},
+    limits::{Limit, in_money},
+};
+use crate::{
+    api::{BudgetItem, BudgetLimit, StepId, TaskId, Timestamp, UserId},
+    journal::store::{Store, StoreError},
+    machine::{Amounts, Room, Short, Spent, TaskHead, Wanted},
+    usage_rows,
+};
+
+/// Heads read at a time.
+const HEADS_PAGE: usize = 1_000;
+
+/// The books of one engine.
+pub(crate) struct Ledger {
+    limits: Vec<Limit>,
+    books: Mutex<Books>,
+}
+
+/// Others have taken what this change was to take: it is to be decided again.
+#[derive(Debug)]
+pub(crate) struct Stale;
+
+impl Ledger {
+    /// Opens the books: reads what was used and what is set aside. Nothing is read where nothing is limited.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the disk cannot be read, or something on it is damaged.
+    pub(crate) fn open(budgets: &SharedBudgets, store: &dyn Store) -> Result<Self, StoreError> {
+        let limits: Vec<Limit> = budgets.limits().collect();
+        let mut books = Books::default();
+        if !limits.is_empty() {
+            for (user, spent) in usage_rows::of_all(store)? {
+                books.spend(user, &spent);
+            }
+            read_reserved(store, &mut books)?;
+        }
+        Ok(Self { limits, books: Mutex::new(books) })
+    }
+
+    /// Returns whether anything is limited.
+    pub(crate) fn is_bounded(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    /// Returns whether money is.
+    pub(crate) fn is_in_money(&self) -> bool {
+        in_money(&self.limits)
+    }
+
+    /// Returns what others leave for a user's tasks.
+    pub(crate) fn room(&self, user: UserId, at: Timestamp) -> LiveRoom {
+        let books = self.books();
+        let standings = books.stand(&self.limits, user, at);
+        LiveRoom { user, at, standings, version: books.version, refused: Cell::new(None) }
+    }
+
+    /// Holds what a change takes that was decided in this room, until [`Self::settle`] or until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Fails where others were faster and there is not enough any more.
+    pub(crate) fn hold(self: &Arc<Self>, room: &LiveRoom, more: Amounts) -> Result<Held, Stale> {
+        let LiveRoom { user, at, .. } = *room;
+        let mut books = self.books();
+        let fits = |standing: &Standing| standing.has_room_for(more);
+        if books.version != room.version && !books.stand(&self.limits, user, at).iter().all(fits) {
+            return Err(Stale);
+        }
+        books.hold(user, more);
+        Ok(Held { ledger: Arc::clone(self), user, amounts: more })
+    }
+
+    /// Takes note of what was journaled: what a task of the user had set aside before and has now, and what it spent. Returns
+    /// the tasks that there is room for now, and the limits to be warned of.
+    pub(crate) fn settle(
+        &self,
+        user: UserId,
+        held: Vec<Held>,
+        at: Timestamp,
+        [before, now]: [Amounts; 2],
+        spent: &[Spent],
+    ) -> (Vec<TaskId>, Vec<Warning>) {
+        let mut books = self.books();
+        books.reserve(user, now);
+        books.unreserve(user, before);
+        for spent in spent {
+            books.spend(user, spent);
+        }
+        for held in held {
+            held.release(&mut books);
+        }
+        let ready = books.take_ready(&self.limits, at);
+        (ready, books.take_warnings(&self.limits, user, at))
+    }
+
+    /// Counts what a new task has set aside from its beginning, such as one that was forked.
+    pub(crate) fn take_over(&self, user: UserId, reserved: Amounts) {
+        if self.is_bounded() {
+            self.books().reserve(user, reserved);
+        }
+    }
+
+    /// Gives back what a task had set aside that was ended from outside.
+    pub(crate) fn give_back(&self, user: UserId, reserved: Amounts) {
+        if self.is_bounded() {
+            self.books().unreserve(user, reserved);
+        }
+    }
+
+    /// Lets a task wait for room, and returns the tasks that there is room for now: it may be among them.
+    pub(crate) fn wait(&self, task: TaskId, user: UserId, wanted: Amounts, at: Timestamp) -> Vec<TaskId> {
+        let mut books = self.books();
+        books.wait(user, task, wanted);
+        books.take_ready(&self.limits, at)
+    }
+
+    /// Returns how the limits of a user stand.
+    pub(crate) fn describe(&self, user: UserId, at: Timestamp) -> Vec<BudgetItem> {
+        let item = |standing: Standing| {
+            let Limit { of, limit, most } = standing.limit;
+            let (used, reserved) = (standing.used.get(limit), standing.set_aside.get(limit));
+            BudgetItem { of, limit, most, used, reserved, until: standing.period.end() }
+        };
+        self.books().stand(&self.limits, user, at).into_iter().map(item).collect()
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_reserved(store: &dyn Store, books: &mut Books) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = store.list_unfinished(after, HEADS_PAGE)?;
+        for (task, head) in &page.heads {
+            let head: TaskHead = serde_json::from_slice(head)
+                .map_err(|error| StoreError::Corrupt(format!("the head of {task}: {error}")))?;
+            books.reserve(head.owner, head.reserved);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// What a change takes, held until it is journaled.
+pub(crate) struct Held {
+    ledger: Arc<Ledger>,
+    user: UserId,
+    amounts: Amounts,
+}
+
+impl Held {
+    fn release(mut self, books: &mut Books) {
+        books.release(self.user, std::mem::take(&mut self.amounts));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.amounts.is_nothing() {
+            self.ledger.books().release(self.user, self.amounts);
+        }
+    }
+}
+
+/// What others left at one moment.
+pub(crate) struct LiveRoom {
+    user: UserId,
+    at: Timestamp,
+    standings: Vec<Standing>,
+    version: u64,
+    refused: Cell<Option<Amounts>>,
+}
+
+impl LiveRoom {
+    /// Returns the first call that there was no room for, if there was one that could ever have it.
+    pub(crate) fn refused(&self) -> Option<Amounts> {
+        self.refused.get()
+    }
+}
+
+impl Room for LiveRoom {
+    fn check(&self, _: &StepId, wanted: Wanted) -> Result<(), Short> {
+        let Wanted { call, is_priced, before, now } = wanted;
+        for Standing { limit: Limit { of, limit, most }, used, set_aside, period } in &self.standings {
+            let short = |detail| Err(Short { limit: *limit, of: *of, detail, until: period.end() });
+            if *limit == BudgetLimit::Cost && !is_priced {
+                return short(format!("the price of its model is not known, and {} is in money", of.words()));
+            }
+            let amount = call.get(*limit);
+            let taken = used.plus(*set_aside).plus(now).minus(before);
+            if amount > 0 && taken.get(*limit).saturating_add(amount) > *most {
+                if self.refused.get().is_none() {
+                    self.refused.set(Some(call));
+                }
+                let [amount, most] = [amount, *most].map(|amount| limit.amount(amount));
+                let [used, set_aside] = [used, set_aside].map(|amounts| limit.amount(amounts.get(*limit)));
+                let whose = of.words();
+                return short(format!(
+                    "the next call may use {amount}; {used} of {whose} ({most}) are used and {set_aside} set aside"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

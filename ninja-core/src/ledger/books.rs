@@ -1,0 +1,192 @@
+//! What is used and set aside: of each user, and of all together.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::civil::Date;
+
+use super::limits::{Limit, Period, is_within};
+use crate::{
+    api::{BudgetLimit, BudgetOf, TaskId, Timestamp, UserId},
+    machine::{Amounts, Spent},
+};
+
+/// Tasks of a user that are looked at each time that something comes back. Those behind wait for their turn.
+const LOOKED_AT_MAX: usize = 64;
+/// Days that are kept: a month, and what began before it.
+const DAYS_KEPT: usize = 64;
+/// It is told when this share of a limit is used, in percent.
+const WARNED_AT_PERCENT: u128 = 80;
+
+/// One book: of a user, or of all.
+#[derive(Debug, Default)]
+struct Book {
+    spent: BTreeMap<Date, Amounts>,
+    /// Set aside in the journal.
+    reserved: Amounts,
+    /// Set aside for what is about to be journaled.
+    held: Amounts,
+}
+
+impl Book {
+    fn spent_in(&self, period: Period) -> Amounts {
+        let days = self.spent.range(period.first..=period.last);
+        days.fold(Amounts::default(), |sum, (_, amounts)| sum.plus(*amounts))
+    }
+
+    fn set_aside(&self) -> Amounts {
+        self.reserved.plus(self.held)
+    }
+
+    fn spend(&mut self, on: Date, amounts: Amounts) {
+        let day = self.spent.entry(on).or_default();
+        *day = day.plus(amounts);
+        while self.spent.len() > DAYS_KEPT {
+            self.spent.pop_first();
+        }
+    }
+}
+
+/// How a limit stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// The limit.
+    pub limit: Limit,
+    /// What is used in its period.
+    pub used: Amounts,
+    /// What is set aside.
+    pub set_aside: Amounts,
+    /// Its period.
+    pub period: Period,
+}
+
+impl Standing {
+    /// Returns whether there is room for something; nothing fits always.
+    pub(super) fn has_room_for(&self, wanted: Amounts) -> bool {
+        wanted.get(self.limit.limit) == 0 || is_within(&self.limit, self.used.plus(self.set_aside).plus(wanted))
+    }
+}
+
+/// A limit that is nearly used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Warning {
+    /// Whose.
+    pub of: BudgetOf,
+    /// Of what.
+    pub limit: BudgetLimit,
+    /// How much is used.
+    pub used: u64,
+    /// The limit.
+    pub most: u64,
+}
+
+/// All books, and who waits for room in them.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    users: HashMap<UserId, Book>,
+    all: Book,
+    /// Tasks that wait, in the order in which they came, with what they want.
+    waiting: BTreeMap<(UserId, u64), (TaskId, Amounts)>,
+    tickets: HashMap<TaskId, (UserId, u64)>,
+    next_ticket: u64,
+    warned: BTreeSet<(Option<UserId>, BudgetOf, BudgetLimit, Date)>,
+    /// Counts changes.
+    pub(super) version: u64,
+}
+
+impl Books {
+    /// Returns how the limits of a user stand.
+    pub(super) fn stand(&self, limits: &[Limit], user: UserId, at: Timestamp) -> Vec<Standing> {
+        let none = Book::default();
+        let of_user = self.users.get(&user).unwrap_or(&none);
+        let stands = |limit: &Limit| {
+            let book = if is_of_user(limit.of) { of_user } else { &self.all };
+            let period = Period::of(limit.of, at);
+            Standing { limit: *limit, used: book.spent_in(period), set_aside: book.set_aside(), period }
+        };
+        limits.iter().map(stands).collect()
+    }
+
+    /// Holds something for a change that is about to be journaled.
+    pub(super) fn hold(&mut self, user: UserId, amounts: Amounts) {
+        self.each(user, |book| book.held = book.held.plus(amounts));
+    }
+
+    /// Gives back what was held.
+    pub(super) fn release(&mut self, user: UserId, amounts: Amounts) {
+        self.each(user, |book| book.held = book.held.minus(amounts));
+    }
+
+    /// Sets aside what the journal says.
+    pub(super) fn reserve(&mut self, user: UserId, amounts: Amounts) {
+        self.each(user, |book| book.reserved = book.reserved.plus(amounts));
+    }
+
+    /// Gives back what had been set aside.
+    pub(super) fn unreserve(&mut self, user: UserId, amounts: Amounts) {
+        self.each(user, |book| book.reserved = book.reserved.minus(amounts));
+    }
+
+    /// Counts what a call used.
+    pub(super) fn spend(&mut self, user: UserId, spent: &Spent) {
+        self.each(user, |book| book.spend(spent.on, Amounts::of(&spent.usage)));
+    }
+
+    fn each(&mut self, user: UserId, change: impl Fn(&mut Book)) {
+        self.version += 1;
+        change(self.users.entry(user).or_default());
+        change(&mut self.all);
+    }
+
+    /// Lets a task wait until there is room for what it wants. It keeps its place where it waits already.
+    pub(super) fn wait(&mut self, user: UserId, task: TaskId, wanted: Amounts) {
+        let ticket = *self.tickets.entry(task).or_insert_with(|| {
+            self.next_ticket += 1;
+            (user, self.next_ticket)
+        });
+        self.waiting.insert(ticket, (task, wanted));
+    }
+
+    /// Takes the tasks out for which there is room now, each counted against those behind it.
+    pub(super) fn take_ready(&mut self, limits: &[Limit], at: Timestamp) -> Vec<TaskId> {
+        let mut users: Vec<UserId> = self.waiting.keys().map(|(user, _)| *user).collect();
+        users.dedup();
+        let (mut ready, mut of_all) = (Vec::new(), Amounts::default());
+        for user in users {
+            let (standings, mut of_user) = (self.stand(limits, user, at), Amounts::default());
+            for (ticket, (task, wanted)) in self.waiting.range((user, 0)..=(user, u64::MAX)).take(LOOKED_AT_MAX) {
+                let fits = standings.iter().all(|standing| {
+                    let others = if is_of_user(standing.limit.of) { of_user } else { of_all };
+                    let with_them = Standing { set_aside: standing.set_aside.plus(others), ..*standing };
+                    with_them.has_room_for(*wanted)
+                });
+                if fits {
+                    (of_user, of_all) = (of_user.plus(*wanted), of_all.plus(*wanted));
+                    ready.push((*ticket, *task));
+                }
+            }
+        }
+        for (ticket, task) in &ready {
+            self.waiting.remove(ticket);
+            self.tickets.remove(task);
+        }
+        ready.into_iter().map(|(_, task)| task).collect()
+    }
+
+    /// Returns the limits of which so much is used that it is to be told, each once in its period.
+    pub(super) fn take_warnings(&mut self, limits: &[Limit], user: UserId, at: Timestamp) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for Standing { limit: Limit { of, limit, most }, used, period, .. } in self.stand(limits, user, at) {
+            let used = used.get(limit);
+            let near = u128::from(used) * 100 >= u128::from(most) * WARNED_AT_PERCENT;
+            let whose = is_of_user(of).then_some(user);
+            if near && self.warned.insert((whose, of, limit, period.first)) {
+                warnings.push(Warning { of, limit, used, most });
+            }
+        }
+        warnings
+    }
+}
+
+fn is_of_user(of: BudgetOf) -> bool {
+    matches!(of, BudgetOf::UserDay | BudgetOf::UserMonth)
+}
