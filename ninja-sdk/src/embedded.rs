@@ -4,8 +4,8 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, ForkTask,
-        Health, Page, Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
+        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, Forecast,
+        ForkTask, Health, Page, Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
         UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
@@ -59,6 +59,10 @@ impl Embedded {
 
     pub(crate) async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, SdkError> {
         Ok(self.engine.usage(&self.owner, *query).await?)
+    }
+
+    pub(crate) fn forecast(&self, request: &SubmitTask) -> Result<Forecast, SdkError> {
+        Ok(self.engine.forecast(&self.owner, request.clone())?)
     }
 
     pub(crate) fn budgets(&self) -> BudgetReport {

@@ -1,8 +1,8 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, ForkTask, Health, Page, ReplayReport,
-    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health, Page,
+    ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 #[cfg(feature = "embedded")]
@@ -139,6 +139,20 @@ impl Ninja {
             Transport::Remote(client) => client.usage(query).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.usage(query).await,
+        }
+    }
+
+    /// Says what a task may come to. Nothing is begun, and no model is asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ninja::submit_task`].
+    pub async fn forecast(&self, request: &SubmitTask) -> Result<Forecast, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.forecast(request).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.forecast(request),
         }
     }
 

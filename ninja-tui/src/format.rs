@@ -113,19 +113,19 @@ pub(crate) fn usage(task: &Task, now: Timestamp) -> String {
     text
 }
 
-/// Writes rows below each other: the first column from the left on, the others up to the right.
-pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+/// Writes rows below each other: the first `left` columns from the left on, the others up to the right.
+pub(crate) fn columns<const N: usize>(left: usize, rows: &[[String; N]]) -> Vec<String> {
     let widths = rows.iter().fold([0; N], |mut widths: [usize; N], row| {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
         widths
     });
-    let cell = |(column, (cell, width)): (usize, (&String, usize))| match column {
-        0 => format!("{cell:<width$}"),
-        _ => format!("  {cell:>width$}"),
+    let cell = |(column, (cell, width)): (usize, (&String, usize))| match column < left {
+        true => format!("{cell:<width$}"),
+        false => format!("{cell:>width$}"),
     };
-    let line = |row: &[String; N]| row.iter().zip(widths).enumerate().map(cell).collect::<String>();
+    let line = |row: &[String; N]| row.iter().zip(widths).enumerate().map(cell).collect::<Vec<_>>().join("  ");
     rows.iter().map(|row| line(row).trim_end().to_owned()).collect()
 }
 

@@ -41,6 +41,20 @@ pub enum StepKind {
     Contract,
 }
 
+impl StepKind {
+    /// Returns its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Tool => "tool",
+            Self::Approval => "approval",
+            Self::Map => "map",
+            Self::Plan => "plan",
+            Self::Contract => "contract",
+        }
+    }
+}
+
 /// When a step that failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,14 +9,14 @@ use crate::{
     actors::{Services, head_update},
     agents,
     api::{
-        ApiError, Autonomy, BlobHash, ErrorCode, ModelClass, Planning, Principal, SubmitTask, Task, TaskId,
+        ApiError, Autonomy, BlobHash, ErrorCode, Forecast, ModelClass, Planning, Principal, SubmitTask, Task, TaskId,
     },
     journal::{
         feed::encode_feed,
         record::{Action, Entry, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
         store::{Append, Commit},
     },
-    machine::{TaskState, feed_of, plan_by_model, plan_explicit, plan_goal, review_first},
+    machine::{TaskState, feed_of, forecast, plan_by_model, plan_explicit, plan_goal, review_first},
     planner::Template,
     providers::Choice,
 };
@@ -56,6 +56,16 @@ impl Engine {
         let task = state.view();
         self.0.tree.start_task(state);
         Ok(task)
+    }
+
+    /// Says what a task may come to, with everything checked as for a submission. Nothing is accepted, and no model is asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::submit_task`].
+    pub fn forecast(&self, by: &Principal, request: SubmitTask) -> Result<Forecast, ApiError> {
+        let (state, _) = self.begin(self.check(by, request)?)?;
+        Ok(forecast(&state))
     }
 
     fn check(&self, by: &Principal, mut request: SubmitTask) -> Result<Checked, ApiError> {
@@ -141,18 +151,25 @@ impl Engine {
     }
 
     async fn accept(&self, checked: Checked) -> Result<TaskState, ApiError> {
-        let Checked { submitted, pins, steps } = checked;
-        let services = &self.0.services;
-        let (id, at) = (TaskId::from_uuid(services.clock.new_uuid()), services.clock.now());
+        let (services, pins) = (&self.0.services, Arc::clone(&checked.pins));
         services.tasks.remember(pins.hash, &pins.pins);
+        let (state, log) = self.begin(checked)?;
+        accept(services, &state, &log, pins.blobs()).await?;
+        pins.note_stored();
+        Ok(state)
+    }
+
+    /// Makes a task of a submission, with the first records of its log.
+    fn begin(&self, checked: Checked) -> Result<(TaskState, [Entry; 2]), ApiError> {
+        let Checked { submitted, pins, steps } = checked;
+        let clock = &self.0.services.clock;
+        let (id, at) = (TaskId::from_uuid(clock.new_uuid()), clock.now());
         let first = Entry { at, record: Record::TaskSubmitted(Box::new(submitted)) };
         let plan = Entry { at, record: Record::PlanMade { steps } };
         let broken = |error: crate::machine::FoldError| ApiError::new(ErrorCode::Internal, error.to_string());
         let mut state = TaskState::begin(id, &first, Arc::clone(&pins.pins)).map_err(broken)?;
         state.apply(&plan).map_err(broken)?;
-        accept(services, &state, &[first, plan], pins.blobs()).await?;
-        pins.note_stored();
-        Ok(state)
+        Ok((state, [first, plan]))
     }
 }
 

@@ -326,7 +326,8 @@ impl TaskState {
 }
 
 impl StepState {
-    fn new(planned: PlannedStep) -> Self {
+    /// Makes a step that has not begun.
+    pub(super) fn new(planned: PlannedStep) -> Self {
         Self {
             planned: Arc::new(planned),
             status: StepStatus::Pending,

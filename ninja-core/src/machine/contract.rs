@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, Check, Contract, ErrorCode, StepId, StepStatus},
-    journal::record::{Action, Intent, Outcome, PlannedStep, Record, StepEnd},
+    journal::record::{Action, Intent, Outcome, Pins, PlannedStep, Record, StepEnd},
 };
 
 /// What steps of the contract are named after.
@@ -113,12 +113,17 @@ fn judge(draft: &mut Draft<'_>, id: &StepId, contract: &Contract) {
     let may_repair = cannot.is_none() && count(&draft.state, REPAIR) == 0 && draft.state.submitted.model.is_some();
     draft.end_step(id, StepEnd::Failed { error, fails_task: !may_repair });
     if may_repair {
-        let agent = contract.repair_agent.clone().unwrap_or_else(|| draft.state.pins.default_agent.clone());
+        let agent = repair_agent(contract, &draft.state.pins).to_owned();
         // The evidence is read from the failed step's error, as text: it holds what files and commands said.
         let prompt = format!("{REPAIR_PROMPT}\n\n{{{{goal}}}}\n\n## What does not hold\n{{{{steps.{id}.error}}}}");
         let action = Action::Agent { agent, prompt, schema: None, max_output_tokens: None };
         add(draft, StepId::numbered(REPAIR, 1), "Mend what does not hold", action);
     }
+}
+
+/// Returns the agent that mends what does not hold.
+pub(super) fn repair_agent<'a>(contract: &'a Contract, pins: &'a Pins) -> &'a str {
+    contract.repair_agent.as_deref().unwrap_or(&pins.default_agent)
 }
 
 const REPAIR_PROMPT: &str = "The work below was done and then checked, and a check did not pass. Mend the files in the \

@@ -40,8 +40,14 @@ pub(super) fn start_map(draft: &mut Draft<'_>, id: &StepId, over: &str, each: &M
             return draft.fail_step(id, ApiError::new(ErrorCode::InvalidRequest, detail));
         }
     };
-    let first = step.children;
-    let steps = items.into_iter().zip(first..).map(|(item, number)| PlannedStep {
+    let steps = parts(step, each, items);
+    draft.push(Record::StepsAdded { steps, replaced: Vec::new() });
+}
+
+/// Makes the steps of a `map`, one for each item.
+pub(super) fn parts(step: &StepState, each: &MapStep, items: Vec<Value>) -> Vec<PlannedStep> {
+    let id = &step.planned.id;
+    let part = |(item, number)| PlannedStep {
         id: id.child(number),
         title: each.title.clone(),
         after: Vec::new(),
@@ -51,9 +57,8 @@ pub(super) fn start_map(draft: &mut Draft<'_>, id: &StepId, over: &str, each: &M
         parent: Some(Parent { step: id.clone(), call: None }),
         item,
         action: each.action.clone(),
-    });
-    let steps = steps.collect();
-    draft.push(Record::StepsAdded { steps, replaced: Vec::new() });
+    };
+    items.into_iter().zip(step.children..).map(part).collect()
 }
 
 /// Returns what to tell the model if it may not delegate this.

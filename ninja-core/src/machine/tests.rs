@@ -3,6 +3,7 @@
 mod agents;
 mod budgets;
 mod crashes;
+mod forecasts;
 mod makers;
 mod models;
 mod nested;

@@ -26,7 +26,7 @@ const FAULTS_MAX: usize = 3;
 /// The longest text of a fault, in characters.
 const FAULT_CHARS_MAX: usize = 300;
 /// Answers of a planner in one step: its first plan, corrections, and what a person wants changed.
-const PLANNER_TURNS_MAX: u32 = 20;
+pub(super) const PLANNER_TURNS_MAX: u32 = 20;
 /// As many turns in a row that ask for the same and get the same mean that the agent is stuck.
 const SAME_TURNS_MAX: usize = 3;
 

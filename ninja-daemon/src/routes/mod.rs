@@ -61,6 +61,7 @@ pub(crate) fn table() -> Vec<Route> {
         route("/ws",                                         User,   0,               get(socket::open)),
         route("/api/v1/tasks",                               User,   TASK_BODY_MAX,   get(tasks::list_tasks).post(tasks::submit_task)),
         route("/api/v1/tasks/templates",                     User,   0,               get(catalog::templates)),
+        route("/api/v1/tasks/forecast",                      User,   TASK_BODY_MAX,   post(tasks::forecast)),
         route("/api/v1/tasks/{id}",                          User,   0,               get(tasks::task)),
         route("/api/v1/tasks/{id}/steps",                    User,   0,               get(tasks::steps)),
         route("/api/v1/tasks/{id}/cancel",                   User,   0,               post(tasks::cancel_task)),

@@ -8,7 +8,7 @@ use axum::{
 };
 use ninja_core::{
     ListTasks,
-    api::{Page, Step, SubmitTask, Task, TaskStatus, TaskSummary},
+    api::{Forecast, Page, Step, SubmitTask, Task, TaskStatus, TaskSummary},
 };
 use serde::Deserialize;
 
@@ -45,6 +45,15 @@ pub(super) async fn submit_task(
     Body(request): Body<SubmitTask>,
 ) -> Result<Response, Refusal> {
     Ok(created(app.engine.submit_task(&by, request).await?))
+}
+
+/// Answers with what a task may come to; stores and begins nothing.
+pub(super) async fn forecast(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Body(request): Body<SubmitTask>,
+) -> Result<Json<Forecast>, Refusal> {
+    Ok(Json(app.engine.forecast(&by, request)?))
 }
 
 /// Answers with a new task and where it is.

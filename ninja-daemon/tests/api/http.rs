@@ -168,3 +168,18 @@ async fn an_upload_is_streamed_named_and_bounded() {
         exchange(daemon.request("POST", "/api/v1/files/upload").body("x")).await
     );
 }
+
+#[tokio::test]
+async fn a_forecast_begins_nothing() {
+    let daemon = Daemon::start(Scripted::answering("hello")).await;
+    let body = json!({ "goal": "greet", "plan": { "steps": [
+        { "id": "say", "kind": "agent", "agent": "writer", "prompt": "Say hello.", "max_output_tokens": 500 },
+        { "id": "write", "kind": "tool", "tool": "write_file", "args": { "path": "a", "content": "b" }, "after": ["say"] },
+    ] } });
+    let forecast = |body: Value| exchange(daemon.request("POST", "/api/v1/tasks/forecast").json(&body));
+    insta::assert_json_snapshot!("forecast", forecast(body).await);
+    insta::assert_json_snapshot!("forecast_of_nothing", forecast(json!({})).await);
+    let tasks = exchange(daemon.request("GET", "/api/v1/tasks")).await;
+    assert_eq!(tasks["body"]["items"], json!([]));
+    insta::assert_json_snapshot!("budgets", exchange(daemon.request("GET", "/api/v1/budgets")).await);
+}

@@ -10,8 +10,8 @@ mod http;
 use std::sync::Arc;
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, BudgetReport, Decision, File, ForkTask, Health, Page,
-    ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
+    Page, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -94,6 +94,15 @@ impl Client {
     /// As [`Client::submit_task`]; `invalid_request` where the time ends before it begins.
     pub async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, SdkError> {
         self.http.answer(self.http.api(Method::GET, ["usage"])?.query(query)).await
+    }
+
+    /// Says what a task may come to. Nothing is begun, and no model is asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::submit_task`].
+    pub async fn forecast(&self, request: &SubmitTask) -> Result<Forecast, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["tasks", "forecast"])?.json(request)).await
     }
 
     /// Returns how the limits stand that the caller's tasks share.

@@ -99,7 +99,7 @@ fn table(items: &[BudgetItem], now: Timestamp) -> Vec<String> {
         let anew = item.until.map_or_else(String::new, |until| duration(since(now, until)));
         [whose(item.of).to_owned(), most, used, reserved, anew]
     }));
-    columns(&rows)
+    columns(1, &rows)
 }
 
 fn whose(of: BudgetOf) -> &'static str {

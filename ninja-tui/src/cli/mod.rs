@@ -11,6 +11,7 @@ mod console;
 mod decide;
 mod diff;
 mod failure;
+mod forecast;
 mod fork;
 mod given;
 mod interrupt;

@@ -12,7 +12,7 @@ use super::{
     Exit, Failure, Output, artifacts,
     attend::{Attend, Attended},
     budget::Limits,
-    given,
+    forecast, given,
     interrupt::Interrupt,
     name, report,
 };
@@ -56,6 +56,9 @@ pub struct Run {
     /// Where the files it makes are put; `ninja-artifacts/TASK` unless said otherwise, nowhere with --json
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Show the plan and what it may cost, and do nothing of it; no model is asked
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
     /// Go on with a task that was parked
     #[arg(long, value_name = "TASK", conflicts_with_all = ["goal", "template", "plan", "files", "params"])]
     resume: Option<String>,
@@ -87,6 +90,9 @@ impl Run {
     }
 
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
+        if self.dry_run {
+            return self.foresee(connector, output).await;
+        }
         let interrupt = Interrupt::listen()?;
         let request = self.request().await?;
         let resume = self.resume(connector).await?;
@@ -101,10 +107,29 @@ impl Run {
         exit
     }
 
+    async fn foresee(&self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
+        let request = self.request().await?;
+        let session = connector.connect(Need::Store).await?;
+        let forecast = match self.with_files(session.ninja(), request).await {
+            Ok(request) => session.ninja().forecast(&request).await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        session.close().await;
+        Ok(forecast::show(&forecast?, output))
+    }
+
+    /// Hands the files in. What they are is part of what is asked for.
+    async fn with_files(&self, ninja: &Ninja, mut request: SubmitTask) -> Result<SubmitTask, Failure> {
+        for path in &self.files {
+            request.files.push(upload(ninja, path).await?);
+        }
+        Ok(request)
+    }
+
     async fn attend(
         &self,
         session: &Session,
-        mut request: SubmitTask,
+        request: SubmitTask,
         resume: Resume,
         output: &Output,
         interrupt: Interrupt,
@@ -112,12 +137,7 @@ impl Run {
         let ninja = session.ninja();
         let task = match resume {
             Resume::Task(id) => ninja.task(id).await?,
-            Resume::Nothing | Resume::All => {
-                for path in &self.files {
-                    request.files.push(upload(ninja, path).await?);
-                }
-                ninja.submit_task(&request).await?
-            }
+            Resume::Nothing | Resume::All => ninja.submit_task(&self.with_files(ninja, request).await?).await?,
         };
         let attended = Attend { ninja, output, interrupt, yes: self.yes }.until_it_ends(&task).await?;
         Ok((task, attended))

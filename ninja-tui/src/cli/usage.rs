@@ -68,7 +68,7 @@ fn table(report: &UsageReport) -> Vec<String> {
     if report.items.len() > 1 {
         rows.push(row("", &report.total));
     }
-    columns(&rows)
+    columns(1, &rows)
 }
 
 fn row(of: &str, usage: &Usage) -> [String; 6] {
