@@ -133,6 +133,7 @@ fn read(text: &str) -> Result<BTreeMap<String, Price>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::{HttpProvider, ProviderConfig, ProviderKind};
 
     fn own(text: &str) -> Result<Prices, PricesError> {
         let folder = tempfile::tempdir().unwrap();
@@ -152,6 +153,20 @@ mod tests {
         assert_eq!(built_in.of("openai", "gpt-5-2025-08-07"), None, "no star, no rest");
         assert_eq!(built_in.of("nobody", "gpt-5.4"), None);
         assert_eq!(built_in.of("ollama", "org/any:7b").map(|price| price.output), Some(0));
+    }
+
+    #[test]
+    fn what_answers_unasked_has_a_price() {
+        let prices = Prices::load(None).unwrap();
+        for (vendor, kind) in [
+            ("openai", ProviderKind::Openai),
+            ("anthropic", ProviderKind::Anthropic),
+            ("gemini", ProviderKind::Gemini),
+            ("deepseek", ProviderKind::Deepseek),
+        ] {
+            let model = HttpProvider::new(&ProviderConfig::new(kind), None).unwrap().vendor_model().unwrap();
+            assert!(prices.of(vendor, model).is_some(), "{vendor}/{model}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ const PROTOCOLS: [(ProviderKind, &str, &str); 6] = [
     (ProviderKind::OpenaiResponses, "/v1", "gpt-5.4-mini"),
     (ProviderKind::Anthropic, "", "claude-sonnet-4-5"),
     (ProviderKind::Gemini, "", "gemini-2.5-flash"),
-    (ProviderKind::Deepseek, "", "deepseek-chat"),
+    (ProviderKind::Deepseek, "", "deepseek-flash"),
     (ProviderKind::Ollama, "", "qwen3:8b"),
 ];
 

@@ -18,6 +18,10 @@ use crate::providers::{
 /// Models that know only the new name of an answer's limit, wherever they are served.
 const NEW_LIMIT_MODELS: [&str; 5] = ["gpt-5", "gpt-6", "o1", "o3", "o4"];
 
+/// What DeepSeek takes for thinking that there was none of: it refuses calls that come back without any, also those that
+/// another model made.
+static NO_THINKING: Value = Value::String(String::new());
+
 /// What the body of a short prompt with an agent's tools takes.
 const BODY_BYTES: usize = 8 * 1024;
 
@@ -27,7 +31,7 @@ pub(super) fn body(call: &Call<'_>, dialect: Dialect) -> Vec<u8> {
     let name = request.model.rsplit('/').next().unwrap_or(&request.model);
     let is_new = dialect == Dialect::Openai || NEW_LIMIT_MODELS.iter().any(|prefix| name.starts_with(prefix));
     let limit = Some(request.max_output_tokens);
-    let mut messages: Vec<_> = request.messages.iter().map(|message| MessageBody::of(message, call)).collect();
+    let mut messages: Vec<_> = request.messages.iter().map(|message| MessageBody::of(message, call, dialect)).collect();
     let hint = request.schema.as_ref().filter(|_| dialect == Dialect::Deepseek).map(schema_in_words);
     messages.extend(hint.as_deref().map(|content| MessageBody::System { content }));
     let body = Body {
@@ -90,15 +94,16 @@ enum MessageBody<'a> {
 }
 
 impl<'a> MessageBody<'a> {
-    fn of(message: &'a Message, call: &Call<'_>) -> Self {
+    fn of(message: &'a Message, call: &Call<'_>, dialect: Dialect) -> Self {
         match message {
             Message::System { text } => Self::System { content: text },
             Message::User { text } => Self::User { content: text },
             Message::Assistant { text, tool_calls, carry } => {
                 let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &call.request.model));
+                let is_wanted = dialect == Dialect::Deepseek && !tool_calls.is_empty();
                 Self::Assistant {
                     content: text,
-                    reasoning_content: carry.map(|carry| &carry.data),
+                    reasoning_content: carry.map(|carry| &carry.data).or(is_wanted.then_some(&NO_THINKING)),
                     tool_calls: tool_calls.iter().map(Function::called).collect(),
                 }
             }

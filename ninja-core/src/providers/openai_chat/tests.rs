@@ -139,6 +139,21 @@ async fn a_conversation_is_sent_with_its_calls_and_their_results() {
 }
 
 #[tokio::test]
+async fn calls_go_back_to_deepseek_with_thinking_if_only_with_none() {
+    for (kind, wanted) in [(ProviderKind::Deepseek, Some(json!(""))), (ProviderKind::Openai, None)] {
+        let server = TestServer::start(|_| Reply::Send(events(TEXT))).await;
+        let config = ProviderConfig { kind, ..config(&server.url) };
+        let said = |tool_calls| Message::Assistant { text: "so".into(), tool_calls, carry: None };
+        let result = Message::Tool { call_id: weather_call().id, name: "weather".into(), text: "rain".into() };
+        let messages = vec![said(vec![weather_call()]), result, said(Vec::new())];
+        let request = ChatRequest { messages, ..request("") };
+        call(&HttpProvider::new(&config, None).unwrap(), request).await.unwrap();
+        let thinking = |place: usize| server.body()["messages"][place].get("reasoning_content").cloned();
+        assert_eq!((thinking(0), thinking(2)), (wanted, None), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_never_chooses_the_protocol_or_the_place() {
     for name in ["gpt-5-mini", "claude-sonnet", "gemini-pro", "qwen3-max", "a::b-low", "org/model", "unknown"] {
         let server = TestServer::start(|_| Reply::Send(events(TEXT))).await;
