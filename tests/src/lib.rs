@@ -10,6 +10,7 @@ mod plans;
 mod process;
 mod random;
 mod recording;
+mod stub;
 
 pub use engines::{ScriptedEngine, first_choice, scripted_providers, until};
 pub use faults::{fault_append, fault_record, fault_task, system};
@@ -19,6 +20,7 @@ pub use plans::{agent_step, approval_step, plan, tool_step};
 pub use process::{Process, bare_command, counterpart};
 pub use random::Random;
 pub use recording::{Cut, Recording, StepClock, addresses};
+pub use stub::{StubRequest, StubServer};
 
 /// The README's Rust compiles against the product.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
 //! planned, mapped, delegated, tried again and promised, in `protocols` one task over what every vendor speaks, in
-//! `steering` what a person does with a task.
+//! `steering` what a person does with a task, in `windows` that no prompt is cut by whoever gets it.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -10,6 +10,8 @@ mod plans;
 mod protocols;
 #[path = "engine/steering.rs"]
 mod steering;
+#[path = "engine/windows.rs"]
+mod windows;
 
 use std::{
     sync::{

@@ -43,7 +43,8 @@ impl Engine {
     fn providers_health(&self) -> ComponentHealth {
         match self.0.services.providers.choose(None) {
             Ok(Choice { model, info, .. }) => {
-                component("providers", ComponentState::Ok, format!("{model} ({})", info.label))
+                let note = self.0.services.providers.note(&model).map(|note| format!("; {note}")).unwrap_or_default();
+                component("providers", ComponentState::Ok, format!("{model} ({}){note}", info.label))
             }
             Err(error) => component("providers", ComponentState::Down, error.to_string()),
         }

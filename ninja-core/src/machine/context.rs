@@ -12,9 +12,12 @@ use super::{
     turn::{self, Turn, turns},
     values::{self, Piece, Scope},
 };
-use crate::journal::record::{
-    Action, Answer, Carry, ContextChoice, Intent, Message, ModelInfo, Offer, Outcome, PinnedModel, Pins, ToolCall,
-    ToolDefinition,
+use crate::{
+    api::ErrorCode,
+    journal::record::{
+        Action, Answer, Carry, ContextChoice, Intent, Message, ModelInfo, Offer, Outcome, PinnedModel, Pins, ToolCall,
+        ToolDefinition,
+    },
 };
 
 /// Results longer than this are cut before the first attempt to fit: no window profits from more of one result.
@@ -91,8 +94,9 @@ pub(super) enum Fit {
 pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, feedback: Option<&str>) -> Fit {
     let info = &pinned.info;
     let answer = max_output_tokens(state, step, info);
-    let room = u64::from(info.window_tokens).saturating_sub(u64::from(answer));
     let scale = Scale::of(step);
+    let room = u64::from(info.window_tokens).saturating_sub(u64::from(answer));
+    let room = refused_tokens(state, step, pinned).map_or(room, |tokens| room.min(scale.apply(tokens)));
     let turns = turns(step);
     let last = u32::try_from(turns.len()).expect("turns are limited").saturating_sub(1);
     let before = last_choice(state, step, pinned).map_or(0, |choice| choice.first_turn.min(last));
@@ -149,6 +153,24 @@ fn last_choice<'a>(state: &TaskState, step: &'a StepState, pinned: &PinnedModel)
         Intent::Model { context, .. } if asked(&call.intent) => Some(context),
         Intent::Model { .. } | Intent::Tool { .. } => None,
     })
+}
+
+/// What may be sent, in percent, of a prompt that was refused as too large.
+const AFTER_REFUSAL_PERCENT: u64 = 75;
+
+/// Returns the most that a prompt may have, by our own estimate, after its model or one with as large a window refused one
+/// as too large, whatever that window was said to be.
+fn refused_tokens(state: &TaskState, step: &StepState, pinned: &PinnedModel) -> Option<u64> {
+    let refused = step.attempt_calls().iter().filter_map(|call| match (&call.intent, &call.outcome) {
+        (Intent::Model { context, .. }, Some(Outcome::Failed { error, .. }))
+            if error.code == ErrorCode::PromptTooLarge =>
+        {
+            let asked = models::model_of(state, step, &call.intent)?;
+            (asked.info.window_tokens >= pinned.info.window_tokens).then_some(context.estimated_tokens)
+        }
+        _ => None,
+    });
+    refused.min().map(|tokens| tokens * AFTER_REFUSAL_PERCENT / 100)
 }
 
 /// An estimate is not off by more than this, whatever a provider says.

@@ -1,14 +1,15 @@
-//! Which model answers a step: the first of those lined up for its agent's class, the next one where that fails, and a
-//! wait where all do.
+//! Which model answers a step: the first of those lined up for its agent's class, the next one where that fails, less of the
+//! conversation where it was too large, and a wait where all do.
 
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
 use super::{
+    budget,
     decide::Draft,
     state::{Hold, HoldFor, StepState, TaskState},
-    turn,
+    turn::{self, Obstacle},
 };
 use crate::{
     api::{ApiError, ErrorCode, ModelClass, ModelRef, StepId, Timestamp},
@@ -71,7 +72,21 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, id: &StepId, number: u32, err
         _ if is_asked => {}
         // Also where another could answer and there is no budget for it: this one is asked again.
         ErrorCode::ProviderFailed => hold(draft, id, error),
-        _ => draft.fail_step(id, error),
+        _ => ask_for_less(draft, id, number, error),
+    }
+}
+
+/// Asks again with a prompt that is cut shorter than the one that was too large.
+fn ask_for_less(draft: &mut Draft<'_>, id: &StepId, number: u32, error: ApiError) {
+    let feedback = match draft.state.call(id, number).map(|call| &call.intent) {
+        Some(Intent::Model { feedback, .. }) => feedback.clone(),
+        Some(Intent::Tool { .. }) | None => None,
+    };
+    match turn::try_models(draft, id, feedback.clone(), 0) {
+        Ok(()) => {}
+        Err(Obstacle::Short(short)) => budget::pause(draft, id, short, feedback),
+        // There was nothing left to cut: what the provider said tells more.
+        Err(Obstacle::Fails(_)) => draft.fail_step(id, error),
     }
 }
 

@@ -12,6 +12,7 @@ mod promises;
 mod replays;
 mod steering;
 mod waits;
+mod windows;
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 

@@ -6,14 +6,17 @@
 //! - [`protocol`]: what distinguishes one API from another.
 //! - [`stream`]: what comes back, piece by piece and with patience; [`answer`] is what every answer needs.
 //! - [`error`]: everything that fails as a [`ProviderError`].
-//! - [`listing`]: which models are served, and with what window.
+//! - [`listing`]: which models are served; [`inspect`]: what their server does with them; [`windows`]: what follows for a
+//!   prompt.
 
 pub(super) mod answer;
 pub(super) mod error;
+mod inspect;
 mod kinds;
 pub(super) mod listing;
 pub(super) mod protocol;
 pub(super) mod stream;
+mod windows;
 
 #[cfg(test)]
 mod counterpart;
@@ -21,11 +24,6 @@ mod counterpart;
 pub(super) mod test_server;
 #[cfg(test)]
 mod tests;
-
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
 
 use futures::future::BoxFuture;
 use reqwest::{Url, header::CONTENT_TYPE};
@@ -37,6 +35,7 @@ use self::{
     kinds::Wire,
     protocol::{Call, Listener, Protocol},
     stream::within,
+    windows::Windows,
 };
 pub(super) use self::{kinds::ollama_url, listing::ServedModel};
 use super::{
@@ -55,9 +54,7 @@ pub struct HttpProvider {
     key: Option<Secret>,
     http: reqwest::Client,
     timeouts: Timeouts,
-    context_window: Option<u32>,
-    /// What the provider told of its models' windows when it was last asked.
-    served_windows: Mutex<BTreeMap<String, u32>>,
+    windows: Windows,
 }
 
 impl HttpProvider {
@@ -83,8 +80,7 @@ impl HttpProvider {
             is_vendor,
             is_streamed: config.stream,
             key,
-            context_window: config.context_window,
-            served_windows: Mutex::default(),
+            windows: Windows::new(config.context_window),
         })
     }
 
@@ -95,8 +91,8 @@ impl HttpProvider {
     pub async fn list_models(&self) -> Result<Vec<ServedModel>, ProviderError> {
         let url = extended(&self.url, self.protocol.list_path())?;
         let models = listing::list_models(&*self.protocol, &self.http, url, self.key.as_ref()).await?;
-        let windows = models.iter().filter_map(|model| Some((model.name.clone(), model.window_tokens?))).collect();
-        *self.served_windows.lock().unwrap_or_else(PoisonError::into_inner) = windows;
+        self.windows.take_list(&models);
+        self.inspect(&models).await;
         Ok(models)
     }
 
@@ -110,23 +106,38 @@ impl HttpProvider {
         self.wire.vendor_model.filter(|_| self.is_vendor)
     }
 
+    /// Returns the window to assume for a model that nothing is told of.
+    fn assumed_tokens(&self, model: &str) -> u32 {
+        let known = if self.is_vendor { kinds::vendor_window(model) } else { None };
+        known.unwrap_or(self.wire.window_tokens)
+    }
+
     fn window_tokens(&self, model: &str) -> u32 {
-        let served = || self.served_windows.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied();
-        let known = || if self.is_vendor { kinds::vendor_window(model) } else { None };
-        self.context_window.or_else(served).or_else(known).unwrap_or(self.wire.window_tokens)
+        self.windows.tokens(model, self.assumed_tokens(model))
+    }
+
+    fn asked_tokens(&self, model: &str) -> u32 {
+        self.windows.asked_tokens(model, self.assumed_tokens(model))
     }
 
     async fn call(&self, request: ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
-        let window_tokens = self.window_tokens(&request.model);
-        let prompt_tokens = || prompt_tokens(&request);
+        self.check_before(&request).await?;
+        let answer = self.call_unchecked(&request, deltas).await?;
+        self.check_after(&request, &answer).await?;
+        Ok(answer)
+    }
+
+    async fn call_unchecked(&self, request: &ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
+        let window_tokens = self.asked_tokens(&request.model);
+        let prompt_tokens = || prompt_tokens(request);
         let context = ErrorContext {
             host: self.url.host_str().unwrap_or_default(),
             key: self.key.as_ref(),
             prompt_tokens: &prompt_tokens,
-            window_tokens: u64::from(window_tokens),
+            window_tokens: u64::from(self.window_tokens(&request.model)),
         };
         let protocol = self.protocol.name();
-        let call = Call { protocol, request: &request, window_tokens, is_streamed: self.is_streamed };
+        let call = Call { protocol, request, window_tokens, is_streamed: self.is_streamed };
         let post = self
             .http
             .post(self.protocol.call_url(&call)?)
@@ -138,8 +149,7 @@ impl HttpProvider {
         if !response.status().is_success() {
             return Err(error::read_refusal(response, &context).await);
         }
-        let listener =
-            Listener { protocol, request: &request, deltas: &deltas, context: &context, timeouts: self.timeouts };
+        let listener = Listener { protocol, request, deltas: &deltas, context: &context, timeouts: self.timeouts };
         stream::read(response, self.protocol.framing(), self.protocol.draft(), &listener).await
     }
 }
@@ -153,6 +163,10 @@ impl Provider for HttpProvider {
             tools: true,
             label: format!("{short} at {}", self.wire.place(&self.url)),
         }
+    }
+
+    fn note(&self, model: &str) -> Option<String> {
+        self.windows.note(model, self.assumed_tokens(model))
     }
 
     fn chat<'a>(

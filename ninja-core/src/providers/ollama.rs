@@ -3,9 +3,14 @@
 //!
 //! - [`request`]: our request as the protocol's.
 //! - [`draft`]: its lines as our answer.
+//! - [`inspection`]: what it tells of a model, and of what it does with it.
 
 mod draft;
+mod inspection;
 mod request;
+
+#[cfg(test)]
+mod tests;
 
 use reqwest::Url;
 use serde_json::Value;
@@ -16,7 +21,7 @@ use super::{
     http::{
         extended,
         listing::{ServedModel, models},
-        protocol::{Call, Draft, Framing, Protocol},
+        protocol::{Call, Draft, Framing, Inspection, Protocol},
     },
 };
 
@@ -59,5 +64,9 @@ impl Protocol for Ollama {
 
     fn read_list(&self, list: &Value) -> Option<Vec<ServedModel>> {
         models(list.get("models"), "name", |_| None)
+    }
+
+    fn inspection(&self) -> Option<&dyn Inspection> {
+        Some(self)
     }
 }

@@ -217,6 +217,11 @@ pub trait Provider: Send + Sync + 'static {
     /// Returns what is known of one of its models.
     fn model_info(&self, model: &str) -> ModelInfo;
 
+    /// Says what a person should know of one of its models, if anything, such as that its window is smaller than configured.
+    fn note(&self, _model: &str) -> Option<String> {
+        None
+    }
+
     /// Makes one call. When `cancel` fires the call ends with [`ProviderError::Cancelled`] and nothing of it goes on.
     /// Dropping the future also ends the call.
     fn chat<'a>(

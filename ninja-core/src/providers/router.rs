@@ -261,6 +261,11 @@ impl Providers {
         notes.chain(self.absent.iter().cloned()).collect()
     }
 
+    /// Says what a person should know of a model, if anything.
+    pub fn note(&self, model: &ModelRef) -> Option<String> {
+        self.get(&model.provider)?.note(&model.model)
+    }
+
     /// Returns the keys, for those who take them out of texts.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
         self.entries.iter().filter_map(|entry| entry.key.clone())

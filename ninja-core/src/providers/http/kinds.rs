@@ -9,7 +9,7 @@ use crate::providers::{
 };
 
 /// A window that every model in use has: what is assumed where nobody tells.
-const WINDOW_TOKENS: u32 = 8_192;
+pub(super) const WINDOW_TOKENS: u32 = 8_192;
 /// Ollama's own default; what is longer it cuts at the front without a word, so assuming more would lose the task.
 const OLLAMA_WINDOW_TOKENS: u32 = 4_096;
 /// Where Ollama listens unless told otherwise.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Url;
+use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 use crate::providers::{ProviderError, Secret};
 
 /// Asked when the engine starts or a person waits, and answered from memory: longer means that nobody is there.
-const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest list of a public provider has some hundred models of some hundred bytes.
 const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -33,16 +33,25 @@ pub(super) async fn list_models(
     key: Option<&Secret>,
 ) -> Result<Vec<ServedModel>, ProviderError> {
     let host = url.host_str().unwrap_or_default().to_owned();
-    let context = ErrorContext { host: &host, key, prompt_tokens: &|| 0, window_tokens: 0 };
-    let request = protocol.sign(http.get(url), key).timeout(LIST_TIMEOUT);
-    let response = request.send().await.map_err(|error| error::map_transport(&error, &context))?;
+    let list = ask(protocol.sign(http.get(url), key), &host, key).await?;
+    list.and_then(|list| protocol.read_list(&list))
+        .ok_or_else(|| ProviderError::Unavailable(format!("{host} does not list models in the expected form")))
+}
+
+/// Makes a short request and returns the value that came, if it is one.
+pub(super) async fn ask(
+    request: RequestBuilder,
+    host: &str,
+    key: Option<&Secret>,
+) -> Result<Option<Value>, ProviderError> {
+    let context = ErrorContext { host, key, prompt_tokens: &|| 0, window_tokens: 0 };
+    let response = request.timeout(LIST_TIMEOUT).send().await;
+    let response = response.map_err(|error| error::map_transport(&error, &context))?;
     if !response.status().is_success() {
         return Err(error::read_refusal(response, &context).await);
     }
     let body = read_body(response, &context).await?;
-    let list = serde_json::from_str(&body).ok();
-    list.and_then(|list: Value| protocol.read_list(&list))
-        .ok_or_else(|| ProviderError::Unavailable(format!("{host} does not list models in the expected form")))
+    Ok(serde_json::from_str(&body).ok())
 }
 
 async fn read_body(mut response: reqwest::Response, context: &ErrorContext<'_>) -> Result<String, ProviderError> {

@@ -38,6 +38,35 @@ pub(in crate::providers) trait Protocol: Send + Sync {
 
     /// Reads a list of models; `None` where it is none.
     fn read_list(&self, list: &Value) -> Option<Vec<ServedModel>>;
+
+    /// Returns how a server is asked for what it does with a model, where it cuts what is too long without a word.
+    fn inspection(&self) -> Option<&dyn Inspection> {
+        None
+    }
+}
+
+/// How a server is asked what it does with a model.
+pub(in crate::providers) trait Inspection: Send + Sync {
+    /// Returns where a model's name is sent to learn what it was made for.
+    fn details_path(&self) -> &'static str;
+
+    /// Reads what came.
+    fn read_details(&self, told: &Value) -> Details;
+
+    /// Returns where the models are listed that are loaded.
+    fn loaded_path(&self) -> &'static str;
+
+    /// Reads the window with which a model is loaded; `None` where it is not, or the server does not tell.
+    fn read_loaded(&self, list: &Value, model: &str) -> Option<u32>;
+}
+
+/// What a server tells of one model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::providers) struct Details {
+    /// The largest window that it was made for.
+    pub(in crate::providers) trained_tokens: Option<u32>,
+    /// The window that was written into its file.
+    pub(in crate::providers) preset_tokens: Option<u32>,
 }
 
 /// One call.

@@ -8,7 +8,8 @@ use crate::providers::{
     http::{answer::sendable_args, protocol::Call},
 };
 
-/// Returns the body of a call. The window is told with each: a model that is loaded with a smaller one is loaded anew.
+/// Returns the body of a call. The window is told with each: a model that is loaded with a smaller one is loaded anew. What
+/// does not fit is to be an error, where the server knows of that (since 0.12.6): others cut it.
 pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
     let request = call.request;
     let body = Body {
@@ -17,6 +18,8 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
         tools: request.tools.iter().map(tool).collect(),
         format: request.schema.as_ref(),
         stream: call.is_streamed,
+        truncate: false,
+        shift: false,
         options: Options { num_ctx: call.window_tokens, num_predict: request.max_output_tokens },
     };
     serde_json::to_vec(&body).expect("text, numbers and values become JSON")
@@ -31,6 +34,10 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'a Value>,
     stream: bool,
+    /// Whether the beginning of a prompt that is too long is left out.
+    truncate: bool,
+    /// The same while an answer grows.
+    shift: bool,
     options: Options,
 }
 
