@@ -103,9 +103,10 @@ async fn call(
 fn request(prompt: &str, max_output_tokens: u32) -> ChatRequest {
     ChatRequest {
         model: DEFAULT_MODEL.to_owned(),
-        messages: vec![Message::User { text: prompt.to_owned() }],
+        messages: vec![Message::user(prompt)],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens,
     }
 }

@@ -41,7 +41,10 @@ impl Redaction {
         }
         match outcome {
             Outcome::Answered(answer) => self.answer(answer),
-            Outcome::Returned { output, .. } => self.value(output),
+            Outcome::Returned { output, images, .. } => {
+                self.value(output);
+                images.iter_mut().for_each(|image| self.replace(&mut image.name));
+            }
             Outcome::Failed { error, .. } => self.replace(&mut error.detail),
             Outcome::Lost { .. } | Outcome::Stopped { .. } => {}
         }
@@ -112,7 +115,7 @@ mod tests {
         };
         let outcomes = [
             Outcome::Answered(answer),
-            Outcome::Returned { ok: true, output: nested, delta: ManifestDelta::default() },
+            Outcome::Returned { ok: true, output: nested, delta: ManifestDelta::default(), images: Vec::new() },
             Outcome::Failed { error: ApiError::new(ErrorCode::ProviderFailed, KEY), usage: Usage::default() },
         ];
         for outcome in outcomes {
@@ -121,7 +124,12 @@ mod tests {
             assert!(!text.contains("carry"), "{text}");
         }
         let untouched = json!({ "a": "short", "b": ["x"] });
-        let outcome = Outcome::Returned { ok: true, output: untouched.clone(), delta: ManifestDelta::default() };
+        let outcome = Outcome::Returned {
+            ok: true,
+            output: untouched.clone(),
+            delta: ManifestDelta::default(),
+            images: Vec::new(),
+        };
         assert!(cleaned(outcome).contains(&untouched.to_string()));
     }
 }

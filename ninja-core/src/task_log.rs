@@ -221,7 +221,12 @@ mod tests {
             let class = crate::api::EffectClass::Pure;
             let intent = Intent::Tool { tool: tool.clone(), args: args.clone(), class, answers: None };
             records.push(Record::CallIntended { step: id.clone(), call, intent });
-            let outcome = Outcome::Returned { ok: true, output: call.into(), delta: ManifestDelta::default() };
+            let outcome = Outcome::Returned {
+                ok: true,
+                output: call.into(),
+                delta: ManifestDelta::default(),
+                images: Vec::new(),
+            };
             records.push(Record::CallEnded { step: id.clone(), call, outcome });
         }
         records

@@ -61,8 +61,8 @@ impl Embedded {
         Ok(self.engine.usage(&self.owner, *query).await?)
     }
 
-    pub(crate) fn forecast(&self, request: &SubmitTask) -> Result<Forecast, SdkError> {
-        Ok(self.engine.forecast(&self.owner, request.clone())?)
+    pub(crate) async fn forecast(&self, request: &SubmitTask) -> Result<Forecast, SdkError> {
+        Ok(self.engine.forecast(&self.owner, request.clone()).await?)
     }
 
     pub(crate) fn budgets(&self) -> BudgetReport {

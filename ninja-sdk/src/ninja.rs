@@ -152,7 +152,7 @@ impl Ninja {
             #[cfg(feature = "client")]
             Transport::Remote(client) => client.forecast(request).await,
             #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.forecast(request),
+            Transport::Embedded(embedded) => embedded.forecast(request).await,
         }
     }
 

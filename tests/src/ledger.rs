@@ -75,7 +75,7 @@ impl Tool for LedgerTool {
             let line = format!("{} {}", self.name, call.key);
             self.ledger.append(&line).map_err(|error| ToolError::Internal(error.to_string()))?;
             tokio::time::sleep(Duration::from_millis(3)).await;
-            Ok(ToolOutput { ok: true, output: Value::String(line), killed: 0 })
+            Ok(ToolOutput { ok: true, output: Value::String(line), killed: 0, images: Vec::new() })
         })
     }
 }

@@ -1,9 +1,11 @@
 //! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
-//! planned, mapped, delegated, tried again and promised, in `protocols` one task over what every vendor speaks, in
+//! planned, mapped, delegated, tried again and promised, in `images` what models see, in `protocols` one task over what every vendor speaks, in
 //! `steering` what a person does with a task, in `windows` that no prompt is cut by whoever gets it.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "engine/images.rs"]
+mod images;
 #[path = "engine/plans.rs"]
 mod plans;
 #[path = "engine/protocols.rs"]

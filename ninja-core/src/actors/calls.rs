@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{sandbox::SandboxHandle, services::Services};
+use super::{images, sandbox::SandboxHandle, services::Services};
 use crate::{
     api::{ApiError, BlobHash, EffectClass, ErrorCode, ModelRef, StepId, TaskId, Usage},
     journal::{
@@ -16,7 +16,7 @@ use crate::{
     },
     providers::{ChatRequest, DeltaSink, ProviderError, ToolCall},
     sandbox::Mount,
-    tools::{ToolError, ToolRun},
+    tools::{ToolError, ToolOutput, ToolRun},
 };
 
 /// How long a cancelled call may take to end by itself before it is dropped, which kills what it runs. Leaves room
@@ -115,6 +115,7 @@ pub(super) async fn run_model(services: &Arc<Services>, job: ModelJob) -> CallRe
             services.hub.publish_delta(task, &step, cleaned.as_deref().unwrap_or(text));
         })
     };
+    let request = ChatRequest { images: images::source(&services.store), ..request };
     let work = async {
         match services.providers.chat(&model, request, deltas, cancel.clone()).await {
             Ok(mut answer) => {
@@ -141,6 +142,7 @@ fn code_of(error: &ProviderError) -> ErrorCode {
         | ProviderError::RateLimited { .. }
         | ProviderError::Truncated
         | ProviderError::Cancelled => ErrorCode::ProviderFailed,
+        ProviderError::UnreadableImage(_) => ErrorCode::Corrupt,
     }
 }
 
@@ -214,22 +216,33 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
         }
         Err(ToolError::NoSandbox(why)) => return end(failed(ErrorCode::NoSandbox, why)),
         Err(ToolError::InvalidArgs(why)) => {
-            return end(Outcome::Returned { ok: false, output: Value::String(why), delta: ManifestDelta::default() });
+            return end(Outcome::Returned {
+                ok: false,
+                output: Value::String(why),
+                delta: ManifestDelta::default(),
+                images: Vec::new(),
+            });
         }
         Err(ToolError::Internal(why)) => return job.broke_off(ErrorCode::ToolFailed, why),
     };
+    let ToolOutput { ok, output, images, .. } = output;
+    let (images, mut blobs) = match images::keep(&services.store, images).await {
+        Ok(kept) => kept,
+        Err(error) => return job.broke_off(error.code(), format!("the images: {error}")),
+    };
+    let returned = |delta| Outcome::Returned { ok, output, delta, images };
     if job.class == EffectClass::Pure {
-        return end(Outcome::Returned { ok: output.ok, output: output.output, delta: ManifestDelta::default() });
+        return CallEnd::Outcome(returned(ManifestDelta::default()), blobs);
     }
     match services.workspaces.scan(&workspace, &job.manifest).await {
         Ok(scan) => {
-            let outcome = Outcome::Returned { ok: output.ok, output: output.output, delta: scan.delta };
-            CallEnd::Outcome(outcome, scan.blobs)
+            blobs.extend(scan.blobs);
+            CallEnd::Outcome(returned(scan.delta), blobs)
         }
         // What it did in the world it has done, whatever became of its folder.
         Err(error) if matches!(job.class, EffectClass::Unsafe | EffectClass::Probe | EffectClass::Idempotent) => {
             tracing::warn!(task = %job.task, step = %job.step, %error, "failed to keep a workspace after an effect");
-            end(Outcome::Returned { ok: output.ok, output: output.output, delta: ManifestDelta::default() })
+            CallEnd::Outcome(returned(ManifestDelta::default()), blobs)
         }
         Err(error) => end(failed(ErrorCode::LimitReached, format!("the workspace: {error}"))),
     }

@@ -11,6 +11,7 @@
 
 mod agent;
 mod calls;
+mod images;
 mod orchestrator;
 mod root;
 mod sandbox;

@@ -33,7 +33,10 @@ fn of_item(item: &Item) -> Result<Vec<Reference>, StoreError> {
 fn of(record: &Record) -> Vec<Reference> {
     match record {
         Record::TaskSubmitted(submitted) => of_submission(submitted),
-        Record::CallEnded { outcome: Outcome::Returned { delta, .. }, .. } => of_delta(delta),
+        Record::CallEnded { outcome: Outcome::Returned { delta, images, .. }, .. } => {
+            let images = images.iter().map(|image| Reference::Blob(image.blob));
+            of_delta(delta).into_iter().chain(images).collect()
+        }
         Record::CallEnded {
             outcome: Outcome::Answered(_) | Outcome::Failed { .. } | Outcome::Lost { .. } | Outcome::Stopped { .. },
             ..

@@ -13,8 +13,8 @@ use crate::{
     },
     journal::{
         feed::encode_feed,
-        record::{Action, Entry, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
-        store::{Append, Commit},
+        record::{Action, Entry, ImageShape, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
+        store::{Append, Commit, Store},
     },
     machine::{TaskState, feed_of, forecast, plan_by_model, plan_explicit, plan_goal, review_first},
     planner::Template,
@@ -51,7 +51,7 @@ impl Engine {
             let detail = "an actor of the engine failed too often and nothing is worked on; restart the engine";
             return Err(ApiError::new(ErrorCode::Internal, detail));
         }
-        let checked = self.check(by, request)?;
+        let checked = self.check(by, request).await?;
         let state = self.accept(checked).await?;
         let task = state.view();
         self.0.tree.start_task(state);
@@ -63,15 +63,15 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`Engine::submit_task`].
-    pub fn forecast(&self, by: &Principal, request: SubmitTask) -> Result<Forecast, ApiError> {
-        let (state, _) = self.begin(self.check(by, request)?)?;
+    pub async fn forecast(&self, by: &Principal, request: SubmitTask) -> Result<Forecast, ApiError> {
+        let (state, _) = self.begin(self.check(by, request).await?)?;
         Ok(forecast(&state))
     }
 
-    fn check(&self, by: &Principal, mut request: SubmitTask) -> Result<Checked, ApiError> {
+    async fn check(&self, by: &Principal, mut request: SubmitTask) -> Result<Checked, ApiError> {
         shape::check(&request)?;
         let template = request.template.as_deref().map(|name| self.template(name)).transpose()?;
-        let inputs = self.inputs(by, &request)?;
+        let inputs = self.inputs(by, &request).await?;
         let params = shape::check_template_use(template, &request, inputs.len())?;
         let pins = self.0.pin_set(template);
         let (pins, agent) = match request.agent.take() {
@@ -125,14 +125,19 @@ impl Engine {
         })
     }
 
-    fn inputs(&self, by: &Principal, request: &SubmitTask) -> Result<Vec<InputFile>, ApiError> {
+    async fn inputs(&self, by: &Principal, request: &SubmitTask) -> Result<Vec<InputFile>, ApiError> {
         let mut inputs: Vec<InputFile> = Vec::new();
         for id in &request.files {
             let file = self.file(by, *id)?;
             let name = unused_name(&file.name, |name| inputs.iter().any(|input| input.name == name));
-            inputs.push(InputFile { file: file.id, name, bytes: file.bytes, blob: file.sha256 });
+            inputs.push(InputFile { file: file.id, name, bytes: file.bytes, blob: file.sha256, image: None });
         }
-        Ok(inputs)
+        if inputs.is_empty() {
+            return Ok(inputs);
+        }
+        let store = Arc::clone(self.store());
+        let looked = tokio::task::spawn_blocking(move || look_at(inputs, &*store)).await;
+        looked.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
     }
 
     /// Returns the models that answer.
@@ -171,6 +176,14 @@ impl Engine {
         state.apply(&plan).map_err(broken)?;
         Ok((state, [first, plan]))
     }
+}
+
+/// Finds out which inputs are images. One whose bytes are lost is none here: whoever reads it is told.
+fn look_at(mut inputs: Vec<InputFile>, store: &dyn Store) -> Vec<InputFile> {
+    for input in &mut inputs {
+        input.image = store.open_blob(input.blob).ok().flatten().and_then(|mut file| ImageShape::read(&mut file));
+    }
+    inputs
 }
 
 /// Leaves out the models whose price is not known: money is no limit for them.

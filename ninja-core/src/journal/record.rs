@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use crate::providers::{Answer, Carry, FinishReason, Message, ModelInfo, Price, ToolCall, ToolDefinition};
+pub use crate::providers::{
+    Answer, Carry, FinishReason, IMAGE_BYTES_MAX, IMAGE_SIDE_MAX, Image, ImageFile, ImageShape, ImageTokens, MediaType,
+    Message, ModelInfo, Price, ToolCall, ToolDefinition,
+};
 pub use crate::workspace::{Manifest, ManifestDelta};
 pub use offers::{Offer, Offers};
 pub use plan::{Action, MapStep, Parent, PlannedStep};
@@ -282,6 +285,9 @@ pub struct InputFile {
     pub bytes: u64,
     /// Its content.
     pub blob: BlobHash,
+    /// What its content says, where it is an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageShape>,
 }
 
 /// What the installation said at submission: agents, tools, template. Editing them later alters no running task.
@@ -353,6 +359,9 @@ pub struct ContextChoice {
     pub first_turn: u32,
     /// Longer results are cut to this many bytes.
     pub result_bytes_max: u32,
+    /// No more than so many images are shown, the newest, where not as many as may be fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_max: Option<u32>,
     /// The most tokens the answer may have.
     pub max_output_tokens: u32,
     /// Tokens of the prompt as they were estimated, before what the model told of earlier ones was taken into account.
@@ -374,6 +383,9 @@ pub enum Outcome {
         output: Value,
         /// What it changed in the workspace.
         delta: ManifestDelta,
+        /// What it shows to a model that asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<ImageFile>,
     },
     /// The call could not be made or completed.
     Failed {
@@ -476,6 +488,24 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was written before there were images reads, and is written as it was.
+    #[test]
+    fn records_without_images_are_what_they_were() {
+        let returned = r#"{"returned":{"ok":true,"output":1,"delta":{}}}"#;
+        let context = r#"{"first_turn":0,"result_bytes_max":1,"max_output_tokens":2,"estimated_tokens":3}"#;
+        let info = r#"{"window_tokens":1,"tools":true,"label":"m"}"#;
+        let hash = "00".repeat(32);
+        let input = format!(r#"{{"file":"file_{}","name":"a.png","bytes":1,"blob":"{hash}"}}"#, "0".repeat(32));
+        assert_eq!(again::<Outcome>(returned), returned);
+        assert_eq!(again::<ContextChoice>(context), context);
+        assert_eq!(again::<ModelInfo>(info), info);
+        assert_eq!(again::<InputFile>(&input), input);
+    }
+
+    fn again<T: Serialize + serde::de::DeserializeOwned>(text: &str) -> String {
+        serde_json::to_string(&serde_json::from_str::<T>(text).unwrap()).unwrap()
+    }
 
     /// A task decides on what it was given until it is read from its log, and a replay on what the log says: both must
     /// see the same.

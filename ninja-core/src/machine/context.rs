@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    models, plan,
+    images, models, plan,
     state::{CallState, StepState, TaskState, TextSize},
     turn::{self, Turn, turns},
     values::{self, Piece, Scope},
@@ -90,7 +90,8 @@ pub(super) enum Fit {
 }
 
 /// Chooses how to cut the conversation of a step: as it was cut before if that fits, else without more of its oldest
-/// turns, else with its results cut shorter. Each try is smaller than the one before, so it comes to an end.
+/// turns, else with fewer images, else with its results cut shorter, else without any image. Each try is smaller than the one
+/// before, so it comes to an end.
 pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, feedback: Option<&str>) -> Fit {
     let info = &pinned.info;
     let answer = max_output_tokens(state, step, info);
@@ -99,24 +100,31 @@ pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, 
     let room = refused_tokens(state, step, pinned).map_or(room, |tokens| room.min(scale.apply(tokens)));
     let turns = turns(step);
     let last = u32::try_from(turns.len()).expect("turns are limited").saturating_sub(1);
-    let before = last_choice(state, step, pinned).map_or(0, |choice| choice.first_turn.min(last));
+    let before = last_choice(state, step, pinned);
     let mut choice = ContextChoice {
-        first_turn: before,
+        first_turn: before.map_or(0, |choice| choice.first_turn.min(last)),
         result_bytes_max: RESULT_BYTES_MAX,
+        images_max: before.and_then(|choice| choice.images_max),
         max_output_tokens: answer,
         estimated_tokens: 0,
     };
     loop {
-        choice.estimated_tokens = prompt_tokens(state, step, info, &assemble(state, step, &choice, feedback));
+        let messages = assemble(state, step, pinned, &choice, feedback);
+        choice.estimated_tokens = prompt_tokens(state, step, info, &messages);
+        let shown = images::shown(&messages);
         let tokens = scale.apply(choice.estimated_tokens);
         if tokens <= room {
             return Fit::Fits(choice, tokens);
         }
         if choice.first_turn < last {
             let surplus = tokens - room + room * FREED_PERCENT / 100;
-            choice.first_turn = leave_out(&turns, &choice, surplus).min(last);
+            choice.first_turn = leave_out(&turns, pinned, &choice, surplus).min(last);
+        } else if shown > 1 {
+            choice.images_max = Some(shown / 2);
         } else if choice.result_bytes_max / 2 >= RESULT_BYTES_MIN {
             choice.result_bytes_max /= 2;
+        } else if shown > 0 {
+            choice.images_max = Some(0);
         } else {
             return Fit::TooLarge { tokens, window: room };
         }
@@ -124,15 +132,17 @@ pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, 
 }
 
 /// Returns the first turn to keep so that about `surplus` tokens go.
-fn leave_out(turns: &[Turn<'_>], choice: &ContextChoice, surplus: u64) -> u32 {
+fn leave_out(turns: &[Turn<'_>], pinned: &PinnedModel, choice: &ContextChoice, surplus: u64) -> u32 {
     let mut freed = 0;
     let mut first = choice.first_turn;
     for turn in turns.iter().skip(first as usize) {
         if freed >= surplus && first > choice.first_turn {
             break;
         }
-        let results =
-            turn.results.iter().map(|(_, call)| cut_tokens(call, choice.result_bytes_max) + TOKENS_PER_MESSAGE);
+        let results = turn.results.iter().map(|(_, call)| {
+            let images = images::tokens_of_call(call, pinned);
+            cut_tokens(call, choice.result_bytes_max) + images + TOKENS_PER_MESSAGE
+        });
         let said = turn.answer.map_or(0, |answer| size_of_answer(answer).tokens);
         freed += said + TOKENS_PER_MESSAGE + results.sum::<u64>();
         first += 1;
@@ -218,13 +228,14 @@ fn max_output_tokens(state: &TaskState, step: &StepState, info: &ModelInfo) -> u
 
 fn prompt_tokens(state: &TaskState, step: &StepState, info: &ModelInfo, messages: &[Message]) -> u64 {
     let text = |message: &Message| match message {
-        Message::System { text } | Message::User { text } | Message::Tool { text, .. } => estimate_tokens(text),
+        Message::System { text } | Message::User { text, .. } | Message::Tool { text, .. } => estimate_tokens(text),
         Message::Assistant { text, tool_calls, carry } => estimate_answer(text, tool_calls, carry.as_ref()),
     };
+    let shown = |message: &Message| message.images().iter().map(|image| image.tokens).sum::<u64>();
     let schema = turn::schema_of_step(state, step).map_or(0, |schema| estimate_tokens(&schema.to_string()));
     offer(state, step, info).tokens
         + schema
-        + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
+        + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message) + shown(message)).sum::<u64>()
 }
 
 /// Returns the tools that a step's agent may ask for: none where its model cannot ask, or its answer has a schema.
@@ -248,13 +259,20 @@ fn make_offer(pins: &Pins, agent: &str) -> Offer {
     Offer { tokens: tools.iter().map(size).sum(), tools }
 }
 
-/// Builds the conversation of a step as `choice` cuts it.
-pub fn assemble(state: &TaskState, step: &StepState, choice: &ContextChoice, feedback: Option<&str>) -> Vec<Message> {
+/// Builds the conversation of a step as `choice` cuts it for a model.
+pub fn assemble(
+    state: &TaskState,
+    step: &StepState,
+    pinned: &PinnedModel,
+    choice: &ContextChoice,
+    feedback: Option<&str>,
+) -> Vec<Message> {
     let mut messages = match &step.planned.action {
         Action::Agent { agent, prompt, .. } => {
             let system = state.pins.agents.get(agent).map(|agent| agent.prompt.clone()).unwrap_or_default();
             let text = instruction(state, step, prompt, choice);
-            vec![Message::System { text: system }, Message::User { text }]
+            let images = if says_what_it_needs(prompt) { Vec::new() } else { images::of_inputs(state) };
+            vec![Message::System { text: system }, Message::User { text, images }]
         }
         Action::Plan { after_failure } => plan::conversation(state, after_failure.as_ref(), choice.result_bytes_max),
         Action::Tool { .. } | Action::Approval { .. } | Action::Map { .. } | Action::Contract => return Vec::new(),
@@ -262,14 +280,15 @@ pub fn assemble(state: &TaskState, step: &StepState, choice: &ContextChoice, fee
     let all = turns(step);
     let (left_out, kept) = all.split_at((choice.first_turn as usize).min(all.len()));
     if !left_out.is_empty() {
-        messages.push(Message::User { text: digest(left_out) });
+        messages.push(Message::user(digest(left_out)));
     }
     for turn in kept {
         push_turn(&mut messages, turn, choice);
     }
     if let Some(feedback) = feedback {
-        messages.push(Message::User { text: feedback.to_owned() });
+        messages.push(Message::user(feedback));
     }
+    images::place(&mut messages, pinned, choice.images_max.unwrap_or(images::IMAGES_MAX));
     messages
 }
 
@@ -290,7 +309,7 @@ fn digest(left_out: &[Turn<'_>]) -> String {
 fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoice) {
     // What was wrong with the answer before this turn was told to the model then; it is told again in its place.
     if let Some(feedback) = turn.feedback {
-        messages.push(Message::User { text: feedback.to_owned() });
+        messages.push(Message::user(feedback));
     }
     let Some(answer) = turn.answer else { return };
     let answered: Vec<_> = turn.results.iter().filter(|(_, result)| result.outcome.is_some()).collect();
@@ -311,7 +330,8 @@ fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoic
                 "The outcome of this call is not known.".to_owned()
             }
         };
-        messages.push(Message::Tool { call_id: (*id).to_owned(), name: call.what().to_owned(), text });
+        let (call_id, name, images) = ((*id).to_owned(), call.what().to_owned(), images::of_call(call));
+        messages.push(Message::Tool { call_id, name, text, images });
     }
 }
 
@@ -319,7 +339,7 @@ fn push_turn(messages: &mut Vec<Message>, turn: &Turn<'_>, choice: &ContextChoic
 /// (`{{steps.…}}`) gets nothing added; any other is given the goal, the inputs and its predecessors' results.
 fn instruction(state: &TaskState, step: &StepState, prompt: &str, choice: &ContextChoice) -> String {
     let mut text = values::fill_text(Scope::of(state, &step.planned), prompt);
-    if values::pieces(prompt).any(|piece| matches!(piece, Piece::Path(path) if path.starts_with("steps."))) {
+    if says_what_it_needs(prompt) {
         return text;
     }
     let goal = &state.submitted.goal;
@@ -337,6 +357,10 @@ fn instruction(state: &TaskState, step: &StepState, prompt: &str, choice: &Conte
         text.push_str(&format!("\n\n## Result of step {}\n{output}", before.planned.id));
     }
     text
+}
+
+fn says_what_it_needs(prompt: &str) -> bool {
+    values::pieces(prompt).any(|piece| matches!(piece, Piece::Path(path) if path.starts_with("steps.")))
 }
 
 /// Cuts a text to about `bytes_max`, keeping its head and its tail and saying what is missing.

@@ -16,6 +16,7 @@ mod decide;
 mod failure;
 mod forecast;
 mod graph;
+mod images;
 mod models;
 mod nest;
 mod pending;

@@ -92,7 +92,7 @@ fn call_ended(record: &Record) -> EventBody {
             tools: answer.tool_calls.iter().map(|call| call.name.clone()).collect(),
             usage: answer.usage,
         },
-        Outcome::Returned { ok, output, delta } => EventBody::ToolCallEnded {
+        Outcome::Returned { ok, output, delta, .. } => EventBody::ToolCallEnded {
             step,
             call,
             ok: *ok,

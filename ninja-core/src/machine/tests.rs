@@ -4,6 +4,7 @@ mod agents;
 mod budgets;
 mod crashes;
 mod forecasts;
+mod images;
 mod makers;
 mod models;
 mod nested;
@@ -26,8 +27,9 @@ use crate::{
         ModelRef, StepId, StepStatus, Task, TaskId, TaskStatus, Timestamp, Usage, UserId,
     },
     journal::record::{
-        Action, ActorKind, Answer, Entry, FinishReason, Intent, ManifestDelta, ModelInfo, Offers, Outcome, PinnedModel,
-        PinnedTool, Pins, PlannedStep, Price, Record, TaskSubmitted, ToolCall, ToolDefinition,
+        Action, ActorKind, Answer, ContextChoice, Entry, FinishReason, InputFile, Intent, ManifestDelta, Message,
+        ModelInfo, Offers, Outcome, PinnedModel, PinnedTool, Pins, PlannedStep, Price, Record, TaskSubmitted, ToolCall,
+        ToolDefinition,
     },
 };
 
@@ -38,6 +40,7 @@ struct Setup {
     contract: Option<Contract>,
     lineup: BTreeMap<ModelClass, Vec<PinnedModel>>,
     price: Option<Price>,
+    inputs: Vec<InputFile>,
 }
 
 /// A task and its log; time moves one second with each input.
@@ -66,10 +69,10 @@ impl World {
             goal: "the goal".to_owned(),
             template: None,
             params: Map::from_iter([("list".to_owned(), json!(["x", "y", "z"]))]),
-            inputs: Vec::new(),
+            inputs: setup.inputs,
             model: Some(PinnedModel {
                 model: ModelRef { provider: "scripted".to_owned(), model: "m".to_owned() },
-                info: ModelInfo { window_tokens: 8_192, tools: true, label: "scripted".to_owned() },
+                info: ModelInfo { window_tokens: 8_192, tools: true, images: None, label: "scripted".to_owned() },
                 price: setup.price,
             }),
             lineup: setup.lineup,
@@ -155,6 +158,11 @@ impl World {
     fn cancel(&mut self) -> Result<Vec<Record>, Refusal> {
         self.take(Input::Cancel { by: UserId::from_uuid(Uuid::nil()) })
     }
+}
+
+/// Returns the conversation of a step's newest call, cut as said.
+fn conversation(state: &TaskState, step: &StepState, context: &ContextChoice) -> Vec<Message> {
+    assemble(state, step, super::models::newest_model(state, step).unwrap(), context, None)
 }
 
 fn person() -> UserId {
@@ -250,7 +258,7 @@ fn answer(text: &str, wanted: &[(&str, Value)]) -> Outcome {
 }
 
 fn returns(output: Value) -> Outcome {
-    Outcome::Returned { ok: true, output, delta: ManifestDelta::default() }
+    Outcome::Returned { ok: true, output, delta: ManifestDelta::default(), images: Vec::new() }
 }
 
 fn stopped() -> Outcome {

@@ -422,5 +422,5 @@ fn describe(fault: &jsonschema::ValidationError<'_>) -> String {
 
 /// Returns what a tool that only returned a text returned.
 pub(super) fn returned(ok: bool, output: Value) -> Outcome {
-    Outcome::Returned { ok, output, delta: ManifestDelta::default() }
+    Outcome::Returned { ok, output, delta: ManifestDelta::default(), images: Vec::new() }
 }

@@ -1,8 +1,11 @@
 //! What a person writes about a provider, as `[providers.NAME]`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor},
+};
 
 use super::{Price, Secret};
 use crate::api::ModelClass;
@@ -28,6 +31,9 @@ pub struct ProviderConfig {
     /// The models for agents of another class than the usual one; `model` where a class is not named.
     #[serde(default)]
     pub models: BTreeMap<ModelClass, String>,
+    /// Which of its models take images, where that is not known or known wrongly.
+    #[serde(default)]
+    pub takes_images: Option<TakesImages>,
     /// The context window of its models in tokens, where the provider does not tell.
     #[serde(default)]
     pub context_window: Option<u32>,
@@ -115,6 +121,7 @@ impl ProviderConfig {
             api_key_env: None,
             model: None,
             models: BTreeMap::new(),
+            takes_images: None,
             context_window: None,
             price: None,
             stream: true,
@@ -123,6 +130,58 @@ impl ProviderConfig {
             tokens_per_minute: None,
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+/// Which models take images: all, none, or those that are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakesImages {
+    /// All of them, or none.
+    All(bool),
+    /// These.
+    Only(Vec<String>),
+}
+
+impl TakesImages {
+    /// Returns whether a model does.
+    pub fn holds_for(&self, model: &str) -> bool {
+        match self {
+            Self::All(all) => *all,
+            Self::Only(models) => models.iter().any(|name| name == model),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TakesImages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TakesImagesVisitor)
+    }
+}
+
+struct TakesImagesVisitor;
+
+impl<'de> Visitor<'de> for TakesImagesVisitor {
+    type Value = TakesImages;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false or a list of models")
+    }
+
+    fn visit_bool<E: de::Error>(self, all: bool) -> Result<TakesImages, E> {
+        Ok(TakesImages::All(all))
+    }
+
+    // What a variable of the environment says is text.
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TakesImages, E> {
+        text.parse().map(TakesImages::All).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<TakesImages, A::Error> {
+        let mut models = Vec::new();
+        while let Some(name) = names.next_element()? {
+            models.push(name);
+        }
+        Ok(TakesImages::Only(models))
     }
 }
 
@@ -144,6 +203,7 @@ mod tests {
             api_key_env = "KEY"
             model = "m"
             models = { fast = "s", best = "l" }
+            takes_images = ["l"]
             context_window = 4096
             price = { input = 0.5, output = 2 }
             max_concurrency = 2
@@ -161,6 +221,21 @@ mod tests {
         assert_eq!(config.models[&ModelClass::Best], "l");
         assert_eq!(config.timeouts, Timeouts { idle_ms: 500, ..Timeouts::default() });
         assert!(!format!("{config:?}").contains("sk-1234"));
+        let takes_images = config.takes_images.unwrap();
+        assert!(takes_images.holds_for("l") && !takes_images.holds_for("m"));
+    }
+
+    #[test]
+    fn who_takes_images_is_all_none_or_a_list() {
+        let read = |value: &str| {
+            let config: Result<ProviderConfig, _> =
+                toml::from_str(&format!("kind = \"openai\"\ntakes_images = {value}"));
+            config.map(|config| config.takes_images.unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("true"), Ok(TakesImages::All(true)));
+        assert_eq!(read("\"false\""), Ok(TakesImages::All(false)), "as the environment has it");
+        assert_eq!(read("[]"), Ok(TakesImages::Only(Vec::new())));
+        assert!(read("3").unwrap_err().contains("true, false or a list of models"));
     }
 
     #[test]

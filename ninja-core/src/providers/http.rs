@@ -6,11 +6,13 @@
 //! - [`protocol`]: what distinguishes one API from another.
 //! - [`stream`]: what comes back, piece by piece and with patience; [`answer`] is what every answer needs.
 //! - [`error`]: everything that fails as a [`ProviderError`].
+//! - [`images`]: the bytes of a request's images, while it is written.
 //! - [`listing`]: which models are served; [`inspect`]: what their server does with them; [`windows`]: what follows for a
 //!   prompt.
 
 pub(super) mod answer;
 pub(super) mod error;
+pub(super) mod images;
 mod inspect;
 mod kinds;
 pub(super) mod listing;
@@ -26,12 +28,13 @@ pub(super) mod test_server;
 mod tests;
 
 use futures::future::BoxFuture;
-use reqwest::{Url, header::CONTENT_TYPE};
+use reqwest::{RequestBuilder, Url, header::CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     answer::prompt_tokens,
     error::ErrorContext,
+    images::EncodedImages,
     kinds::Wire,
     protocol::{Call, Listener, Protocol},
     stream::within,
@@ -39,8 +42,8 @@ use self::{
 };
 pub(super) use self::{kinds::ollama_url, listing::ServedModel};
 use super::{
-    Answer, ChatRequest, DeltaSink, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
-    config::Timeouts,
+    Answer, ChatRequest, DeltaSink, ImageTokens, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind,
+    Secret, TakesImages, config::Timeouts,
 };
 
 /// A provider reached over HTTP. Cheap to share; holds its own connections.
@@ -55,6 +58,7 @@ pub struct HttpProvider {
     http: reqwest::Client,
     timeouts: Timeouts,
     windows: Windows,
+    takes_images: Option<TakesImages>,
 }
 
 impl HttpProvider {
@@ -81,6 +85,7 @@ impl HttpProvider {
             is_streamed: config.stream,
             key,
             windows: Windows::new(config.context_window),
+            takes_images: config.takes_images.clone(),
         })
     }
 
@@ -116,6 +121,15 @@ impl HttpProvider {
         self.windows.tokens(model, self.assumed_tokens(model))
     }
 
+    /// Returns how a model counts images, if it takes any: as configured, else as its server tells, else as is known of the
+    /// vendor's. A server of one's own that is not known to take them may refuse the whole request.
+    fn image_tokens(&self, model: &str) -> Option<ImageTokens> {
+        let configured = self.takes_images.as_ref().map(|takes| takes.holds_for(model));
+        let told = || self.windows.details(model).and_then(|details| details.takes_images);
+        let known = || self.is_vendor && kinds::vendor_takes_images(model);
+        configured.or_else(told).unwrap_or_else(known).then(|| ImageTokens::of(model))
+    }
+
     fn asked_tokens(&self, model: &str) -> u32 {
         self.windows.asked_tokens(model, self.assumed_tokens(model))
     }
@@ -137,13 +151,7 @@ impl HttpProvider {
             window_tokens: u64::from(self.window_tokens(&request.model)),
         };
         let protocol = self.protocol.name();
-        let call = Call { protocol, request, window_tokens, is_streamed: self.is_streamed };
-        let post = self
-            .http
-            .post(self.protocol.call_url(&call)?)
-            .header(CONTENT_TYPE, "application/json")
-            .body(self.protocol.body(&call));
-        let post = self.protocol.sign(post, self.key.as_ref());
+        let post = self.write(request, window_tokens).await?;
         let response = within(self.timeouts.first_byte(), post.send()).await?;
         let response = response.map_err(|error| error::map_transport(&error, &context))?;
         if !response.status().is_success() {
@@ -151,6 +159,17 @@ impl HttpProvider {
         }
         let listener = Listener { protocol, request, deltas: &deltas, context: &context, timeouts: self.timeouts };
         stream::read(response, self.protocol.framing(), self.protocol.draft(), &listener).await
+    }
+
+    async fn write(&self, request: &ChatRequest, window_tokens: u32) -> Result<RequestBuilder, ProviderError> {
+        let (protocol, images) = (self.protocol.name(), EncodedImages::of(request).await?);
+        let call = Call { protocol, request, images: &images, window_tokens, is_streamed: self.is_streamed };
+        let post = self
+            .http
+            .post(self.protocol.call_url(&call)?)
+            .header(CONTENT_TYPE, "application/json")
+            .body(self.protocol.body(&call));
+        Ok(self.protocol.sign(post, self.key.as_ref()))
     }
 }
 
@@ -161,6 +180,7 @@ impl Provider for HttpProvider {
         ModelInfo {
             window_tokens: self.window_tokens(model),
             tools: true,
+            images: self.image_tokens(model),
             label: format!("{short} at {}", self.wire.place(&self.url)),
         }
     }

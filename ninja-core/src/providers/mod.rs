@@ -13,6 +13,7 @@ mod anthropic;
 mod config;
 mod gemini;
 mod http;
+mod image;
 mod ollama;
 mod openai_chat;
 mod openai_responses;
@@ -23,8 +24,9 @@ mod scripted;
 mod secret;
 
 pub use self::{
-    config::{ProviderConfig, ProviderKind, Timeouts},
+    config::{ProviderConfig, ProviderKind, TakesImages, Timeouts},
     http::HttpProvider,
+    image::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX, Image, ImageFile, ImageShape, ImageSource, ImageTokens, MediaType},
     prices::{Price, Prices, PricesError},
     provider::{
         Answer, Carry, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,

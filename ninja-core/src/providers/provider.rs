@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::image::{Image, ImageSource, ImageTokens};
 use crate::api::Usage;
 
 /// One message of a conversation.
@@ -22,6 +23,9 @@ pub enum Message {
     User {
         /// The text.
         text: String,
+        /// What it shows, after the text.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
     },
     /// What the model said before.
     Assistant {
@@ -41,16 +45,33 @@ pub enum Message {
         name: String,
         /// The result as text.
         text: String,
+        /// What it shows, after the text.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
     },
 }
 
 impl Message {
+    /// Makes one of the user's that is text alone.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User { text: text.into(), images: Vec::new() }
+    }
+
     /// Returns its text.
     pub fn text(&self) -> &str {
         match self {
-            Self::System { text } | Self::User { text } | Self::Assistant { text, .. } | Self::Tool { text, .. } => {
-                text
-            }
+            Self::System { text }
+            | Self::User { text, .. }
+            | Self::Assistant { text, .. }
+            | Self::Tool { text, .. } => text,
+        }
+    }
+
+    /// Returns what it shows.
+    pub fn images(&self) -> &[Image] {
+        match self {
+            Self::User { images, .. } | Self::Tool { images, .. } => images,
+            Self::System { .. } | Self::Assistant { .. } => &[],
         }
     }
 }
@@ -95,12 +116,14 @@ pub struct ToolDefinition {
 }
 
 /// One call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ChatRequest {
     /// The model's name at this provider.
     pub model: String,
     /// The conversation.
     pub messages: Vec<Message>,
+    /// Where the bytes of its images are.
+    pub images: ImageSource,
     /// Tools the model may ask for.
     pub tools: Arc<[ToolDefinition]>,
     /// JSON Schema that the answer's text must match.
@@ -144,6 +167,9 @@ pub struct ModelInfo {
     pub window_tokens: u32,
     /// Whether it can ask for tools.
     pub tools: bool,
+    /// How it counts images; `None` where it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageTokens>,
     /// A label for people, such as `small local model`.
     pub label: String,
 }
@@ -185,6 +211,9 @@ pub enum ProviderError {
         /// The window.
         window: u64,
     },
+    /// An image of the conversation cannot be read.
+    #[error("the image {0}")]
+    UnreadableImage(String),
     /// The call was cancelled.
     #[error("the call was cancelled")]
     Cancelled,
@@ -195,7 +224,11 @@ impl ProviderError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Overloaded { .. } | Self::RateLimited { .. } | Self::Truncated => true,
-            Self::Unauthorized(_) | Self::Rejected(_) | Self::PromptTooLarge { .. } | Self::Cancelled => false,
+            Self::Unauthorized(_)
+            | Self::Rejected(_)
+            | Self::PromptTooLarge { .. }
+            | Self::UnreadableImage(_)
+            | Self::Cancelled => false,
         }
     }
 

@@ -104,7 +104,7 @@ impl ScriptStep {
 
 impl Provider for Scripted {
     fn model_info(&self, _model: &str) -> ModelInfo {
-        ModelInfo { window_tokens: self.window_tokens, tools: true, label: "scripted".into() }
+        ModelInfo { window_tokens: self.window_tokens, tools: true, images: None, label: "scripted".into() }
     }
 
     fn chat<'a>(
@@ -149,9 +149,10 @@ mod tests {
     fn request() -> ChatRequest {
         ChatRequest {
             model: "m".into(),
-            messages: vec![Message::User { text: "hello".into() }],
+            messages: vec![Message::user("hello")],
             tools: Arc::default(),
             schema: None,
+            images: Default::default(),
             max_output_tokens: 10,
         }
     }

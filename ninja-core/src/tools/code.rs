@@ -174,7 +174,8 @@ fn report(call: &ToolRun<'_>, process: &ProcessOutput, timeout_seconds: Option<u
         "stderr": process.stderr.text,
         "truncated": process.stdout.truncated || process.stderr.truncated,
     });
-    let told = ToolOutput { ok: process.end == ProcessEnd::Exited(0), output, killed: process.killed };
+    let told =
+        ToolOutput { ok: process.end == ProcessEnd::Exited(0), output, killed: process.killed, images: Vec::new() };
     Ok(match error {
         Some(error) => told.with("error", error),
         None => told,

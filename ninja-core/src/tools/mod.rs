@@ -30,6 +30,6 @@ pub use list::ListFiles;
 pub use read::ReadFile;
 pub use search::SearchFiles;
 pub use set::ToolSet;
-pub use tool::{Tool, ToolError, ToolOutput, ToolRun};
+pub use tool::{ShownFile, Tool, ToolError, ToolOutput, ToolRun};
 pub use web::WebFetch;
 pub use write::WriteFile;

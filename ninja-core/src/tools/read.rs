@@ -1,4 +1,4 @@
-//! `read_file`: a file's text, a part at a time.
+//! `read_file`: a file's text, a part at a time, or an image whole.
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -9,7 +9,11 @@ use super::{
     files::{Files, parse_path, refused},
     tool::{blocking, define},
 };
-use crate::{api::EffectClass, providers::ToolDefinition, workspace::WorkPath};
+use crate::{
+    api::EffectClass,
+    providers::{IMAGE_BYTES_MAX, ImageShape, ToolDefinition},
+    workspace::{FileInfo, WorkPath},
+};
 
 /// Bytes read where no limit is given: about 8,000 tokens.
 const LIMIT_BYTES: u64 = 32 * 1_024;
@@ -33,7 +37,7 @@ impl Tool for ReadFile {
     fn definition(&self) -> ToolDefinition {
         define(
             "read_file",
-            "Reads a text file of the workspace, or an input below `inputs/`. Large files come in parts: go on at `next_offset`.",
+            "Reads a text file or an image of the workspace, or an input below `inputs/`. Large texts come in parts: go on at `next_offset`.",
             json!({
                 "path": { "type": "string", "description": "Relative path, such as `notes/a.md`" },
                 "offset": { "type": "integer", "minimum": 0, "description": "First byte; 0 if left out" },
@@ -61,6 +65,9 @@ fn read(files: &Files, args: &Args) -> Result<ToolOutput, ToolOutput> {
     let limit = args.limit.unwrap_or(LIMIT_BYTES).clamp(1, LIMIT_BYTES_MAX);
     let mut file = files.open(&path).map_err(|error| refused(&path, &error))?;
     let total = file.bytes;
+    if let Some(shape) = ImageShape::read(&mut file.file) {
+        return image(&path, &mut file, shape);
+    }
     let bytes = file.read_at(args.offset, limit).map_err(|error| refused(&path, &error))?;
     if bytes.contains(&0) {
         return Err(binary(&path, total));
@@ -69,6 +76,19 @@ fn read(files: &Files, args: &Args) -> Result<ToolOutput, ToolOutput> {
     let next = args.offset.saturating_add(text.len() as u64);
     let output = ToolOutput::done(json!({ "content": String::from_utf8_lossy(text), "bytes": total }));
     Ok(if next < total { output.with("next_offset", next) } else { output })
+}
+
+fn image(path: &WorkPath, file: &mut FileInfo, shape: ImageShape) -> Result<ToolOutput, ToolOutput> {
+    let ImageShape { media_type, width, height } = shape;
+    let total = file.bytes;
+    if total > IMAGE_BYTES_MAX {
+        let kind = media_type.as_str();
+        let why = format!("`{path}` is an image ({kind}) of {total} bytes; models are shown up to {IMAGE_BYTES_MAX}");
+        return Err(ToolOutput::refused(format!("{why}; make it smaller with shell or python")));
+    }
+    let bytes = file.read_at(0, IMAGE_BYTES_MAX).map_err(|error| refused(path, &error))?;
+    let output = json!({ "media_type": media_type, "width": width, "height": height, "bytes": total });
+    Ok(ToolOutput::done(output).showing(path.as_str(), bytes))
 }
 
 fn binary(path: &WorkPath, total: u64) -> ToolOutput {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests ask the environment for their counterparts")]
 
 mod check;
+mod images;
 mod web;
 
 use std::{

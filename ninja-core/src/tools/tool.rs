@@ -1,5 +1,6 @@
 //! The [`Tool`] trait and what goes in and out of it.
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -70,12 +71,23 @@ pub struct ToolOutput {
     pub output: Value,
     /// Processes that had to be killed at the end.
     pub killed: u32,
+    /// What it shows to a model that asked.
+    pub images: Vec<ShownFile>,
+}
+
+/// A file that a tool shows. Whether it is an image is for its content to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownFile {
+    /// What people and models call it.
+    pub name: String,
+    /// Its content.
+    pub bytes: Bytes,
 }
 
 impl ToolOutput {
     /// Makes the output of a tool that did what it was asked.
     pub fn done(output: Value) -> Self {
-        Self { ok: true, output, killed: 0 }
+        Self { ok: true, output, killed: 0, images: Vec::new() }
     }
 
     /// Adds a field to an output that is an object.
@@ -87,9 +99,16 @@ impl ToolOutput {
         self
     }
 
+    /// Shows a file beside the output.
+    #[must_use]
+    pub fn showing(mut self, name: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        self.images.push(ShownFile { name: name.into(), bytes: bytes.into() });
+        self
+    }
+
     /// Makes the output of a tool that could not: `{"error": reason}`.
     pub fn refused(reason: impl Into<String>) -> Self {
-        Self { ok: false, output: json!({ "error": reason.into() }), killed: 0 }
+        Self { ok: false, output: json!({ "error": reason.into() }), killed: 0, images: Vec::new() }
     }
 }
 

@@ -24,6 +24,7 @@ pub use list::Listed;
 pub(crate) use list::list_folder;
 pub use manifest::{FileEntry, Manifest, ManifestDelta, WORK_PATH_BYTES_MAX, WorkPath, WorkPathError};
 pub(crate) use measure::is_overfull;
+pub(crate) use scan::hash as hash_of;
 pub use scan::{SMALL_BLOB_BYTES_MAX, Scan};
 pub use walk::{WORKSPACE_BYTES_MAX, WORKSPACE_FILES_MAX};
 pub use workspaces::{WorkspaceError, Workspaces};

@@ -117,7 +117,7 @@ fn put(file: &mut File, store: &dyn Store) -> Result<(BlobHash, u64), WorkspaceE
     put
 }
 
-fn hash(bytes: &[u8]) -> BlobHash {
+pub(crate) fn hash(bytes: &[u8]) -> BlobHash {
     BlobHash::from_bytes(Sha256::digest(bytes).into())
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn forecast(
     Caller(by): Caller,
     Body(request): Body<SubmitTask>,
 ) -> Result<Json<Forecast>, Refusal> {
-    Ok(Json(app.engine.forecast(&by, request)?))
+    Ok(Json(app.engine.forecast(&by, request).await?))
 }
 
 /// Answers with a new task and where it is.

@@ -40,7 +40,7 @@ impl Tool for Flaky {
             let run = self.runs.fetch_add(1, Ordering::SeqCst);
             let ok = run >= self.failures;
             let output = if ok { json!({ "run": run }) } else { json!({ "error": format!("run {run} failed") }) };
-            Ok(ToolOutput { ok, output, killed: 0 })
+            Ok(ToolOutput { ok, output, killed: 0, images: Vec::new() })
         })
     }
 }

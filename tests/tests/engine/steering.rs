@@ -37,7 +37,7 @@ impl Tool for Gate {
     fn run<'a>(&'a self, _: ToolRun<'a>) -> BoxFuture<'a, Result<ToolOutput, ToolError>> {
         Box::pin(async move {
             self.0.acquire().await.map_err(|error| ToolError::Internal(error.to_string()))?.forget();
-            Ok(ToolOutput { ok: true, output: json!("through"), killed: 0 })
+            Ok(ToolOutput { ok: true, output: json!("through"), killed: 0, images: Vec::new() })
         })
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn answering(script: Script) -> Scripted {
 
 fn prompt(request: &ChatRequest) -> String {
     let texts = request.messages.iter().filter_map(|message| match message {
-        Message::User { text } => Some(text.as_str()),
+        Message::User { text, .. } => Some(text.as_str()),
         Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => None,
     });
     texts.collect::<Vec<_>>().join("\n")

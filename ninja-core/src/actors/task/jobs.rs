@@ -11,7 +11,7 @@ use crate::{
     api::{ModelRef, StepId},
     journal::record::{Action, Intent},
     machine::{TaskState, assemble, model_of, offered_tools, request_document, schema_of_step},
-    providers::ChatRequest,
+    providers::{ChatRequest, ImageSource},
 };
 
 /// Where inputs appear in a sandbox.
@@ -128,7 +128,9 @@ fn chat_request(task: &TaskState, id: &StepId, call: u32) -> Option<(ModelRef, C
     let (Intent::Model { context, .. }, pinned) = (intent, model_of(task, step, intent)?) else { return None };
     let request = ChatRequest {
         model: pinned.model.model.clone(),
-        messages: assemble(task, step, context, None),
+        messages: assemble(task, step, pinned, context, None),
+        // Whoever makes the call says where they are.
+        images: ImageSource::default(),
         tools: offered_tools(task, step, &pinned.info),
         schema: schema_of_step(task, step),
         max_output_tokens: context.max_output_tokens,

@@ -25,7 +25,8 @@ pub(in crate::machine) fn conversation(
     if !state.submitted.inputs.is_empty() {
         text.push_str("\n## Input files\n");
         for file in &state.submitted.inputs {
-            text.push_str(&format!("- inputs/{} ({} bytes)\n", file.name, file.bytes));
+            let image = file.image.map(|image| format!(", an image of {}×{} pixels", image.width, image.height));
+            text.push_str(&format!("- inputs/{} ({} bytes{})\n", file.name, file.bytes, image.unwrap_or_default()));
         }
     }
     text.push_str("\n## Agents\n");
@@ -35,7 +36,7 @@ pub(in crate::machine) fn conversation(
     if let Some(failed) = after_failure {
         push_what_was_done(&mut text, state, failed, bytes_max.min(RESULT_BYTES_MAX));
     }
-    vec![Message::System { text: state.pins.planner_prompt.clone() }, Message::User { text }]
+    vec![Message::System { text: state.pins.planner_prompt.clone() }, Message::user(text)]
 }
 
 fn push_what_was_done(text: &mut String, state: &TaskState, failed: &StepId, bytes_max: u32) {

@@ -12,7 +12,7 @@ fn one_agent() -> World {
 fn prompt(world: &World, call: u32) -> Vec<Message> {
     let step = world.state.step(&id("a")).unwrap();
     let Intent::Model { context, .. } = &step.calls[call as usize].intent else { panic!("a model call") };
-    assemble(&world.state, step, context, None)
+    conversation(&world.state, step, context)
 }
 
 /// Every call that an assistant message names is answered before the next one, as providers demand.
@@ -80,7 +80,7 @@ fn an_answer_against_its_schema_is_told_twice_then_fails_the_step() {
     world.end("a", 0, says("{\"x\": \"c\"}"));
     let messages = prompt(&world, 1);
     assert_sendable(&messages);
-    let Some(Message::User { text }) = messages.last() else { panic!("the mistake is told") };
+    let Some(Message::User { text, .. }) = messages.last() else { panic!("the mistake is told") };
     assert!(text.contains("does not match its schema at `/x`"), "{text}");
     let mut good = world.clone();
     good.end("a", 1, says("```json\n{\"x\": \"a\"}\n```"));

@@ -30,7 +30,7 @@ fn a_model_plans_and_the_steps_are_done() {
     assert_eq!(world.view().status, TaskStatus::Planning);
     let step = world.state.step(&id("plan:1")).unwrap();
     let Intent::Model { context, .. } = &step.calls[0].intent else { panic!("a model call") };
-    let messages = assemble(&world.state, step, context, None);
+    let messages = conversation(&world.state, step, context);
     let text: String = messages.iter().map(Message::text).collect();
     assert!(text.contains("You plan.") && text.contains("the goal") && text.contains("- helper:"), "{text}");
     assert!(schema_of_step(&world.state, step).unwrap().to_string().contains("\"mighty\""), "agents are named");
@@ -123,8 +123,12 @@ fn a_known_plan_is_shown_first_as_well() {
 fn a_failure_is_planned_around_twice_and_then_stands() {
     let mut world = planning(Autonomy::Full);
     let shell = |id: &str| json!({ "id": id, "kind": "tool", "tool": "shell", "args": {}, "after": [] });
-    let fails =
-        || Outcome::Returned { ok: false, output: json!({ "error": "no way" }), delta: ManifestDelta::default() };
+    let fails = || Outcome::Returned {
+        ok: false,
+        output: json!({ "error": "no way" }),
+        delta: ManifestDelta::default(),
+        images: Vec::new(),
+    };
     world.end("plan:1", 0, plan_of(json!([shell("one"), agent_step("later", &["one"]), shell("side")])));
     world.end("one", 0, fails());
     assert_eq!(world.status_of("later"), StepStatus::Skipped);
@@ -132,7 +136,7 @@ fn a_failure_is_planned_around_twice_and_then_stands() {
     let plan = world.state.step(&id("plan:2")).unwrap();
     let Intent::Model { context, .. } = &plan.calls[0].intent else { panic!("a model call") };
     let text: String =
-        assemble(&world.state, plan, context, None).iter().map(|message| message.text().to_owned()).collect();
+        conversation(&world.state, plan, context).iter().map(|message| message.text().to_owned()).collect();
     assert!(text.contains("### one (failed)\nno way"), "{text}");
     world.end("side", 0, returns(json!("side result")));
     world.end("plan:2", 0, plan_of(json!([shell("another"), agent_step("end", &["another", "side"])])));
@@ -154,7 +158,12 @@ fn a_failure_without_another_way_is_told_as_it_was() {
     world.end(
         "one",
         0,
-        Outcome::Returned { ok: false, output: json!({ "error": "no way" }), delta: ManifestDelta::default() },
+        Outcome::Returned {
+            ok: false,
+            output: json!({ "error": "no way" }),
+            delta: ManifestDelta::default(),
+            images: Vec::new(),
+        },
     );
     for call in 0..3 {
         world.end("plan:2", call, says("?"));
@@ -168,6 +177,10 @@ fn a_failure_without_another_way_is_told_as_it_was() {
 fn an_explicit_plan_is_not_planned_around() {
     let mut world = World::new(vec![step("one", &[], tool("shell", json!({})))]);
     world.report(Input::Begin);
-    world.end("one", 0, Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default() });
+    world.end(
+        "one",
+        0,
+        Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default(), images: Vec::new() },
+    );
     assert_eq!(world.view().status, TaskStatus::Failed);
 }

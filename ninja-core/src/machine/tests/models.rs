@@ -6,7 +6,7 @@ use crate::api::{ApiError, ErrorCode, WaitFor};
 fn pinned(provider: &str, window_tokens: u32) -> PinnedModel {
     PinnedModel {
         model: ModelRef { provider: provider.to_owned(), model: "m".to_owned() },
-        info: ModelInfo { window_tokens, tools: true, label: provider.to_owned() },
+        info: ModelInfo { window_tokens, tools: true, images: None, label: provider.to_owned() },
         price: None,
     }
 }

@@ -21,11 +21,21 @@ fn optional_map(over: &str, action: Action) -> Action {
 fn wrote(path: &str, byte: u8) -> Outcome {
     let file = FileEntry { blob: BlobHash::from_bytes([byte; 32]), bytes: 1, executable: false };
     let changed = BTreeMap::from([(path.parse().unwrap(), file)]);
-    Outcome::Returned { ok: true, output: json!(path), delta: ManifestDelta { changed, ..ManifestDelta::default() } }
+    Outcome::Returned {
+        ok: true,
+        output: json!(path),
+        delta: ManifestDelta { changed, ..ManifestDelta::default() },
+        images: Vec::new(),
+    }
 }
 
 fn fails(why: &str) -> Outcome {
-    Outcome::Returned { ok: false, output: json!({ "error": why }), delta: ManifestDelta::default() }
+    Outcome::Returned {
+        ok: false,
+        output: json!({ "error": why }),
+        delta: ManifestDelta::default(),
+        images: Vec::new(),
+    }
 }
 
 fn args_of(world: &World, step: &str) -> Value {
@@ -106,9 +116,9 @@ fn delegated_work_is_a_step_whose_result_and_files_come_back() {
     );
     let part = world.state.step(&id("a:0")).unwrap();
     let Intent::Model { context, .. } = &part.calls[0].intent else { panic!("a model call") };
-    let told = assemble(&world.state, part, context, None);
+    let told = conversation(&world.state, part, context);
     assert!(
-        matches!(&told[1], Message::User { text } if text.starts_with("see {{goal}}")),
+        matches!(&told[1], Message::User { text, .. } if text.starts_with("see {{goal}}")),
         "a model's braces are text"
     );
     assert_eq!(world.state.manifest_of(&id("a:0")).iter().count(), 1, "it sees what the agent made so far");
@@ -154,7 +164,12 @@ fn a_failed_part_is_told_to_the_agent_that_delegated_it() {
     let told = world.state.call(&id("a"), 1).unwrap().outcome.clone();
     assert_eq!(
         told,
-        Some(Outcome::Returned { ok: false, output: json!({ "error": "down" }), delta: ManifestDelta::default() })
+        Some(Outcome::Returned {
+            ok: false,
+            output: json!({ "error": "down" }),
+            delta: ManifestDelta::default(),
+            images: Vec::new()
+        })
     );
     world.end("a", 2, says("did it myself"));
     assert_eq!(world.view().status, TaskStatus::Succeeded);
@@ -175,6 +190,7 @@ fn a_step_is_tried_again_after_a_wait_that_doubles_and_from_its_beginning() {
                 Outcome::Returned { delta, .. } => delta,
                 _ => unreachable!(),
             },
+            images: Vec::new(),
         },
     );
     let waiting = world.view().waiting.unwrap();

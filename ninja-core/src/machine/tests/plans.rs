@@ -70,7 +70,11 @@ fn a_failing_step_stops_the_others_then_the_task_fails_with_its_error() {
     ]);
     world.report(Input::Begin);
     let failed = json!({ "exit": 1, "stderr": "warning\nno such column: x\n" });
-    world.end("a", 0, Outcome::Returned { ok: false, output: failed, delta: ManifestDelta::default() });
+    world.end(
+        "a",
+        0,
+        Outcome::Returned { ok: false, output: failed, delta: ManifestDelta::default(), images: Vec::new() },
+    );
     assert_eq!(pending(&world.state), [Effect::StopCall { step: id("b"), call: 0 }]);
     world.end("b", 0, stopped());
     let task = world.view();
@@ -84,7 +88,11 @@ fn an_optional_step_may_fail() {
     optional.optional = true;
     let mut world = World::new(vec![optional, step("b", &["a"], tool("look", json!({ "x": "{{steps.a.status}}" })))]);
     world.report(Input::Begin);
-    world.end("a", 0, Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default() });
+    world.end(
+        "a",
+        0,
+        Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default(), images: Vec::new() },
+    );
     let Intent::Tool { args, .. } = &world.state.call(&id("b"), 0).unwrap().intent else { panic!("a tool call") };
     assert_eq!(args, &json!({ "x": "failed" }));
     world.end("b", 0, returns(Value::Null));
@@ -140,7 +148,7 @@ fn steps_side_by_side_do_not_see_each_other_and_a_join_sees_both() {
         changed: changed.iter().map(|(path, byte)| (path.parse().unwrap(), file(*byte))).collect(),
         removed: removed.iter().map(|path| path.parse().unwrap()).collect(),
     };
-    let wrote = |delta| Outcome::Returned { ok: true, output: Value::Null, delta };
+    let wrote = |delta| Outcome::Returned { ok: true, output: Value::Null, delta, images: Vec::new() };
     let shell = || tool("shell", json!({}));
     let mut world = World::new(vec![
         step("a", &[], shell()),

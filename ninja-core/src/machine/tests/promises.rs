@@ -15,7 +15,12 @@ fn promising(steps: Vec<PlannedStep>) -> World {
 }
 
 fn broken(why: &str) -> Outcome {
-    Outcome::Returned { ok: false, output: json!({ "held": false, "why": why }), delta: ManifestDelta::default() }
+    Outcome::Returned {
+        ok: false,
+        output: json!({ "held": false, "why": why }),
+        delta: ManifestDelta::default(),
+        images: Vec::new(),
+    }
 }
 
 #[test]
@@ -44,7 +49,7 @@ fn what_does_not_hold_is_mended_once() {
     let repair = world.state.step(&id("repair:1")).unwrap();
     assert_eq!(repair.planned.action.actor(), Some("helper"));
     let Intent::Model { context, .. } = &repair.calls[0].intent else { panic!("a model call") };
-    let told: Vec<Message> = assemble(&world.state, repair, context, None);
+    let told: Vec<Message> = conversation(&world.state, repair, context);
     assert!(told[1].text().contains("there is no x.txt") && told[1].text().contains("the goal"), "{}", told[1].text());
     world.end("repair:1", 0, says("mended"));
     let mut mended = world.clone();
@@ -82,7 +87,7 @@ fn what_a_check_changes_is_thrown_away() {
     let file = crate::workspace::FileEntry { blob: BlobHash::from_bytes([1; 32]), bytes: 1, executable: false };
     let changed = BTreeMap::from([("cache".parse().unwrap(), file)]);
     let delta = ManifestDelta { changed, ..ManifestDelta::default() };
-    world.end("contract:1", 1, Outcome::Returned { ok: true, output: json!({}), delta });
+    world.end("contract:1", 1, Outcome::Returned { ok: true, output: json!({}), delta, images: Vec::new() });
     assert_eq!((world.view().status, world.view().artifacts.len()), (TaskStatus::Succeeded, 0));
 }
 

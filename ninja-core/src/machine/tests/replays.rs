@@ -46,7 +46,8 @@ fn what_left_no_record_of_its_own_is_found_again() {
     let retry = Some(Retry { attempts: 3, wait_ms: 60_000 });
     let mut world = World::new(vec![PlannedStep { retry, ..step("a", &[], tool("shell", json!({}))) }]);
     world.report(Input::Begin);
-    let no = || Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default() };
+    let no =
+        || Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default(), images: Vec::new() };
     world.end("a", 0, no());
     let due = world.state.wake_at().unwrap();
     world.report(Input::Wake { due });

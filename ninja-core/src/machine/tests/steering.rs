@@ -56,7 +56,11 @@ fn a_failed_task_is_tried_again_from_what_failed() {
     let mut world = two();
     assert_eq!(world.take(Input::Retry { by: person() }), Err(Refusal::NothingToRetry));
     world.end("a", 0, says("done"));
-    world.end("b", 0, Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default() });
+    world.end(
+        "b",
+        0,
+        Outcome::Returned { ok: false, output: json!("no"), delta: ManifestDelta::default(), images: Vec::new() },
+    );
     assert_eq!(world.view().status, TaskStatus::Failed);
     world.take(Input::Retry { by: person() }).unwrap();
     let task = world.view();

@@ -29,7 +29,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 fn world(window_tokens: u32, prompt: &str) -> World {
-    let info = ModelInfo { window_tokens, tools: true, label: "small".to_owned() };
+    let info = ModelInfo { window_tokens, tools: true, images: None, label: "small".to_owned() };
     let model = ModelRef { provider: "small".to_owned(), model: "m".to_owned() };
     let lineup = [(ModelClass::Fast, vec![PinnedModel { model, info, price: None }])].into();
     let setup = Setup { lineup, ..Setup::default() };
@@ -51,10 +51,10 @@ fn asked(world: &World) -> Option<(u32, ContextChoice)> {
 /// Counts what would be sent, by itself.
 fn tokens(world: &World, choice: &ContextChoice) -> u64 {
     let step = world.state.step(&id("a")).unwrap();
-    let info = ModelInfo { window_tokens: 0, tools: true, label: String::new() };
+    let info = ModelInfo { window_tokens: 0, tools: true, images: None, label: String::new() };
     let offered = offered_tools(&world.state, step, &info);
     let tools = offered.iter().map(|tool| estimate_tokens(&tool.schema.to_string()));
-    let messages = assemble(&world.state, step, choice, None);
+    let messages = conversation(&world.state, step, choice);
     let calls = messages.iter().flat_map(|message| match message {
         Message::Assistant { tool_calls, .. } => tool_calls.clone(),
         _ => Vec::new(),

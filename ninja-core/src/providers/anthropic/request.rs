@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::providers::{
-    Carry, Message, ToolCall, ToolDefinition,
+    Carry, Image, Message, ToolCall, ToolDefinition,
     http::{
         answer::{closed, sendable_args},
         protocol::Call,
@@ -21,15 +21,21 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
             Message::System { text } => {
                 system = Some(json!([{ "type": "text", "text": text, "cache_control": CACHED }]))
             }
-            Message::User { text } => turns.add("user", json!({ "type": "text", "text": text })),
+            Message::User { text, images } => {
+                turns.add("user", json!({ "type": "text", "text": text }));
+                for image in images {
+                    turns.add("user", image_block(image, call));
+                }
+            }
             Message::Assistant { text, tool_calls, carry } => {
                 let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &request.model));
                 for block in answer_blocks(text, tool_calls, carry) {
                     turns.add("assistant", block);
                 }
             }
-            Message::Tool { call_id, text, .. } => {
-                turns.add("user", json!({ "type": "tool_result", "tool_use_id": call_id, "content": text }));
+            Message::Tool { call_id, text, images, .. } => {
+                let content = result_content(text, images, call);
+                turns.add("user", json!({ "type": "tool_result", "tool_use_id": call_id, "content": content }));
             }
         }
     }
@@ -43,6 +49,20 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
         output_config: request.schema.as_ref().map(output_config),
     };
     serde_json::to_vec(&body).expect("text, numbers and values become JSON")
+}
+
+fn result_content(text: &str, images: &[Image], call: &Call<'_>) -> Value {
+    if images.is_empty() {
+        return json!(text);
+    }
+    let blocks = images.iter().map(|image| image_block(image, call));
+    std::iter::once(json!({ "type": "text", "text": text })).chain(blocks).collect()
+}
+
+fn image_block(image: &Image, call: &Call<'_>) -> Value {
+    let media_type = image.file.shape.media_type.as_str();
+    let source = json!({ "type": "base64", "media_type": media_type, "data": call.images.base64(image) });
+    json!({ "type": "image", "source": source })
 }
 
 /// Marks the end of what a next call will begin with as well, so that it costs a tenth there.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::providers::{
-    Carry, Message, ToolCall, ToolDefinition,
+    Carry, Image, Message, ToolCall, ToolDefinition,
     http::{answer::sendable_args, protocol::Call},
 };
 
@@ -15,7 +15,7 @@ const FOREIGN: &str = "skip_thought_signature_validator";
 /// Returns the body of a call.
 pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
     let request = call.request;
-    let is_signed = is_signed(&request.model);
+    let is_signed = is_third_generation(&request.model);
     let (mut contents, mut system) = (Vec::<Content>::new(), None);
     let mut add = |role, parts: Vec<Value>| match contents.last_mut() {
         Some(content) if content.role == role => content.parts.extend(parts),
@@ -25,14 +25,15 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
     for message in &request.messages {
         match message {
             Message::System { text } => system = Some(json!({ "parts": [{ "text": text }] })),
-            Message::User { text } => add("user", vec![json!({ "text": text })]),
+            Message::User { text, images } => {
+                let images = images.iter().map(|image| inline(image, call));
+                add("user", std::iter::once(json!({ "text": text })).chain(images).collect());
+            }
             Message::Assistant { text, tool_calls, carry } => {
                 let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &request.model));
                 add("model", answer_parts(text, tool_calls, carry, is_signed));
             }
-            Message::Tool { name, text, .. } => {
-                add("user", vec![json!({ "functionResponse": { "name": name, "response": { "result": text } } })]);
-            }
+            Message::Tool { name, text, images, .. } => add("user", result_parts(name, text, images, call)),
         }
     }
     let body = Body {
@@ -51,6 +52,22 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
         },
     };
     serde_json::to_vec(&body).expect("text, numbers and values become JSON")
+}
+
+/// Returns a result with its images: inside of it since the third generation, beside it before.
+/// <https://ai.google.dev/gemini-api/docs/function-calling>
+fn result_parts(name: &str, text: &str, images: &[Image], call: &Call<'_>) -> Vec<Value> {
+    let images: Vec<Value> = images.iter().map(|image| inline(image, call)).collect();
+    let result = json!({ "result": text });
+    if !images.is_empty() && is_third_generation(&call.request.model) {
+        return vec![json!({ "functionResponse": { "name": name, "response": result, "parts": images } })];
+    }
+    let response = json!({ "functionResponse": { "name": name, "response": result } });
+    std::iter::once(response).chain(images).collect()
+}
+
+fn inline(image: &Image, call: &Call<'_>) -> Value {
+    json!({ "inlineData": { "mimeType": image.file.shape.media_type.as_str(), "data": call.images.base64(image) } })
 }
 
 #[derive(Serialize)]
@@ -91,8 +108,9 @@ fn tools(tools: &[ToolDefinition]) -> Vec<Value> {
     }
 }
 
-/// Returns whether a model wants the signatures of its calls back: all since the third generation.
-fn is_signed(model: &str) -> bool {
+/// Returns whether a model is of the third generation or a later one: these want the signatures of their calls back, and take
+/// images within results.
+fn is_third_generation(model: &str) -> bool {
     !["gemini-1", "gemini-2"].iter().any(|old| model.contains(old))
 }
 

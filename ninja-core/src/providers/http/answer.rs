@@ -168,7 +168,8 @@ fn call_tokens(calls: &[ToolCall]) -> u64 {
 
 fn message_tokens(message: &Message) -> u64 {
     let calls = if let Message::Assistant { tool_calls, .. } = message { call_tokens(tool_calls) } else { 0 };
-    estimate_tokens(message.text()) + calls
+    let images = message.images().iter().map(|image| image.tokens).sum::<u64>();
+    estimate_tokens(message.text()) + calls + images
 }
 
 #[cfg(test)]
@@ -198,6 +199,7 @@ mod tests {
             messages: Vec::new(),
             tools: Arc::default(),
             schema: None,
+            images: Default::default(),
             max_output_tokens: 1,
         };
         let context = ErrorContext { host: "h", key: None, prompt_tokens: &|| 9, window_tokens: 1 };

@@ -32,9 +32,10 @@ async fn servers() -> (Vec<(ProviderKind, HttpProvider)>, String) {
 fn request(model: &str, prompt: &str) -> ChatRequest {
     ChatRequest {
         model: model.to_owned(),
-        messages: vec![Message::User { text: prompt.to_owned() }],
+        messages: vec![Message::user(prompt)],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens: 48,
     }
 }
@@ -98,6 +99,7 @@ async fn a_real_server_takes_tools_and_their_results() {
             call_id: call.id.clone(),
             name: call.name.clone(),
             text: "light rain".into(),
+            images: Vec::new(),
         });
         let results: Vec<_> = results.collect();
         let mut messages = request.messages.clone();

@@ -154,6 +154,24 @@ pub(super) fn vendor_window(model: &str) -> Option<u32> {
     WINDOWS.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, window)| *window)
 }
 
+/// Returns whether a model at its vendor's own address takes images, as the vendors' pages say: no listing tells it.
+pub(super) fn vendor_takes_images(model: &str) -> bool {
+    const SEE: [&str; 11] =
+        ["chatgpt-4o", "claude", "gemini", "gpt-4-turbo", "gpt-4.1", "gpt-4o", "gpt-5", "gpt-6", "o1", "o3", "o4"];
+    const BLIND: [&str; 9] = [
+        "claude-2",
+        "claude-instant",
+        "o1-mini",
+        "o1-preview",
+        "o3-mini",
+        "-audio",
+        "-realtime",
+        "-search",
+        "-embedding",
+    ];
+    SEE.iter().any(|prefix| model.starts_with(prefix)) && !BLIND.iter().any(|part| model.contains(part))
+}
+
 /// Returns the address of Ollama from the value of `OLLAMA_HOST`, which may leave out scheme, host or port and may be
 /// the address that the server listens on.
 pub(in crate::providers) fn ollama_url(host: Option<&str>) -> String {
@@ -200,6 +218,16 @@ mod tests {
         assert!(wire.is_vendor(&wire.base_url(None).unwrap()));
         assert!(!wire.is_vendor(&wire.base_url(Some("http://127.0.0.1:1/v1")).unwrap()));
         assert!(!Wire::of(ProviderKind::Ollama).is_vendor(&Url::parse("http://127.0.0.1:11434/").unwrap()));
+    }
+
+    #[test]
+    fn the_vendors_models_that_take_images_are_known() {
+        for model in ["gpt-5.4-mini", "claude-haiku-4-5", "gemini-3.6-flash", "o4-mini", "o1"] {
+            assert!(vendor_takes_images(model), "{model}");
+        }
+        for model in ["deepseek-flash", "o3-mini", "gpt-3.5-turbo", "gpt-4", "claude-2.1", "gpt-4o-audio-preview"] {
+            assert!(!vendor_takes_images(model), "{model}");
+        }
     }
 
     #[test]

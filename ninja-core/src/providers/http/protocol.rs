@@ -3,7 +3,7 @@
 use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
-use super::{error::ErrorContext, listing::ServedModel};
+use super::{error::ErrorContext, images::EncodedImages, listing::ServedModel};
 use crate::providers::{Answer, ChatRequest, DeltaSink, ProviderError, Secret, config::Timeouts};
 
 /// An API that models are called through.
@@ -67,6 +67,8 @@ pub(in crate::providers) struct Details {
     pub(in crate::providers) trained_tokens: Option<u32>,
     /// The window that was written into its file.
     pub(in crate::providers) preset_tokens: Option<u32>,
+    /// Whether it takes images.
+    pub(in crate::providers) takes_images: Option<bool>,
 }
 
 /// One call.
@@ -74,6 +76,8 @@ pub(in crate::providers) struct Call<'a> {
     /// The name of the protocol.
     pub(in crate::providers) protocol: &'static str,
     pub(in crate::providers) request: &'a ChatRequest,
+    /// The bytes of the request's images, for as long as it is written.
+    pub(in crate::providers) images: &'a EncodedImages,
     /// The window of its model.
     pub(in crate::providers) window_tokens: u32,
     /// Whether the answer is to come as it is produced.

@@ -10,8 +10,12 @@ use super::{
     HttpProvider,
     test_server::{Reply, TestServer, response},
 };
-use crate::providers::{
-    Answer, ChatRequest, Message, Provider, ProviderConfig, ProviderError, ProviderKind, Secret, ToolDefinition,
+use crate::{
+    api::BlobHash,
+    providers::{
+        Answer, ChatRequest, Image, ImageFile, ImageShape, ImageSource, MediaType, Message, Provider, ProviderConfig,
+        ProviderError, ProviderKind, Secret, ToolCall, ToolDefinition,
+    },
 };
 
 /// A stream as a server sent it.
@@ -114,9 +118,10 @@ fn provider(kind: ProviderKind, server: &TestServer, stream: bool) -> HttpProvid
 fn request(text: &str) -> ChatRequest {
     ChatRequest {
         model: "a/b?c".into(),
-        messages: vec![Message::User { text: text.into() }],
+        messages: vec![Message::user(text)],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens: 64,
     }
 }
@@ -191,12 +196,16 @@ async fn a_conversation_is_sent_as_each_protocol_wants_it() {
         };
         let call_of =
             |id: &str, args: Value| crate::providers::ToolCall { id: id.into(), name: "weather".into(), args };
-        let result =
-            |id: &str, text: &str| Message::Tool { call_id: id.into(), name: "weather".into(), text: text.into() };
+        let result = |id: &str, text: &str| Message::Tool {
+            call_id: id.into(),
+            name: "weather".into(),
+            text: text.into(),
+            images: Vec::new(),
+        };
         let request = ChatRequest {
             messages: vec![
                 Message::System { text: "Be short.".into() },
-                Message::User { text: "Weather?".into() },
+                Message::user("Weather?"),
                 Message::Assistant {
                     text: String::new(),
                     tool_calls: vec![call_of("call_1", json!({ "city": "Paris" })), call_of("call_2", json!("{\"ci"))],
@@ -205,7 +214,7 @@ async fn a_conversation_is_sent_as_each_protocol_wants_it() {
                 result("call_1", "rain"),
                 result("call_2", "unreadable"),
                 Message::Assistant { text: "It rains.".into(), tool_calls: Vec::new(), carry: None },
-                Message::User { text: "As JSON.".into() },
+                Message::user("As JSON."),
             ],
             tools: Arc::new([ToolDefinition {
                 name: "weather".into(),
@@ -216,13 +225,78 @@ async fn a_conversation_is_sent_as_each_protocol_wants_it() {
             ..request("")
         };
         call(&provider(kind, &server, true), request).await.unwrap_err();
-        let requests = server.requests.lock().unwrap().clone();
-        let raw = requests.iter().find(|request| request.contains("Be short.")).unwrap();
-        let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+        let (head, body) = sent(&server);
         let signs = ["authorization", "x-api-key", "x-goog-api-key", "anthropic-version"];
         let is_told = |line: &&str| signs.iter().any(|sign| line.to_lowercase().starts_with(sign));
         let head: Vec<&str> = head.lines().take(1).chain(head.lines().filter(is_told)).collect();
-        let body: Value = serde_json::from_str(body).unwrap();
         insta::assert_json_snapshot!(format!("request-{kind:?}"), json!({ "head": head, "body": body }));
     }
+}
+
+/// Returns the head and the body of the call that came.
+fn sent(server: &TestServer) -> (String, Value) {
+    let requests = server.requests.lock().unwrap();
+    let raw = requests.iter().find(|request| request.contains("Be short.")).unwrap();
+    let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+/// An image that is told from others by the length of its name.
+fn image(name: &str, media_type: MediaType) -> Image {
+    let shape = ImageShape { media_type, width: 2, height: 1 };
+    let blob = BlobHash::from_bytes([u8::try_from(name.len()).unwrap(); 32]);
+    Image { file: ImageFile { name: name.into(), blob, bytes: 4, shape }, tokens: 5 }
+}
+
+/// A question with an image, two calls, and images in the result of the first.
+fn with_images() -> ChatRequest {
+    let calls = ["call_1", "call_2"].map(|id| ToolCall { id: id.into(), name: "draw".into(), args: json!({}) });
+    let result = |id: &str, text: &str, images| Message::Tool {
+        call_id: id.into(),
+        name: "draw".into(),
+        text: text.into(),
+        images,
+    };
+    let drawn = vec![image("bb", MediaType::Jpeg), image("ccc", MediaType::Webp)];
+    ChatRequest {
+        messages: vec![
+            Message::System { text: "Be short.".into() },
+            Message::User { text: "What is it?".into(), images: vec![image("a", MediaType::Png)] },
+            Message::Assistant { text: String::new(), tool_calls: calls.to_vec(), carry: None },
+            result("call_1", "drawn", drawn),
+            result("call_2", "nothing", Vec::new()),
+        ],
+        images: ImageSource::new(|blob| Ok(format!("bytes of {}", &blob.to_string()[..2]).into_bytes())),
+        ..request("")
+    }
+}
+
+#[tokio::test]
+async fn images_are_sent_where_each_protocol_has_a_place_for_them() {
+    for kind in KINDS {
+        let server = TestServer::start(|_| Reply::Send(response(400, "", "{}"))).await;
+        call(&provider(kind, &server, true), with_images()).await.unwrap_err();
+        insta::assert_json_snapshot!(format!("images-{kind:?}"), sent(&server).1);
+    }
+}
+
+#[tokio::test]
+async fn an_old_gemini_gets_images_beside_the_result() {
+    let server = TestServer::start(|_| Reply::Send(response(400, "", "{}"))).await;
+    let request = ChatRequest { model: "gemini-2.5-flash".into(), ..with_images() };
+    call(&provider(ProviderKind::Gemini, &server, true), request).await.unwrap_err();
+    let body = sent(&server).1;
+    let parts = body["contents"][2]["parts"].as_array().unwrap();
+    let kinds: Vec<&str> = parts.iter().map(|part| part.as_object().unwrap().keys().next().unwrap().as_str()).collect();
+    assert_eq!(kinds, ["functionResponse", "inlineData", "inlineData", "functionResponse"]);
+    assert_eq!(parts[0]["functionResponse"]["parts"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_request_with_an_image_that_cannot_be_read_is_not_sent() {
+    let server = TestServer::start(|_| Reply::Send(response(200, "", "{}"))).await;
+    let request = ChatRequest { images: ImageSource::new(|_| Err("gone".to_owned())), ..with_images() };
+    let failed = call(&provider(ProviderKind::Openai, &server, true), request).await.unwrap_err();
+    assert_eq!(failed, ProviderError::UnreadableImage("a: gone".to_owned()));
+    assert!(server.requests.lock().unwrap().is_empty());
 }

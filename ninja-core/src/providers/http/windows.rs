@@ -101,7 +101,7 @@ mod tests {
         windows.take_list(&[ServedModel { name: "m".into(), window_tokens: listed }]);
         if let Some((trained, preset_tokens)) = details {
             let trained_tokens = Some(trained);
-            windows.take_details("m", Details { trained_tokens, preset_tokens });
+            windows.take_details("m", Details { trained_tokens, preset_tokens, takes_images: None });
         }
         windows
     }

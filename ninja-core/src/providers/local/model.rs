@@ -107,5 +107,10 @@ fn info(parameters: u64, context_tokens: u64) -> ModelInfo {
     let is_small = parameters < LARGER_PARAMETERS;
     let window = context_tokens.min(if is_small { SMALL_WINDOW_TOKENS } else { POSITIONS_MAX });
     let label = if is_small { "small local model" } else { "local model" };
-    ModelInfo { window_tokens: u32::try_from(window).unwrap_or(u32::MAX), tools: !is_small, label: label.to_owned() }
+    ModelInfo {
+        window_tokens: u32::try_from(window).unwrap_or(u32::MAX),
+        tools: !is_small,
+        images: None,
+        label: label.to_owned(),
+    }
 }

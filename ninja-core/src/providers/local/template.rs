@@ -110,7 +110,7 @@ impl ChatTemplate {
     fn message(&self, pieces: &mut Vec<Piece>, message: &Message) {
         match message {
             Message::System { text } => self.turn(pieces, "system", vec![Piece::Text(text.clone())]),
-            Message::User { text } => self.turn(pieces, "user", vec![Piece::Text(text.clone())]),
+            Message::User { text, .. } => self.turn(pieces, "user", vec![Piece::Text(text.clone())]),
             Message::Assistant { text, tool_calls, .. } => {
                 let mut body = vec![Piece::Text(text.clone())];
                 for call in tool_calls {

@@ -17,7 +17,9 @@ impl Inspection for Ollama {
             let architecture = info?.get("general.architecture")?.as_str()?;
             tokens(info?.get(format!("{architecture}.context_length"))?)
         };
+        let abilities = told.get("capabilities").and_then(Value::as_array);
         Details {
+            takes_images: abilities.map(|abilities| abilities.iter().any(|ability| ability == "vision")),
             trained_tokens: trained_tokens(),
             preset_tokens: told.get("parameters").and_then(Value::as_str).and_then(preset_tokens),
         }
@@ -74,6 +76,17 @@ mod tests {
         ] {
             let details = ollama().read_details(&told);
             assert_eq!((details.trained_tokens, details.preset_tokens), wanted, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_model_tells_whether_it_takes_images() {
+        for (told, takes_images) in [
+            (json!({ "capabilities": ["completion", "vision"] }), Some(true)),
+            (json!({ "capabilities": ["completion", "tools"] }), Some(false)),
+            (json!({}), None),
+        ] {
+            assert_eq!(ollama().read_details(&told).takes_images, takes_images, "{told}");
         }
     }
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::providers::{
-    Message, ToolCall, ToolDefinition,
-    http::{answer::sendable_args, protocol::Call},
+    Image, Message, ToolCall, ToolDefinition,
+    http::{answer::sendable_args, images::shown_by, protocol::Call},
 };
 
 /// Returns the body of a call. The window is told with each: a model that is loaded with a smaller one is loaded anew. What
@@ -14,7 +14,7 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
     let request = call.request;
     let body = Body {
         model: &request.model,
-        messages: request.messages.iter().map(message).collect(),
+        messages: messages(call),
         tools: request.tools.iter().map(tool).collect(),
         format: request.schema.as_ref(),
         stream: call.is_streamed,
@@ -47,10 +47,37 @@ struct Options {
     num_predict: u32,
 }
 
-fn message(message: &Message) -> Value {
+/// Returns the conversation. Images of results follow the last of the results, as the user's: the templates of many models
+/// leave out those of a result.
+fn messages(call: &Call<'_>) -> Vec<Value> {
+    let (mut messages, mut shown) = (Vec::new(), Vec::new());
+    for said in &call.request.messages {
+        if !matches!(said, Message::Tool { .. }) {
+            messages.append(&mut shown);
+        }
+        messages.push(message(said, call));
+        if let Message::Tool { name, images, .. } = said
+            && !images.is_empty()
+        {
+            shown.push(user(&shown_by(name, images), images, call));
+        }
+    }
+    messages.append(&mut shown);
+    messages
+}
+
+fn user(text: &str, images: &[Image], call: &Call<'_>) -> Value {
+    if images.is_empty() {
+        return json!({ "role": "user", "content": text });
+    }
+    let images: Vec<&str> = images.iter().map(|image| call.images.base64(image)).collect();
+    json!({ "role": "user", "content": text, "images": images })
+}
+
+fn message(message: &Message, call: &Call<'_>) -> Value {
     match message {
         Message::System { text } => json!({ "role": "system", "content": text }),
-        Message::User { text } => json!({ "role": "user", "content": text }),
+        Message::User { text, images } => user(text, images, call),
         Message::Assistant { text, tool_calls, .. } if tool_calls.is_empty() => {
             json!({ "role": "assistant", "content": text })
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::providers::{
-    Answer, ChatRequest, HttpProvider, Message, Provider, ProviderConfig, ProviderError, ProviderKind,
+    Answer, ChatRequest, HttpProvider, Message, Provider, ProviderConfig, ProviderError, ProviderKind, TakesImages,
     http::test_server::{Reply, TestServer, response},
 };
 
@@ -48,9 +48,10 @@ fn provider(server: &TestServer, context_window: Option<u32>) -> HttpProvider {
 async fn ask(provider: &HttpProvider, words: usize) -> Result<Answer, ProviderError> {
     let request = ChatRequest {
         model: "m".into(),
-        messages: vec![Message::User { text: "word ".repeat(words) }],
+        messages: vec![Message::user("word ".repeat(words))],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens: 64,
     };
     provider.chat(request, Arc::new(|_: &str| {}), CancellationToken::new()).await
@@ -119,6 +120,30 @@ async fn what_was_loaded_as_asked_answers() {
     let provider = provider(&server, None);
     assert_eq!(ask(&provider, 3_000).await.unwrap().text, "so");
     assert_eq!(provider.note("m"), None);
+}
+
+#[tokio::test]
+async fn a_model_takes_images_if_the_server_says_so_and_nobody_else() {
+    for (abilities, configured, takes) in [
+        (json!(["completion", "vision"]), None, true),
+        (json!(["completion", "tools"]), None, false),
+        (Value::Null, None, false),
+        (Value::Null, Some(TakesImages::All(true)), true),
+        (json!(["vision"]), Some(TakesImages::Only(vec!["another".into()])), false),
+    ] {
+        let row = format!("{abilities} {configured:?}");
+        let show = json!({ "capabilities": abilities }).to_string();
+        let server = TestServer::start(move |request| {
+            let list = r#"{ "models": [{ "name": "m" }] }"#;
+            Reply::Send(response(200, "", if request.starts_with("POST /api/show") { &show } else { list }))
+        })
+        .await;
+        let base_url = Some(server.url.trim_end_matches("/v1").to_owned());
+        let config = ProviderConfig { base_url, takes_images: configured, ..ProviderConfig::new(ProviderKind::Ollama) };
+        let provider = HttpProvider::new(&config, None).unwrap();
+        provider.list_models().await.unwrap();
+        assert_eq!(provider.model_info("m").images.is_some(), takes, "{row}");
+    }
 }
 
 /// As it came from 0.33: the error of what runs the model as a text within the server's own.

@@ -3,14 +3,15 @@
 //! Written straight from what the task holds, without a tree of values between: the tools of an agent are most of a
 //! short prompt, and go out with every call.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::Dialect;
 use crate::providers::{
-    Message, ToolCall, ToolDefinition,
+    Image, Message, ToolCall, ToolDefinition,
     http::{
         answer::{closed, sendable_args},
+        images::shown_by,
         protocol::Call,
     },
 };
@@ -31,7 +32,7 @@ pub(super) fn body(call: &Call<'_>, dialect: Dialect) -> Vec<u8> {
     let name = request.model.rsplit('/').next().unwrap_or(&request.model);
     let is_new = dialect == Dialect::Openai || NEW_LIMIT_MODELS.iter().any(|prefix| name.starts_with(prefix));
     let limit = Some(request.max_output_tokens);
-    let mut messages: Vec<_> = request.messages.iter().map(|message| MessageBody::of(message, call, dialect)).collect();
+    let mut messages = messages(call, dialect);
     let hint = request.schema.as_ref().filter(|_| dialect == Dialect::Deepseek).map(schema_in_words);
     messages.extend(hint.as_deref().map(|content| MessageBody::System { content }));
     let body = Body {
@@ -78,7 +79,7 @@ enum MessageBody<'a> {
         content: &'a str,
     },
     User {
-        content: &'a str,
+        content: Content<'a>,
     },
     Assistant {
         content: &'a str,
@@ -93,11 +94,68 @@ enum MessageBody<'a> {
     },
 }
 
+/// What a user says: words alone, or words and images.
+enum Content<'a> {
+    Text(&'a str),
+    Parts(Vec<Value>),
+}
+
+impl Serialize for Content<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Parts(parts) => parts.serialize(serializer),
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    fn of(text: &'a str, images: &[Image], call: &Call<'_>, dialect: Dialect) -> Self {
+        if images.is_empty() {
+            return Self::Text(text);
+        }
+        let words = json!({ "type": "text", "text": text });
+        Self::Parts(std::iter::once(words).chain(images.iter().map(|image| image_part(image, call, dialect))).collect())
+    }
+}
+
+fn image_part(image: &Image, call: &Call<'_>, dialect: Dialect) -> Value {
+    let url = call.images.data_url(image);
+    match dialect {
+        // Its newer models may otherwise take more for an image than is set aside.
+        Dialect::Openai => json!({ "type": "image_url", "image_url": { "url": url, "detail": "high" } }),
+        Dialect::Compatible | Dialect::Deepseek => json!({ "type": "image_url", "image_url": { "url": url } }),
+    }
+}
+
+/// Returns the conversation. Images of results follow the last of the results, as the user's: a result is text alone here, and
+/// nothing may stand between the results of one answer.
+fn messages<'a>(call: &Call<'a>, dialect: Dialect) -> Vec<MessageBody<'a>> {
+    let mut messages = Vec::new();
+    let mut shown: Vec<Value> = Vec::new();
+    for message in &call.request.messages {
+        if !matches!(message, Message::Tool { .. }) && !shown.is_empty() {
+            messages.push(MessageBody::User { content: Content::Parts(std::mem::take(&mut shown)) });
+        }
+        messages.push(MessageBody::of(message, call, dialect));
+        if let Message::Tool { name, images, .. } = message
+            && !images.is_empty()
+        {
+            shown.push(json!({ "type": "text", "text": shown_by(name, images) }));
+            shown.extend(images.iter().map(|image| image_part(image, call, dialect)));
+        }
+    }
+    if !shown.is_empty() {
+        messages.push(MessageBody::User { content: Content::Parts(shown) });
+    }
+    messages
+}
+
 impl<'a> MessageBody<'a> {
     fn of(message: &'a Message, call: &Call<'_>, dialect: Dialect) -> Self {
         match message {
             Message::System { text } => Self::System { content: text },
-            Message::User { text } => Self::User { content: text },
+            Message::User { text, images } => Self::User { content: Content::of(text, images, call, dialect) },
             Message::Assistant { text, tool_calls, carry } => {
                 let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &call.request.model));
                 let is_wanted = dialect == Dialect::Deepseek && !tool_calls.is_empty();

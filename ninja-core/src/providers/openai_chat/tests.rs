@@ -31,9 +31,10 @@ fn provider(url: &str) -> HttpProvider {
 fn request(text: &str) -> ChatRequest {
     ChatRequest {
         model: "smollm2".into(),
-        messages: vec![Message::User { text: text.into() }],
+        messages: vec![Message::user(text)],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens: 64,
     }
 }
@@ -122,10 +123,20 @@ async fn a_conversation_is_sent_with_its_calls_and_their_results() {
     let request = ChatRequest {
         messages: vec![
             Message::System { text: "Be short.".into() },
-            Message::User { text: "Weather?".into() },
+            Message::user("Weather?"),
             Message::Assistant { text: String::new(), tool_calls: vec![weather_call(), broken], carry: None },
-            Message::Tool { call_id: weather_call().id, name: "weather".into(), text: "rain".into() },
-            Message::Tool { call_id: "b".into(), name: "weather".into(), text: "unreadable".into() },
+            Message::Tool {
+                call_id: weather_call().id,
+                name: "weather".into(),
+                text: "rain".into(),
+                images: Vec::new(),
+            },
+            Message::Tool {
+                call_id: "b".into(),
+                name: "weather".into(),
+                text: "unreadable".into(),
+                images: Vec::new(),
+            },
         ],
         tools: Arc::new([tool]),
         schema: Some(json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"] })),
@@ -144,7 +155,12 @@ async fn calls_go_back_to_deepseek_with_thinking_if_only_with_none() {
         let server = TestServer::start(|_| Reply::Send(events(TEXT))).await;
         let config = ProviderConfig { kind, ..config(&server.url) };
         let said = |tool_calls| Message::Assistant { text: "so".into(), tool_calls, carry: None };
-        let result = Message::Tool { call_id: weather_call().id, name: "weather".into(), text: "rain".into() };
+        let result = Message::Tool {
+            call_id: weather_call().id,
+            name: "weather".into(),
+            text: "rain".into(),
+            images: Vec::new(),
+        };
         let messages = vec![said(vec![weather_call()]), result, said(Vec::new())];
         let request = ChatRequest { messages, ..request("") };
         call(&HttpProvider::new(&config, None).unwrap(), request).await.unwrap();

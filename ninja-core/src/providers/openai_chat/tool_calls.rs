@@ -99,6 +99,7 @@ mod tests {
             messages,
             tools: std::sync::Arc::default(),
             schema: None,
+            images: Default::default(),
             max_output_tokens: 1,
         }
     }

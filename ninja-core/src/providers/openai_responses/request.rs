@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::providers::{
-    Carry, Message, ToolCall, ToolDefinition,
+    Carry, Image, Message, ToolCall, ToolDefinition,
     http::{
         answer::{closed, sendable_args},
         protocol::Call,
@@ -21,13 +21,17 @@ pub(super) fn body(call: &Call<'_>, is_vendor: bool) -> Vec<u8> {
     for message in &request.messages {
         match message {
             Message::System { text } => instructions = Some(text.as_str()),
-            Message::User { text } => input.push(json!({ "type": "message", "role": "user", "content": text })),
+            Message::User { text, images } => {
+                let content = content(text, images, call, is_vendor);
+                input.push(json!({ "type": "message", "role": "user", "content": content }));
+            }
             Message::Assistant { text, tool_calls, carry } => {
                 let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &request.model));
                 input.extend(answer_items(text, tool_calls, carry));
             }
-            Message::Tool { call_id, text, .. } => {
-                input.push(json!({ "type": "function_call_output", "call_id": call_id, "output": text }));
+            Message::Tool { call_id, text, images, .. } => {
+                let output = content(text, images, call, is_vendor);
+                input.push(json!({ "type": "function_call_output", "call_id": call_id, "output": output }));
             }
         }
     }
@@ -44,6 +48,17 @@ pub(super) fn body(call: &Call<'_>, is_vendor: bool) -> Vec<u8> {
         text: request.schema.as_ref().map(text_format),
     };
     serde_json::to_vec(&body).expect("text, numbers and values become JSON")
+}
+
+/// Returns words alone as a text, and with images as a list.
+fn content(text: &str, images: &[Image], call: &Call<'_>, is_vendor: bool) -> Value {
+    if images.is_empty() {
+        return json!(text);
+    }
+    // Newer models may otherwise take more for an image than is set aside.
+    let detail = if is_vendor { "high" } else { "auto" };
+    let image = |image| json!({ "type": "input_image", "image_url": call.images.data_url(image), "detail": detail });
+    std::iter::once(json!({ "type": "input_text", "text": text })).chain(images.iter().map(image)).collect()
 }
 
 #[derive(Serialize)]

@@ -25,8 +25,15 @@ fn providers(entries: &[(&str, &Arc<Scripted>)]) -> Providers {
 }
 
 fn request() -> ChatRequest {
-    let messages = vec![Message::User { text: "hello".into() }];
-    ChatRequest { model: String::new(), messages, tools: Arc::default(), schema: None, max_output_tokens: 8 }
+    let messages = vec![Message::user("hello")];
+    ChatRequest {
+        model: String::new(),
+        messages,
+        tools: Arc::default(),
+        schema: None,
+        images: Default::default(),
+        max_output_tokens: 8,
+    }
 }
 
 fn model(provider: &str, model: &str) -> ModelRef {
@@ -204,7 +211,7 @@ struct Busy {
 
 impl Provider for Busy {
     fn model_info(&self, _model: &str) -> ModelInfo {
-        ModelInfo { window_tokens: 1, tools: false, label: "busy".into() }
+        ModelInfo { window_tokens: 1, tools: false, images: None, label: "busy".into() }
     }
 
     fn chat<'a>(

@@ -33,7 +33,7 @@ fn laid_out(tiny: &Tiny, messages: &[Message], tools: &[ToolDefinition]) -> Stri
 }
 
 fn user(text: &str) -> Message {
-    Message::User { text: text.into() }
+    Message::user(text)
 }
 
 fn conversation() -> Vec<Message> {
@@ -42,7 +42,7 @@ fn conversation() -> Vec<Message> {
         Message::System { text: "Be brief.".into() },
         user("1+1?"),
         Message::Assistant { text: "Let me see.".into(), tool_calls: vec![call], carry: None },
-        Message::Tool { call_id: "call_1".into(), name: "add".into(), text: "2".into() },
+        Message::Tool { call_id: "call_1".into(), name: "add".into(), text: "2".into(), images: Vec::new() },
     ]
 }
 

@@ -28,9 +28,10 @@ pub(super) fn fixture(tiny: &Tiny) -> Fixture {
 pub(super) fn request(text: &str, max_output_tokens: u32) -> ChatRequest {
     ChatRequest {
         model: "tiny".into(),
-        messages: vec![Message::User { text: text.into() }],
+        messages: vec![Message::user(text)],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens,
     }
 }

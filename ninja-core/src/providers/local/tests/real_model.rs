@@ -35,9 +35,10 @@ fn model() -> Option<LocalModel> {
 fn request(text: &str, max_output_tokens: u32) -> ChatRequest {
     ChatRequest {
         model: DEFAULT_MODEL.into(),
-        messages: vec![Message::User { text: text.into() }],
+        messages: vec![Message::user(text)],
         tools: Arc::default(),
         schema: None,
+        images: Default::default(),
         max_output_tokens,
     }
 }
@@ -89,7 +90,7 @@ fn text_becomes_the_tokens_that_llama_cpp_makes_of_it() {
 async fn the_default_model_keeps_to_every_schema() {
     let Some(model) = model() else { return };
     let system = Message::System { text: "You fill in forms. Answer in JSON.".into() };
-    let user = Message::User { text: "A red apple costs 2 dollars. Fill in the form.".into() };
+    let user = Message::user("A red apple costs 2 dollars. Fill in the form.");
     for schema in schemas() {
         let messages = vec![system.clone(), user.clone()];
         let answer = ask(&model, ChatRequest { messages, schema: Some(schema.clone()), ..request("", 200) }).await;
