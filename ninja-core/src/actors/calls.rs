@@ -17,6 +17,7 @@ use crate::{
     providers::{ChatRequest, DeltaSink, ProviderError, ToolCall},
     sandbox::Mount,
     tools::{ToolError, ToolOutput, ToolRun},
+    workspace::WorkspaceDir,
 };
 
 /// How long a cancelled call may take to end by itself before it is dropped, which kills what it runs. Leaves room
@@ -154,6 +155,14 @@ fn rename_calls(call: u32, tool_calls: &mut [ToolCall]) {
 }
 
 impl ToolJob {
+    /// Returns whether what it did in the world stays done, whatever becomes of what it left here.
+    fn is_done_for_good(&self) -> bool {
+        match self.class {
+            EffectClass::Unsafe | EffectClass::Probe | EffectClass::Idempotent => true,
+            EffectClass::Pure | EffectClass::Charged | EffectClass::Workspace => false,
+        }
+    }
+
     /// Ends a call in the middle of its effect. One that must not be repeated blindly is left open, so that a person is asked.
     fn broke_off(&self, code: ErrorCode, why: String) -> CallEnd {
         match self.class {
@@ -225,22 +234,32 @@ async fn try_tool(services: &Services, sandbox: &SandboxHandle, job: &ToolJob) -
         }
         Err(ToolError::Internal(why)) => return job.broke_off(ErrorCode::ToolFailed, why),
     };
+    take_home(services, job, &workspace, output).await
+}
+
+/// Brings to safety what a tool returned, and what it changed in the workspace.
+async fn take_home(services: &Services, job: &ToolJob, workspace: &WorkspaceDir, output: ToolOutput) -> CallEnd {
+    let end = |outcome| CallEnd::Outcome(outcome, Vec::new());
     let ToolOutput { ok, output, images, .. } = output;
     let (images, mut blobs) = match images::keep(&services.store, images).await {
         Ok(kept) => kept,
-        Err(error) => return job.broke_off(error.code(), format!("the images: {error}")),
+        Err(error) if job.is_done_for_good() => {
+            tracing::warn!(task = %job.task, step = %job.step, %error, "failed to keep images after an effect");
+            (Vec::new(), Vec::new())
+        }
+        Err(error) => return end(failed(error.code(), format!("the images: {error}"))),
     };
     let returned = |delta| Outcome::Returned { ok, output, delta, images };
     if job.class == EffectClass::Pure {
         return CallEnd::Outcome(returned(ManifestDelta::default()), blobs);
     }
-    match services.workspaces.scan(&workspace, &job.manifest).await {
+    match services.workspaces.scan(workspace, &job.manifest).await {
         Ok(scan) => {
             blobs.extend(scan.blobs);
             CallEnd::Outcome(returned(scan.delta), blobs)
         }
         // What it did in the world it has done, whatever became of its folder.
-        Err(error) if matches!(job.class, EffectClass::Unsafe | EffectClass::Probe | EffectClass::Idempotent) => {
+        Err(error) if job.is_done_for_good() => {
             tracing::warn!(task = %job.task, step = %job.step, %error, "failed to keep a workspace after an effect");
             CallEnd::Outcome(returned(ManifestDelta::default()), blobs)
         }

@@ -90,8 +90,8 @@ pub(super) enum Fit {
 }
 
 /// Chooses how to cut the conversation of a step: as it was cut before if that fits, else without more of its oldest
-/// turns, else with fewer images, else with its results cut shorter, else without any image. Each try is smaller than the one
-/// before, so it comes to an end.
+/// turns, else with fewer images where they take most of the room, else with its results cut shorter, else with fewer images in
+/// any case. Each try is smaller than the one before, so it comes to an end.
 pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, feedback: Option<&str>) -> Fit {
     let info = &pinned.info;
     let answer = max_output_tokens(state, step, info);
@@ -112,6 +112,7 @@ pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, 
         let messages = assemble(state, step, pinned, &choice, feedback);
         choice.estimated_tokens = prompt_tokens(state, step, info, &messages);
         let shown = images::shown(&messages);
+        let takes_most = scale.apply(images::tokens_of(&messages)) > room / 2;
         let tokens = scale.apply(choice.estimated_tokens);
         if tokens <= room {
             return Fit::Fits(choice, tokens);
@@ -119,12 +120,12 @@ pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, 
         if choice.first_turn < last {
             let surplus = tokens - room + room * FREED_PERCENT / 100;
             choice.first_turn = leave_out(&turns, pinned, &choice, surplus).min(last);
-        } else if shown > 1 {
+        } else if shown > 1 && takes_most {
             choice.images_max = Some(shown / 2);
         } else if choice.result_bytes_max / 2 >= RESULT_BYTES_MIN {
             choice.result_bytes_max /= 2;
         } else if shown > 0 {
-            choice.images_max = Some(0);
+            choice.images_max = Some(shown / 2);
         } else {
             return Fit::TooLarge { tokens, window: room };
         }
@@ -231,11 +232,11 @@ fn prompt_tokens(state: &TaskState, step: &StepState, info: &ModelInfo, messages
         Message::System { text } | Message::User { text, .. } | Message::Tool { text, .. } => estimate_tokens(text),
         Message::Assistant { text, tool_calls, carry } => estimate_answer(text, tool_calls, carry.as_ref()),
     };
-    let shown = |message: &Message| message.images().iter().map(|image| image.tokens).sum::<u64>();
     let schema = turn::schema_of_step(state, step).map_or(0, |schema| estimate_tokens(&schema.to_string()));
     offer(state, step, info).tokens
         + schema
-        + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message) + shown(message)).sum::<u64>()
+        + images::tokens_of(messages)
+        + messages.iter().map(|message| TOKENS_PER_MESSAGE + text(message)).sum::<u64>()
 }
 
 /// Returns the tools that a step's agent may ask for: none where its model cannot ask, or its answer has a schema.

@@ -48,6 +48,11 @@ pub(super) fn tokens_of_call(call: &CallState, pinned: &PinnedModel) -> u64 {
     of_call(call).iter().map(|image| tokens.count(image.file.shape)).sum()
 }
 
+/// Returns the tokens of all images of a conversation.
+pub(super) fn tokens_of(messages: &[Message]) -> u64 {
+    messages.iter().flat_map(Message::images).map(|image| image.tokens).sum()
+}
+
 /// Returns how many images a conversation shows.
 pub(super) fn shown(messages: &[Message]) -> u32 {
     let images = messages.iter().map(|message| message.images().len()).sum::<usize>();
@@ -109,8 +114,9 @@ impl Room<'_> {
     fn formula(&self, file: &ImageFile) -> Result<ImageTokens, String> {
         let (model, shape) = (&self.pinned.model, file.shape);
         let Some(tokens) = self.pinned.info.images else { return Err(format!("{model} takes no images")) };
-        if !tokens.takes(shape.media_type) {
-            return Err(format!("{model} takes no {}", shape.media_type.as_str()));
+        if !tokens.takes(shape) {
+            let what = if shape.is_animated { "animated image" } else { shape.media_type.as_str() };
+            return Err(format!("{model} takes no {what}"));
         }
         if file.bytes > IMAGE_BYTES_MAX {
             return Err(format!("it has {} bytes, and the most that is shown is {IMAGE_BYTES_MAX}", file.bytes));

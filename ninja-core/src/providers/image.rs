@@ -3,9 +3,10 @@
 //! A conversation and the journal name an image by the blob that holds it. Its bytes are read from an [`ImageSource`] when a
 //! request is written, and are nowhere else.
 //!
-//! - [`header`]: what the first bytes of a file say.
+//! - [`header`]: what the first bytes of a file say; [`gif`] looks further, for whether it moves.
 //! - [`tokens`]: how many tokens a model takes for an image.
 
+mod gif;
 mod header;
 mod tokens;
 
@@ -60,6 +61,9 @@ pub struct ImageShape {
     pub width: u32,
     /// Its height in pixels.
     pub height: u32,
+    /// Whether it moves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_animated: bool,
 }
 
 /// An image that the store holds.

@@ -79,7 +79,7 @@ fn read(files: &Files, args: &Args) -> Result<ToolOutput, ToolOutput> {
 }
 
 fn image(path: &WorkPath, file: &mut FileInfo, shape: ImageShape) -> Result<ToolOutput, ToolOutput> {
-    let ImageShape { media_type, width, height } = shape;
+    let ImageShape { media_type, width, height, .. } = shape;
     let total = file.bytes;
     if total > IMAGE_BYTES_MAX {
         let kind = media_type.as_str();

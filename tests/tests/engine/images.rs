@@ -3,7 +3,7 @@
 use futures::{future::BoxFuture, stream};
 use ninja_core::{
     Engine, EngineOptions,
-    api::{EffectClass, FileId, Planning, SubmitTask, TaskStatus},
+    api::{EffectClass, FileId, ForkTask, Planning, SubmitTask, TaskStatus},
     maintenance,
     providers::{ProviderConfig, ProviderKind, Scripted, TakesImages, ToolDefinition},
     tools::{Tool, ToolError, ToolOutput, ToolRun},
@@ -117,6 +117,10 @@ async fn an_attached_image_arrives_once_and_by_its_content() {
     assert!(text(&asked[0]).contains("(image inputs/photo.txt, 1×1, shown)"));
     assert!(!text(&asked[0]).contains("image inputs/fake.png"), "{}", text(&asked[0]));
     assert!(text(&asked[1]).contains("(image inputs/photo.txt, 1×1, not shown: it is shown again below)"));
+    let fork = ForkTask { at: Some(task.steps[0].id.clone()), model: None };
+    let forked = host.engine.fork_task(&owner, task.id, fork).await.unwrap();
+    assert_eq!(host.finish(forked.id).await.status, TaskStatus::Succeeded);
+    assert_eq!(pixels(&server.bodies("/v1/chat/completions")[2]), 1, "a fork sees it too");
     host.engine.stop().await;
     assert!(!journal_holds(host.directory.path(), PIXEL_BASE64), "the journal names it");
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::record::{IMAGE_BYTES_MAX, Image, ImageFile, ImageShape, ImageTokens, InputFile, MediaType};
 
 fn shape(width: u32, height: u32) -> ImageShape {
-    ImageShape { media_type: MediaType::Png, width, height }
+    ImageShape { media_type: MediaType::Png, width, height, is_animated: false }
 }
 
 fn input(number: u8, bytes: u64, image: Option<ImageShape>) -> InputFile {
@@ -123,6 +123,8 @@ fn what_a_vendor_would_refuse_is_not_sent() {
         (ImageTokens::Anthropic, 9, shape(9, 8_001), Some("no side may have more than 8000 pixels")),
         (ImageTokens::Gemini, 9, gif, Some("p/m takes no image/gif")),
         (ImageTokens::Anthropic, 9, gif, None),
+        (ImageTokens::Openai, 9, gif, None),
+        (ImageTokens::Openai, 9, ImageShape { is_animated: true, ..gif }, Some("p/m takes no animated image")),
     ] {
         let world = begun(pinned(Some(tokens), 200_000), vec![input(1, bytes, Some(shape))]);
         let (_, _, _, messages) = asked(&world);
@@ -163,6 +165,17 @@ fn a_window_that_is_too_small_for_all_shows_the_newest() {
         let (_, later, _, messages) = asked(&world);
         assert_eq!((later.images_max, names(&messages).len(), later.first_turn), (context.images_max, shown, 0));
     }
+}
+
+#[test]
+fn long_results_are_cut_before_small_images_go() {
+    let inputs = (1..=4).map(|number| input(number, 1_000, Some(shape(28, 28)))).collect();
+    let mut world = begun(pinned(Some(ImageTokens::Anthropic), 4_000), inputs);
+    world.end("a", 0, calls(&[("look", json!({}))]));
+    world.end("a", 1, returns(Value::String("a b ".repeat(5_000))));
+    let (_, context, _, messages) = asked(&world);
+    assert_eq!((context.images_max, names(&messages).len()), (None, 4));
+    assert!(context.result_bytes_max < 20_000, "{context:?}");
 }
 
 #[test]

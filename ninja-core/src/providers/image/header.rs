@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::{ImageShape, MediaType};
+use super::{ImageShape, MediaType, gif};
 
 /// What the headers of all formats but JPEG fit into.
 const HEAD_BYTES: u64 = 30;
@@ -17,22 +17,24 @@ impl ImageShape {
         file.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
         let (media_type, (width, height)) = match head.as_slice() {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => (MediaType::Png, png(&head)?),
-            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (MediaType::Gif, gif(&head)?),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (MediaType::Gif, gif::size(&head)?),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (MediaType::Webp, webp(&head)?),
             [0xff, 0xd8, 0xff, ..] => (MediaType::Jpeg, jpeg(file)?),
             _ => return None,
         };
-        (width > 0 && height > 0).then_some(Self { media_type, width, height })
+        let is_animated = match media_type {
+            MediaType::Gif => gif::is_animated(file),
+            // One of the flags of a file that announces more than a picture.
+            MediaType::Webp => head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0),
+            MediaType::Png | MediaType::Jpeg => false,
+        };
+        (width > 0 && height > 0).then_some(Self { media_type, width, height, is_animated })
     }
 }
 
 fn png(head: &[u8]) -> Option<(u32, u32)> {
     let is_header = head.get(12..16)? == b"IHDR";
     is_header.then_some((u32::from_be_bytes(array(head, 16)?), u32::from_be_bytes(array(head, 20)?)))
-}
-
-fn gif(head: &[u8]) -> Option<(u32, u32)> {
-    Some((u16::from_le_bytes(array(head, 6)?).into(), u16::from_le_bytes(array(head, 8)?).into()))
 }
 
 /// Reads the size out of the first chunk: lossy, lossless, or one that announces others.
@@ -91,13 +93,13 @@ fn next_marker(file: &mut impl Read) -> Option<u8> {
     None
 }
 
-fn read<const N: usize>(file: &mut impl Read) -> Option<[u8; N]> {
+pub(super) fn read<const N: usize>(file: &mut impl Read) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     file.read_exact(&mut bytes).ok()?;
     Some(bytes)
 }
 
-fn array<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn array<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
     head.get(at..at + N)?.try_into().ok()
 }
 
@@ -144,6 +146,15 @@ mod tests {
             for end in 0..10 {
                 assert_eq!(shape(&head[..end.min(head.len())]), None, "{media_type:?} of {end} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn a_webp_says_whether_it_moves() {
+        for (flags, is_animated) in [(0x10, false), (0x12, true)] {
+            let mut extended = heads()[4].1.clone();
+            extended[20] = flags;
+            assert_eq!(ImageShape::read(&mut Cursor::new(extended)).unwrap().is_animated, is_animated);
         }
     }
 

@@ -57,11 +57,13 @@ impl ImageTokens {
         }
     }
 
-    /// Returns whether its vendor takes a format: Gemini takes no GIF, and servers of one's own often take none.
-    pub fn takes(self, media_type: MediaType) -> bool {
-        match (self, media_type) {
-            (Self::Gemini | Self::Other, MediaType::Gif) => false,
-            (_, MediaType::Png | MediaType::Jpeg | MediaType::Gif | MediaType::Webp) => true,
+    /// Returns whether its vendor takes an image: nobody takes what moves but Anthropic, who looks at its beginning; Gemini
+    /// takes no GIF at all, and servers of one's own often take none.
+    pub fn takes(self, shape: ImageShape) -> bool {
+        match self {
+            Self::Anthropic => true,
+            Self::Openai | Self::Gpt4oMini => !shape.is_animated,
+            Self::Gemini | Self::Other => !shape.is_animated && shape.media_type != MediaType::Gif,
         }
     }
 }
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     fn count(tokens: ImageTokens, width: u32, height: u32) -> u64 {
-        tokens.count(ImageShape { media_type: MediaType::Png, width, height })
+        tokens.count(ImageShape { media_type: MediaType::Png, width, height, is_animated: false })
     }
 
     /// The vendors' own examples, each of which must be covered; where a formula is one model's alone, exactly.
