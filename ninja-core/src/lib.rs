@@ -48,6 +48,8 @@ pub mod tools;
 #[cfg(feature = "engine")]
 mod usage_rows;
 #[cfg(feature = "engine")]
+pub mod vault;
+#[cfg(feature = "engine")]
 pub mod workspace;
 
 #[cfg(feature = "engine")]

@@ -25,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const MODULES: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("egress", &[]),
+    ("vault", &["api"]),
     ("machine", &["api", "journal::record"]),
     ("journal::record", &["api", "providers", "workspace"]),
     // The feed reads records off the disk and sends what they project to.

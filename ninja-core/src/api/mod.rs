@@ -16,6 +16,7 @@ mod ids;
 mod model;
 mod plan;
 mod replay;
+mod secret;
 mod task;
 mod template;
 mod usage;
@@ -37,6 +38,7 @@ pub use replay::{
     AgentCapabilities, ComparedTask, EventDifference, FieldDifference, ReplayDifference, ReplayReport, TaskDiff,
     ToolInfo,
 };
+pub use secret::Secret;
 pub use task::{
     Autonomy, Budget, BudgetLimit, BudgetOf, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus,
     StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,

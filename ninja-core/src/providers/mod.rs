@@ -34,8 +34,9 @@ pub use self::{
     },
     router::{Choice, ChooseError, Lineup, ProviderNote, Providers, Sources},
     scripted::{ScriptStep, Scripted},
-    secret::Secret,
 };
+
+pub use crate::api::Secret;
 
 #[cfg(feature = "local-model")]
 pub mod local;

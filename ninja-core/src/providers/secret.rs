@@ -1,58 +1,17 @@
-//! A text that must not be seen.
+//! A secret on its way to a provider.
 
 use reqwest::header::HeaderValue;
-use serde::Deserialize;
 
-/// A secret such as a key. It cannot be printed or serialised; [`Secret::expose`] is the one way to its content.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+use crate::api::Secret;
 
 impl Secret {
-    /// Wraps a secret text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the content, for the header that carries it and for nothing else.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
     /// Returns the content as the value of a header that nobody prints.
     ///
     /// # Panics
     /// Where it has characters that no header has: whoever takes a key looks at it first.
     pub(super) fn header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_str(&self.0).expect("a key is made of graphic characters");
+        let mut value = HeaderValue::from_str(self.expose()).expect("a key is made of graphic characters");
         value.set_sensitive(true);
         value
-    }
-
-    /// Returns `text` with every occurrence of this secret replaced.
-    pub fn redact(&self, text: &str) -> String {
-        if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, "[redacted]") }
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret([redacted])")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Secret;
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        assert_eq!(format!("{:?}", Some(Secret::new("sk-1234"))), "Some(Secret([redacted]))");
-    }
-
-    #[test]
-    fn a_text_loses_the_secret() {
-        assert_eq!(Secret::new("sk-1234").redact("bad key sk-1234."), "bad key [redacted].");
-        assert_eq!(Secret::new("").redact("text"), "text");
     }
 }

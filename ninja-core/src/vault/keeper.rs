@@ -1,0 +1,128 @@
+//! The vault of one engine.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use super::{
+    KeyId, Place, Sealed, VaultError, file,
+    key::MasterKey,
+    ring::KeyRing,
+    source::{KeySource, old_keys},
+};
+use crate::api::Secret;
+
+/// Seals secrets and opens them. A directory of data has one vault, and a file of keys is for one directory.
+#[derive(Debug)]
+pub struct Vault {
+    source: KeySource,
+    ring: RwLock<KeyRing>,
+    /// Keys that only open.
+    old: KeyRing,
+}
+
+impl Vault {
+    /// Finds the keys. Makes none: where there are none yet, the first secret to be sealed does.
+    ///
+    /// # Errors
+    ///
+    /// Fails where keys are given and cannot be used; says which, and what to do.
+    pub fn find(
+        env: &BTreeMap<String, String>,
+        configured: Option<&Path>,
+        data_dir: &Path,
+    ) -> Result<Self, VaultError> {
+        let source = KeySource::find(env, configured, data_dir);
+        let ring = RwLock::new(source.read(env)?);
+        Ok(Self { source, ring, old: old_keys(env)? })
+    }
+
+    /// Seals a secret for its place, with the newest key. The very first time it makes one.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a first key cannot be made and kept.
+    pub fn seal(&self, place: Place<'_>, secret: &Secret) -> Result<Sealed, VaultError> {
+        let mut ring = self.write();
+        if ring.newest().is_none() {
+            *ring = file::ensure(self.source.writable()?)?;
+        }
+        let newest = ring.newest().expect("a file of keys that was read holds one");
+        Sealed::new(newest, place, secret)
+    }
+
+    /// Opens what was sealed for this place.
+    ///
+    /// # Errors
+    ///
+    /// Fails where its key is gone, or it was altered or moved.
+    pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Secret, VaultError> {
+        let ring = self.read();
+        let key = ring.find(sealed.key()).or_else(|| self.old.find(sealed.key()));
+        let unknown = || VaultError::UnknownKey { key: sealed.key(), place: self.source.to_string() };
+        sealed.open(key.ok_or_else(unknown)?, place)
+    }
+
+    /// Returns the key that seals, if there is one yet.
+    pub fn newest(&self) -> Option<KeyId> {
+        self.read().newest().map(MasterKey::id)
+    }
+
+    /// Returns how many keys open what is sealed.
+    pub fn key_count(&self) -> usize {
+        self.read().len() + self.old.len()
+    }
+
+    /// Returns whether keys can be added here.
+    ///
+    /// # Errors
+    ///
+    /// Says what a person has to do where they cannot.
+    pub fn check_writable(&self) -> Result<(), VaultError> {
+        self.source.writable().map(|_| ())
+    }
+
+    /// Adds a new key, which seals from now on. It is on the disk when this returns: nothing is sealed with a key that a crash
+    /// could take away.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the keys are not ours to change, or the file cannot be written; the ring is then as it was.
+    pub fn add_key(&self) -> Result<KeyId, VaultError> {
+        let path = self.source.writable()?;
+        let mut ring = self.write();
+        *ring = match ring.newest() {
+            None => file::ensure(path)?,
+            Some(_) => file::change(path, |ring| MasterKey::generate().map(|key| ring.push(key)))?,
+        };
+        Ok(ring.newest().expect("a file of keys that was written holds one").id())
+    }
+
+    /// Drops all keys but the newest. Returns how many. Whoever calls knows that nothing is sealed with them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add_key`].
+    pub fn drop_old_keys(&self) -> Result<usize, VaultError> {
+        let path = self.source.writable()?;
+        let (mut ring, mut dropped) = (self.write(), 0);
+        // Another process may have added one meanwhile: what goes is what was old here.
+        let is_old = |id| ring.find(id).is_some() && ring.newest().map(MasterKey::id) != Some(id);
+        let kept = file::change(path, |on_disk| {
+            dropped = on_disk.keep(|id| !is_old(id));
+            Ok(())
+        })?;
+        *ring = kept;
+        Ok(dropped)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, KeyRing> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, KeyRing> {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
