@@ -31,6 +31,8 @@ pub struct Config {
     pub prices_file: Option<PathBuf>,
     /// What users, and all of them together, may use in a day and in a month.
     pub budgets: SharedBudgets,
+    /// The file of the keys under which stored secrets are sealed; one in the data directory where absent.
+    pub master_key_file: Option<PathBuf>,
     /// How much is done at a time.
     pub limits: Limits,
     /// What one process in a sandbox may use.
@@ -72,6 +74,7 @@ impl Default for Config {
             fallback: Vec::new(),
             prices_file: None,
             budgets: SharedBudgets::default(),
+            master_key_file: None,
             limits: Limits::default(),
             sandbox: SandboxLimits::default(),
             egress: EgressConfig::default(),

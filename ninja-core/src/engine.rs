@@ -25,6 +25,7 @@ use crate::{
     sandbox::Sandbox,
     testing::Failpoints,
     tools::Tool,
+    vault::Vault,
 };
 
 mod catalog;
@@ -32,6 +33,7 @@ mod diff;
 mod files;
 mod fork;
 mod health;
+mod keys;
 pub mod maintenance;
 mod owner;
 mod pins;
@@ -39,6 +41,7 @@ mod references;
 mod replay;
 mod start;
 mod steer;
+mod stored_providers;
 mod submit;
 mod usage;
 
@@ -125,6 +128,9 @@ struct Inner {
     templates: BTreeMap<String, Template>,
     submissions: Semaphore,
     pins: pins::PinSets,
+    vault: Vault,
+    /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
+    stored_settings: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -285,6 +291,15 @@ impl Engine {
     fn check_writable(&self) -> Result<(), ApiError> {
         self.store().failure().map_or(Ok(()), |error| Err(store_error(error)))
     }
+}
+
+/// Lets a change go on to its end where whoever asked for it has gone.
+async fn uninterrupted<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let broke_off =
+        |error: tokio::task::JoinError| ApiError::new(ErrorCode::Internal, format!("it broke off: {error}"));
+    tokio::spawn(change).await.map_err(broke_off)?
 }
 
 fn no_task(id: TaskId) -> ApiError {

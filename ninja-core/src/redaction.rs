@@ -4,6 +4,8 @@
 //! Known are the keys of the providers. What the model is still writing is shown piece by piece; a secret that is cut in two
 //! there is not found, but it is in the answer.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use serde_json::Value;
 
 use crate::{
@@ -16,26 +18,61 @@ const REDACTED: &str = "[redacted]";
 /// What is shorter is found in texts that have nothing to do with it.
 const SECRET_BYTES_MIN: usize = 8;
 
-/// The secrets of one engine.
+/// The secrets of one engine. One that is no longer used stays known: it may still come back.
 #[derive(Debug, Default)]
-pub(crate) struct Redaction(Vec<Secret>);
+pub(crate) struct Redaction(RwLock<Arc<Known>>);
+
+/// Secrets that are known at one moment.
+#[derive(Debug, Default, Clone)]
+struct Known(Vec<Secret>);
 
 impl Redaction {
     /// Takes out these from now on.
     pub(crate) fn of(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self(secrets.into_iter().filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN).collect())
+        let redaction = Self::default();
+        redaction.learn(secrets);
+        redaction
+    }
+
+    /// Takes out these too from now on.
+    pub(crate) fn learn(&self, secrets: impl IntoIterator<Item = Secret>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for secret in secrets {
+            if secret.expose().len() >= SECRET_BYTES_MIN && !known.0.contains(&secret) {
+                Arc::make_mut(&mut known).0.push(secret);
+            }
+        }
     }
 
     /// Takes them out of a text; `None` where there is none in it.
     pub(crate) fn text(&self, text: &str) -> Option<String> {
+        self.known().text(text)
+    }
+
+    /// Takes them out of what came of a call.
+    pub(crate) fn outcome(&self, outcome: &mut Outcome) {
+        self.known().outcome(outcome);
+    }
+
+    /// Takes them out of a text in its place.
+    pub(crate) fn replace(&self, text: &mut String) {
+        self.known().replace(text);
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Known {
+    fn text(&self, text: &str) -> Option<String> {
         let found = self.0.iter().filter(|secret| text.contains(secret.expose()));
         found.fold(None, |cleaned: Option<String>, secret| {
             Some(cleaned.as_deref().unwrap_or(text).replace(secret.expose(), REDACTED))
         })
     }
 
-    /// Takes them out of what came of a call.
-    pub(crate) fn outcome(&self, outcome: &mut Outcome) {
+    fn outcome(&self, outcome: &mut Outcome) {
         if self.0.is_empty() {
             return;
         }
@@ -73,8 +110,7 @@ impl Redaction {
         }
     }
 
-    /// Takes them out of a text in its place.
-    pub(crate) fn replace(&self, text: &mut String) {
+    fn replace(&self, text: &mut String) {
         if let Some(cleaned) = self.text(text) {
             *text = cleaned;
         }
@@ -100,6 +136,15 @@ mod tests {
     fn cleaned(mut outcome: Outcome) -> String {
         redaction().outcome(&mut outcome);
         serde_json::to_string(&outcome).unwrap()
+    }
+
+    #[test]
+    fn what_is_learned_later_is_taken_out_too() {
+        let redaction = redaction();
+        assert_eq!(redaction.text("a late-secret"), None);
+        redaction.learn(["late-secret", "tiny", KEY].map(Secret::new));
+        assert_eq!(redaction.text(&format!("a late-secret, {KEY}")).as_deref(), Some("a [redacted], [redacted]"));
+        assert_eq!(redaction.text("tiny"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
-//! planned, mapped, delegated, tried again and promised, in `images` what models see, in `protocols` one task over what every vendor speaks, in
-//! `steering` what a person does with a task, in `windows` that no prompt is cut by whoever gets it.
+//! planned, mapped, delegated, tried again and promised, in `images` what models see, in `protocols` one task over what every
+//! vendor speaks, in `steering` what a person does with a task, in `stored` providers that an administrator stores and the keys
+//! that seal theirs, in `windows` that no prompt is cut by whoever gets it.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -12,6 +13,8 @@ mod plans;
 mod protocols;
 #[path = "engine/steering.rs"]
 mod steering;
+#[path = "engine/stored.rs"]
+mod stored;
 #[path = "engine/windows.rs"]
 mod windows;
 

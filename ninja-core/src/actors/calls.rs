@@ -117,8 +117,9 @@ pub(super) async fn run_model(services: &Arc<Services>, job: ModelJob) -> CallRe
         })
     };
     let request = ChatRequest { images: images::source(&services.store), ..request };
+    let providers = services.providers.now();
     let work = async {
-        match services.providers.chat(&model, request, deltas, cancel.clone()).await {
+        match providers.chat(&model, request, deltas, cancel.clone()).await {
             Ok(mut answer) => {
                 rename_calls(call, &mut answer.tool_calls);
                 Outcome::Answered(answer)

@@ -7,7 +7,7 @@ use crate::{
     journal::{feed::FeedHub, store::Store},
     ledger::Ledger,
     lives::Lives,
-    providers::Providers,
+    providers::CurrentProviders,
     redaction::Redaction,
     sandbox::{Sandbox, SandboxLimits},
     task_log::TaskLog,
@@ -29,7 +29,7 @@ pub(crate) struct Services {
     /// The limits that tasks share.
     pub ledger: Arc<Ledger>,
     /// Models.
-    pub providers: Arc<Providers>,
+    pub providers: CurrentProviders,
     /// What must not be seen of what they say.
     pub redaction: Redaction,
     /// Tools.

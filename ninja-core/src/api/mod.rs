@@ -15,11 +15,13 @@ mod health;
 mod ids;
 mod model;
 mod plan;
+mod provider;
 mod replay;
 mod secret;
 mod task;
 mod template;
 mod usage;
+mod vault;
 
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
@@ -34,6 +36,7 @@ pub use ids::{ApprovalId, FileId, IdError, StepId, TaskId, UserId};
 pub use jiff::{Timestamp, civil::Date};
 pub use model::{ModelRef, Usage};
 pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
+pub use provider::{DollarPrice, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, TakesImages, Timeouts};
 pub use replay::{
     AgentCapabilities, ComparedTask, EventDifference, FieldDifference, ReplayDifference, ReplayReport, TaskDiff,
     ToolInfo,
@@ -45,3 +48,4 @@ pub use task::{
 };
 pub use template::{FileCount, TemplateInfo};
 pub use usage::{BudgetItem, BudgetReport, UsageBy, UsageItem, UsageQuery, UsageReport};
+pub use vault::{KeysRotated, RotateKeys};

@@ -41,9 +41,10 @@ impl Engine {
     }
 
     fn providers_health(&self) -> ComponentHealth {
-        match self.0.services.providers.choose(None) {
+        match self.0.services.providers.now().choose(None) {
             Ok(Choice { model, info, .. }) => {
-                let note = self.0.services.providers.note(&model).map(|note| format!("; {note}")).unwrap_or_default();
+                let note =
+                    self.0.services.providers.now().note(&model).map(|note| format!("; {note}")).unwrap_or_default();
                 component("providers", ComponentState::Ok, format!("{model} ({}){note}", info.label))
             }
             Err(error) => component("providers", ComponentState::Down, error.to_string()),

@@ -28,7 +28,7 @@ use crate::{
         backup,
         disk::{DiskOptions, DiskStore},
         examine,
-        store::{Store, StoreError},
+        store::{DocKind, Store, StoreError},
     },
     task_log::TaskLog,
 };
@@ -111,6 +111,19 @@ pub fn compact(data_dir: &Path) -> Result<Compacted, StoreError> {
 /// Fails where an engine holds the directory, a newer version wrote it, or the disk cannot be read or written.
 pub fn repair(data_dir: &Path, at: Timestamp) -> Result<(Examined, Option<PathBuf>), StoreError> {
     examine::repair(data_dir, REFERENCES, &at.strftime("damaged-%Y%m%dT%H%M%SZ").to_string())
+}
+
+/// Returns whether settings of providers are stored in a data directory at rest; `false` where there is no data. Blocks.
+///
+/// # Errors
+///
+/// Fails where an engine holds the directory, or it is damaged.
+pub fn has_stored_providers(data_dir: &Path) -> Result<bool, StoreError> {
+    if !data_dir.join("format").exists() {
+        return Ok(false);
+    }
+    let store = DiskStore::open(data_dir, DiskOptions::default())?;
+    Ok(!store.list_docs(DocKind::Provider, "")?.is_empty())
 }
 
 /// Returns whether a task's records fold into a task.

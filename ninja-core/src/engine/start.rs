@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, owner, pins::PinSets};
+use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
 use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
@@ -23,10 +23,10 @@ use crate::{
     lives::Lives,
     planner::{self, TemplateError},
     providers::{Prices, PricesError, Providers, Sources},
-    redaction::Redaction,
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
     tools::ToolSet,
+    vault::{Vault, VaultError},
     workspace::Workspaces,
 };
 
@@ -48,6 +48,9 @@ pub enum StartError {
     /// The prices cannot be used.
     #[error(transparent)]
     Prices(#[from] PricesError),
+    /// The master keys cannot be used.
+    #[error("failed to find the master keys: {0}")]
+    Vault(#[from] VaultError),
     /// Something else.
     #[error("failed to {doing}: {what}")]
     Other {
@@ -64,13 +67,19 @@ impl StartError {
         let code = match self {
             Self::Store(error) => error.code(),
             Self::Agents(_) | Self::Templates(_) | Self::Prices(_) => ErrorCode::InvalidRequest,
+            Self::Vault(error) => error.code(),
             Self::Other { .. } => ErrorCode::Internal,
         };
         let advice = match self {
             Self::Store(StoreError::Corrupt(_)) => {
                 "; `ninja db check` says what is damaged, `ninja restore` and `ninja db repair` mend it"
             }
-            Self::Store(_) | Self::Agents(_) | Self::Templates(_) | Self::Prices(_) | Self::Other { .. } => "",
+            Self::Store(_)
+            | Self::Agents(_)
+            | Self::Templates(_)
+            | Self::Prices(_)
+            | Self::Vault(_)
+            | Self::Other { .. } => "",
         };
         ApiError::new(code, format!("{self}{advice}"))
     }
@@ -88,6 +97,7 @@ impl Engine {
     /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
     /// cannot be used.
     pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
+        let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         // None of them needs the others, and each waits for something else: the disk, the network, a process.
         let (store, providers, sandbox) = tokio::join!(
             open_store(&options.data_dir),
@@ -105,6 +115,7 @@ impl Engine {
             },
         );
         let (store, providers) = (store?, providers?);
+        let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -125,8 +136,8 @@ impl Engine {
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),
             clock: options.clock,
-            redaction: Redaction::of(providers.secrets()),
-            providers: Arc::new(providers),
+            redaction,
+            providers,
             tools,
             workspaces: open_workspaces(&work_dir, &store).await?,
             sandbox,
@@ -151,6 +162,8 @@ impl Engine {
             templates,
             submissions,
             pins: PinSets::default(),
+            vault,
+            stored_settings: Mutex::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -203,6 +216,7 @@ fn add_local_model(providers: &mut Providers, models_dir: &Path) {
     if let Some(model) = default.or(installed.first().map(|entry| entry.name.as_str())) {
         providers.add_limited("local", Arc::new(LocalModel::new(models_dir)), model, 1);
         providers.set_price(Price::FREE);
+        providers.set_built_in();
     }
 }
 

@@ -142,7 +142,7 @@ impl Engine {
 
     /// Returns the models that answer.
     pub(super) fn models(&self, wanted: Option<&str>, needs_one: bool) -> Result<Models, ApiError> {
-        let lineup = match self.0.services.providers.line_up(wanted) {
+        let lineup = match self.0.services.providers.now().line_up(wanted) {
             Ok(lineup) => lineup,
             Err(_) if !needs_one && wanted.is_none() => return Ok((None, BTreeMap::new())),
             Err(error) => return Err(ApiError::new(ErrorCode::NoProvider, error.to_string())),

@@ -23,7 +23,8 @@ enum Tag {
 
 const ID_BYTES: usize = 16;
 
-const DOC_KINDS: [DocKind; 5] = [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File, DocKind::Count];
+const DOC_KINDS: [DocKind; 6] =
+    [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File, DocKind::Count, DocKind::Provider];
 
 /// Returns the key under which the position of the last applied frame stands.
 pub(super) fn position() -> Vec<u8> {
@@ -182,6 +183,7 @@ mod tests {
         let key = record(task(1), 0x0203);
         assert_eq!(key, [&[3][..], &[0; 15], &[1], &[0; 6], &[2, 3]].concat());
         assert_eq!(doc(&DocKey::new(DocKind::ApiKey, "ab")), [8, 3, b'a', b'b']);
+        assert_eq!(doc(&DocKey::new(DocKind::Provider, "ab")), [8, 6, b'a', b'b']);
         assert_eq!((position(), all_unfinished(), docs(DocKind::File, "x")), (vec![1], vec![5], vec![8, 4, b'x']));
     }
 

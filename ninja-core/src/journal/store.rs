@@ -76,6 +76,8 @@ pub enum DocKind {
     File = 4,
     /// A row of counters.
     Count = 5,
+    /// Settings of a provider, with its key sealed.
+    Provider = 6,
 }
 
 /// The address of a document: its kind and an id unique within the kind.

@@ -1,14 +1,11 @@
 //! What a person writes about a provider, as `[providers.NAME]`.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::collections::BTreeMap;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 
-use super::{Price, Secret};
-use crate::api::ModelClass;
+use super::Price;
+use crate::api::{ModelClass, ProviderKind, ProviderSettings, Secret, TakesImages, Timeouts};
 
 /// One provider of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,59 +55,6 @@ pub struct ProviderConfig {
     pub timeouts: Timeouts,
 }
 
-/// How long a provider's silence is borne, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Timeouts {
-    /// Until it takes a connection. A slow answer has its own, longer limits.
-    pub connect_ms: u64,
-    /// Until the first of its answer: a large model behind a queue, or a small one reading a long prompt, takes its time.
-    pub first_byte_ms: u64,
-    /// Between two pieces of its answer. Those that think in silence send comments, which count.
-    pub idle_ms: u64,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect_ms: 10_000, first_byte_ms: 120_000, idle_ms: 60_000 }
-    }
-}
-
-impl Timeouts {
-    /// Returns how long a connection may take.
-    pub fn connect(self) -> Duration {
-        Duration::from_millis(self.connect_ms)
-    }
-
-    /// Returns how long the first byte may take.
-    pub fn first_byte(self) -> Duration {
-        Duration::from_millis(self.first_byte_ms)
-    }
-
-    /// Returns how long a pause may be.
-    pub fn idle(self) -> Duration {
-        Duration::from_millis(self.idle_ms)
-    }
-}
-
-/// What a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderKind {
-    /// OpenAI's chat completions: OpenAI itself and whatever is compatible with it.
-    Openai,
-    /// OpenAI's responses.
-    OpenaiResponses,
-    /// Anthropic's messages.
-    Anthropic,
-    /// Google's Gemini.
-    Gemini,
-    /// DeepSeek.
-    Deepseek,
-    /// A running Ollama.
-    Ollama,
-}
-
 impl ProviderConfig {
     /// Returns the configuration that says nothing but the kind.
     pub fn new(kind: ProviderKind) -> Self {
@@ -133,55 +77,28 @@ impl ProviderConfig {
     }
 }
 
-/// Which models take images: all, none, or those that are named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TakesImages {
-    /// All of them, or none.
-    All(bool),
-    /// These.
-    Only(Vec<String>),
-}
+impl TryFrom<&ProviderSettings> for ProviderConfig {
+    type Error = String;
 
-impl TakesImages {
-    /// Returns whether a model does.
-    pub fn holds_for(&self, model: &str) -> bool {
-        match self {
-            Self::All(all) => *all,
-            Self::Only(models) => models.iter().any(|name| name == model),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for TakesImages {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TakesImagesVisitor)
-    }
-}
-
-struct TakesImagesVisitor;
-
-impl<'de> Visitor<'de> for TakesImagesVisitor {
-    type Value = TakesImages;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false or a list of models")
-    }
-
-    fn visit_bool<E: de::Error>(self, all: bool) -> Result<TakesImages, E> {
-        Ok(TakesImages::All(all))
-    }
-
-    // What a variable of the environment says is text.
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<TakesImages, E> {
-        text.parse().map(TakesImages::All).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<TakesImages, A::Error> {
-        let mut models = Vec::new();
-        while let Some(name) = names.next_element()? {
-            models.push(name);
-        }
-        Ok(TakesImages::Only(models))
+    /// Takes what an administrator gave, the key included if there is one.
+    fn try_from(settings: &ProviderSettings) -> Result<Self, String> {
+        let settings = settings.clone();
+        Ok(Self {
+            kind: settings.kind,
+            base_url: settings.base_url,
+            api_key: settings.api_key,
+            api_key_env: None,
+            model: settings.model,
+            models: settings.models,
+            context_window: settings.context_window,
+            stream: settings.stream,
+            takes_images: settings.takes_images,
+            price: settings.price.map(Price::try_from).transpose()?,
+            max_concurrency: settings.max_concurrency,
+            requests_per_minute: settings.requests_per_minute,
+            tokens_per_minute: settings.tokens_per_minute,
+            timeouts: settings.timeouts,
+        })
     }
 }
 

@@ -43,7 +43,7 @@ use self::{
 pub(super) use self::{kinds::ollama_url, listing::ServedModel};
 use super::{
     Answer, ChatRequest, DeltaSink, ImageTokens, ModelInfo, Provider, ProviderConfig, ProviderError, ProviderKind,
-    Secret, TakesImages, config::Timeouts,
+    Secret, TakesImages, Timeouts,
 };
 
 /// A provider reached over HTTP. Cheap to share; holds its own connections.

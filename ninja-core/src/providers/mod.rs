@@ -24,7 +24,7 @@ mod scripted;
 mod secret;
 
 pub use self::{
-    config::{ProviderConfig, ProviderKind, TakesImages, Timeouts},
+    config::ProviderConfig,
     http::HttpProvider,
     image::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX, Image, ImageFile, ImageShape, ImageSource, ImageTokens, MediaType},
     prices::{Price, Prices, PricesError},
@@ -32,11 +32,12 @@ pub use self::{
         Answer, Carry, ChatRequest, DeltaSink, FinishReason, Message, ModelInfo, Provider, ProviderError, ToolCall,
         ToolDefinition,
     },
-    router::{Choice, ChooseError, Lineup, ProviderNote, Providers, Sources},
+    router::{Choice, ChooseError, Lineup, Providers, Sources},
     scripted::{ScriptStep, Scripted},
 };
 
-pub use crate::api::Secret;
+pub(crate) use self::router::{CurrentProviders, StoredProvider};
+pub use crate::api::{ProviderKind, Secret, TakesImages, Timeouts};
 
 #[cfg(feature = "local-model")]
 pub mod local;

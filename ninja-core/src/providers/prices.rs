@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::api::Usage;
+use crate::api::{DollarPrice, Usage};
 
 /// The prices that come with this version.
 const BUILT_IN: &str = include_str!("../../../config/prices.toml");
@@ -39,16 +39,6 @@ impl Price {
     }
 }
 
-/// A price as a person writes it: in dollars for a million tokens.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceConfig {
-    input: f64,
-    /// As the rest of the prompt where nothing is said.
-    cached_input: Option<f64>,
-    output: f64,
-}
-
 /// The prices of models by vendor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prices {
@@ -67,7 +57,7 @@ struct PricesFile {
     /// For people: when somebody looked.
     #[serde(rename = "dated")]
     _dated: toml::value::Datetime,
-    prices: BTreeMap<String, PriceConfig>,
+    prices: BTreeMap<String, DollarPrice>,
 }
 
 impl Prices {
@@ -102,10 +92,10 @@ impl Prices {
     }
 }
 
-impl TryFrom<PriceConfig> for Price {
+impl TryFrom<DollarPrice> for Price {
     type Error = String;
 
-    fn try_from(config: PriceConfig) -> Result<Self, String> {
+    fn try_from(config: DollarPrice) -> Result<Self, String> {
         let micros = |dollars: f64| match dollars {
             // No vendor asks a million dollars for a million tokens.
             0.0..1e6 => Ok((dollars * 1e6).round() as u64),
@@ -118,12 +108,12 @@ impl TryFrom<PriceConfig> for Price {
 
 /// Reads a price as a person writes it.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Price>, D::Error> {
-    PriceConfig::deserialize(deserializer)?.try_into().map(Some).map_err(D::Error::custom)
+    DollarPrice::deserialize(deserializer)?.try_into().map(Some).map_err(D::Error::custom)
 }
 
 fn read(text: &str) -> Result<BTreeMap<String, Price>, String> {
     let file: PricesFile = toml::from_str(text).map_err(|error| error.to_string())?;
-    let price = |(key, config): (String, PriceConfig)| match Price::try_from(config) {
+    let price = |(key, config): (String, DollarPrice)| match Price::try_from(config) {
         Ok(price) => Ok((key, price)),
         Err(error) => Err(format!("{key}: {error}")),
     };

@@ -1,6 +1,7 @@
 //! The providers there are, in order of choice.
 //!
 //! - [`discover`]: which there are: configured, by a key in the environment, a running Ollama.
+//! - [`stored`]: those that an administrator gave, which come and go while others are at work.
 //! - [`gate`]: what stands before one: its limits ([`pace`]) and whether it is in trouble ([`health`]).
 //! - [`retry`]: how long to wait before another try, and when there is none.
 //!
@@ -12,6 +13,7 @@ mod gate;
 mod health;
 mod pace;
 mod retry;
+mod stored;
 
 #[cfg(test)]
 mod tests;
@@ -25,20 +27,33 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
 use self::gate::Gate;
-use super::{Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Price, Prices, Provider, ProviderError, Secret};
-use crate::api::{ModelClass, ModelRef};
+pub(crate) use self::stored::{CurrentProviders, StoredProvider};
+use super::{
+    Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Price, Prices, Provider, ProviderConfig, ProviderError,
+    Secret,
+};
+use crate::api::{ModelClass, ModelRef, ProviderInfo, ProviderOrigin};
 
 /// A vendor serves this many at once to a new account, and a server of one's own can be told another limit.
 const CONCURRENCY: usize = 8;
 
+/// What is said of a name in `fallback` that no provider has.
+const NO_SUCH_FALLBACK: &str = "named in `fallback`, but there is no such provider";
+
 /// Returns numbers evenly spread over `0.0..1.0`, so that those who wait together do not return together.
-type Jitter = Box<dyn Fn() -> f64 + Send + Sync>;
+type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// How many characters of a key people may see.
+const KEY_END_CHARACTERS: usize = 4;
+/// What is shorter says too much by its end.
+const KEY_CHARACTERS_MIN: usize = 17;
 
 /// The providers, in order of choice: the first is the default. Cheap to use from many tasks at once.
 pub struct Providers {
-    entries: Vec<Entry>,
-    /// Those that were looked for and not found.
-    absent: Vec<ProviderNote>,
+    /// Of those with the same name the first counts. Shared with the set that takes this one's place.
+    entries: Vec<Arc<Entry>>,
+    /// Those that were looked for and not found, with the reason.
+    absent: Vec<(String, String)>,
     preferred: Option<String>,
     /// What answers where the first choice fails and a task names none: providers, or models as [`Providers::choose`] takes
     /// them.
@@ -64,6 +79,7 @@ pub type Lineup = BTreeMap<ModelClass, Vec<Choice>>;
 /// One provider and what is known of it.
 struct Entry {
     name: String,
+    origin: ProviderOrigin,
     /// Why it is here.
     reason: String,
     provider: Result<Arc<dyn Provider>, String>,
@@ -76,6 +92,10 @@ struct Entry {
     pricing: Pricing,
     gate: Gate,
     key: Option<Secret>,
+    /// Whether it has a key, which may be one that cannot be read.
+    has_key: bool,
+    /// What it was made of, where that was a configuration.
+    config: Option<ProviderConfig>,
 }
 
 /// Where the price of a provider's models stands.
@@ -87,21 +107,6 @@ enum Pricing {
     Of(&'static str),
     /// Nowhere.
     Unknown,
-}
-
-/// What is to be said of a provider, for `doctor` and for the line that says who answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProviderNote {
-    /// Its name, as in `name/model`.
-    pub name: String,
-    /// A label for people.
-    pub label: String,
-    /// Its default model, if it has one.
-    pub model: Option<String>,
-    /// Whether it answers when a task names no model.
-    pub is_default: bool,
-    /// Why it is there, or why it cannot answer.
-    pub reason: String,
 }
 
 /// Why nobody can answer.
@@ -123,7 +128,7 @@ pub enum ChooseError {
 impl Providers {
     /// Returns an empty set. `jitter` gives numbers in `0.0..1.0`.
     pub fn new(jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        let jitter: Jitter = Box::new(jitter);
+        let jitter: Jitter = Arc::new(jitter);
         Self {
             entries: Vec::new(),
             absent: Vec::new(),
@@ -147,8 +152,9 @@ impl Providers {
         default_model: &str,
         max_concurrency: usize,
     ) {
-        self.entries.push(Entry {
+        self.entries.push(Arc::new(Entry {
             name: name.to_owned(),
+            origin: ProviderOrigin::Configured,
             reason: "built in".into(),
             provider: Ok(provider),
             asked: None,
@@ -157,14 +163,29 @@ impl Providers {
             pricing: Pricing::Unknown,
             gate: Gate::new(max_concurrency),
             key: None,
-        });
+            has_key: false,
+            config: None,
+        }));
     }
 
     /// Says what the models of the provider that was added last cost.
     pub fn set_price(&mut self, price: Price) {
-        if let Some(entry) = self.entries.last_mut() {
+        if let Some(entry) = self.last_added() {
             entry.pricing = Pricing::Is(price);
         }
+    }
+
+    /// Says that the provider that was added last comes with Ninja, and so after all that are known otherwise.
+    #[cfg(feature = "local-model")]
+    pub(crate) fn set_built_in(&mut self) {
+        if let Some(entry) = self.last_added() {
+            entry.origin = ProviderOrigin::BuiltIn;
+        }
+    }
+
+    /// Nothing else has it yet.
+    fn last_added(&mut self) -> Option<&mut Entry> {
+        self.entries.last_mut().and_then(Arc::get_mut)
     }
 
     /// Says what answers where the first choice fails and a task names none: providers, or models as `provider/name`.
@@ -224,7 +245,7 @@ impl Providers {
     /// Asks the servers of one's own again which models they have, and with what window. Call it when
     /// [`Self::choose`] failed because a model server was not up.
     pub async fn refresh(&self) {
-        futures::future::join_all(self.entries.iter().map(Entry::find_default_model)).await;
+        futures::future::join_all(self.entries.iter().map(|entry| entry.find_default_model())).await;
     }
 
     /// Makes one call, waiting for its turn at the provider and trying again what may succeed later. `request.model`
@@ -254,11 +275,16 @@ impl Providers {
         retry::with_retries(&self.jitter, gate, tokens, &cancel, call).await
     }
 
-    /// Tells of each provider why it is there or why it cannot answer, in order of choice.
-    pub fn describe(&self) -> Vec<ProviderNote> {
-        let default = self.split(self.preferred.as_deref()).map(|(entry, _)| entry.name.as_str());
-        let notes = self.entries.iter().map(|entry| entry.note(default == Some(&entry.name)));
-        notes.chain(self.absent.iter().cloned()).collect()
+    /// Tells of each provider why it is there or why it cannot answer, in order of choice; at the end those that are not there.
+    pub fn describe(&self) -> Vec<ProviderInfo> {
+        let default = self.split(self.preferred.as_deref()).map(|(entry, _)| entry);
+        let infos = self.entries.iter().map(|entry| {
+            let counts = self.entry(&entry.name).filter(|first| !std::ptr::eq(*first, entry.as_ref()));
+            entry.info(default.is_some_and(|default| std::ptr::eq(default, entry.as_ref())), counts)
+        });
+        let unknown = self.fallback.iter().map(|name| (name.clone(), NO_SUCH_FALLBACK.to_owned()));
+        let absent = self.absent.iter().cloned().chain(unknown).filter(|(name, _)| !self.names_provider(name));
+        infos.chain(absent.map(|(name, reason)| missing(name, reason))).collect()
     }
 
     /// Says what a person should know of a model, if anything.
@@ -283,7 +309,7 @@ impl Providers {
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name)
+        self.entries.iter().find(|entry| entry.name == name).map(Arc::as_ref)
     }
 
     /// Returns the provider that `wanted` means, and the model if it names one.
@@ -320,15 +346,47 @@ impl Entry {
         }
     }
 
-    fn note(&self, is_default: bool) -> ProviderNote {
+    /// Tells of it; `first` is another one of its name that counts in its stead.
+    fn info(&self, is_default: bool, first: Option<&Self>) -> ProviderInfo {
         let model = self.default_model();
-        let label = match (&self.provider, &model) {
-            (Ok(provider), Ok(model)) => provider.model_info(model).label,
-            _ => self.name.clone(),
-        };
-        let trouble = self.provider.as_ref().err().or(model.as_ref().err());
+        let hidden = first.map(|first| format!("another one of this name comes first: {}", first.reason));
+        let trouble = hidden.as_ref().or(self.provider.as_ref().err()).or(model.as_ref().err());
         let reason = trouble.map_or_else(|| self.reason.clone(), |trouble| format!("{}, but {trouble}", self.reason));
-        ProviderNote { name: self.name.clone(), label, model: model.ok(), is_default, reason }
+        ProviderInfo {
+            name: self.name.clone(),
+            origin: self.origin,
+            kind: self.config.as_ref().map(|config| config.kind),
+            is_default,
+            can_answer: trouble.is_none(),
+            reason,
+            has_key: self.has_key,
+            key_end: self.key.as_ref().and_then(key_end),
+            model: model.ok(),
+            settings: None,
+        }
+    }
+}
+
+/// Returns how a key ends, if it is long enough that this says little.
+fn key_end(key: &Secret) -> Option<String> {
+    let characters: Vec<char> = key.expose().chars().collect();
+    let end = characters.len().checked_sub(KEY_END_CHARACTERS)?;
+    (characters.len() >= KEY_CHARACTERS_MIN).then(|| characters.iter().skip(end).collect())
+}
+
+/// What is said of a provider that is not there.
+fn missing(name: String, reason: String) -> ProviderInfo {
+    ProviderInfo {
+        name,
+        origin: ProviderOrigin::Missing,
+        kind: None,
+        model: None,
+        is_default: false,
+        can_answer: false,
+        reason,
+        has_key: false,
+        key_end: None,
+        settings: None,
     }
 }
 

@@ -164,7 +164,7 @@ async fn first_is_down(second_is_mended: bool) -> (ScriptedEngine, Arc<AtomicBoo
     (host.await, mended)
 }
 
-async fn events_of(host: &ScriptedEngine, task: TaskId) -> Vec<EventBody> {
+pub(super) async fn events_of(host: &ScriptedEngine, task: TaskId) -> Vec<EventBody> {
     let mut events = host.engine.task_events(&host.engine.local_owner(), task, None).await.unwrap();
     let mut bodies = Vec::new();
     while let Some(frame) = events.next().await.unwrap() {
@@ -290,12 +290,12 @@ async fn what_was_used_is_summed_up_by_day_model_agent_and_task() {
 }
 
 /// A server that repeats the key of each request wherever it can: in answers, in arguments, in what it refuses and how.
-struct Parrot {
-    url: String,
+pub(super) struct Parrot {
+    pub(super) url: String,
 }
 
 impl Parrot {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         tokio::spawn(async move {
@@ -330,11 +330,11 @@ impl Parrot {
     }
 }
 
-fn answer(message: Value) -> Value {
+pub(super) fn answer(message: Value) -> Value {
     json!({ "choices": [{ "message": message, "finish_reason": "stop" }] })
 }
 
-async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
+pub(super) async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {
         socket.read_buf(&mut bytes).await.unwrap();
@@ -348,7 +348,7 @@ async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
 }
 
 /// Returns the files below a folder that hold a text.
-fn holders(folder: &std::path::Path, text: &str) -> Vec<std::path::PathBuf> {
+pub(super) fn holders(folder: &std::path::Path, text: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();

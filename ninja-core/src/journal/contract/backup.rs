@@ -50,7 +50,8 @@ fn fill(store: &dyn Store) {
     wait(store.commit(put("text \"\u{1}\n\u{1f980}", Bytes::from("plain")))).unwrap();
     wait(store.commit(put("gone", bytes(1, 5000)))).unwrap();
     let deletes = vec![DocKey::new(DocKind::User, "gone")];
-    wait(store.commit(Commit { deletes, blobs: vec![Bytes::new()], ..append(9, 1, &[]) })).unwrap();
+    let puts = vec![(DocKey::new(DocKind::Provider, "openai"), bytes(7, 300))];
+    wait(store.commit(Commit { puts, deletes, blobs: vec![Bytes::new()], ..append(9, 1, &[]) })).unwrap();
     let file = store.scratch_dir().join("file");
     fs::write(&file, bytes(8, 1_300_000)).unwrap();
     store.put_blob_file(&file).unwrap();

@@ -207,11 +207,13 @@ fn a_directory_of_another_version_is_refused() {
     drop(DiskStore::open(root.path(), log_only()).unwrap());
     fs::write(root.path().join("format"), "7\n").unwrap();
     let refused = DiskStore::open(root.path(), log_only());
-    assert!(matches!(refused, Err(StoreError::Version { found: 7, supported: 2 })));
+    assert!(matches!(refused, Err(StoreError::Version { found: 7, supported: 3 })));
     // One that an older version wrote is taken over, and then refused by that version.
-    fs::write(root.path().join("format"), "1\n").unwrap();
-    drop(DiskStore::open(root.path(), log_only()).unwrap());
-    assert_eq!(fs::read_to_string(root.path().join("format")).unwrap(), "2\n");
+    for older in ["1\n", "2\n"] {
+        fs::write(root.path().join("format"), older).unwrap();
+        drop(DiskStore::open(root.path(), log_only()).unwrap());
+        assert_eq!(fs::read_to_string(root.path().join("format")).unwrap(), "3\n");
+    }
     fs::write(root.path().join("format"), "seven").unwrap();
     assert!(matches!(DiskStore::open(root.path(), log_only()), Err(StoreError::Corrupt(_))));
 }

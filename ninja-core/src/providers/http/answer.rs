@@ -177,7 +177,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::providers::{config::Timeouts, http::error::ErrorContext};
+    use crate::providers::{Timeouts, http::error::ErrorContext};
 
     #[test]
     fn only_a_reason_to_stop_makes_an_answer() {

@@ -4,7 +4,7 @@ use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
 use super::{error::ErrorContext, images::EncodedImages, listing::ServedModel};
-use crate::providers::{Answer, ChatRequest, DeltaSink, ProviderError, Secret, config::Timeouts};
+use crate::providers::{Answer, ChatRequest, DeltaSink, ProviderError, Secret, Timeouts};
 
 /// An API that models are called through.
 pub(in crate::providers) trait Protocol: Send + Sync {

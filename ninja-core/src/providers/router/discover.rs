@@ -6,8 +6,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{CONCURRENCY, Entry, Jitter, Pricing, ProviderNote, Providers, gate::Gate};
+use super::{CONCURRENCY, Entry, Jitter, Pricing, Providers, gate::Gate};
 use crate::{
+    api::ProviderOrigin,
     config::Config,
     providers::{
         HttpProvider, Prices, Provider, ProviderConfig, ProviderError, ProviderKind, Secret,
@@ -17,9 +18,6 @@ use crate::{
 
 /// Ollama serves one call at a time unless told otherwise and lets the others wait, which would count as its silence.
 const OLLAMA_CONCURRENCY: usize = 1;
-
-/// What is said of a name in `fallback` that no provider has.
-const NO_SUCH_FALLBACK: &str = "named in `fallback`, but there is no such provider";
 
 /// A vendor as its own library finds it: the variables that hold its key, its address and its model.
 struct Vendor {
@@ -88,25 +86,22 @@ impl Providers {
     /// Looks for providers. Asks those whose model or window is not configured, for at most some seconds each and all
     /// at once; one that does not answer is kept and asked again by [`Providers::refresh`].
     pub async fn discover(sources: &Sources<'_>, jitter: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        let jitter: Jitter = Box::new(jitter);
+        let jitter: Jitter = Arc::new(jitter);
         let preferred = sources.preferred.map(str::to_owned);
         let fallback = sources.fallback.to_vec();
         let prices = sources.prices.clone();
         let mut providers = Self { entries: Vec::new(), absent: Vec::new(), preferred, fallback, prices, jitter };
         for (name, config) in sources.configs {
-            providers.entries.push(configured(name, config, sources));
+            providers.entries.push(Arc::new(configured(name, config, sources)));
         }
         for vendor in &VENDORS {
             providers.add_from_env(sources, vendor);
         }
         let ((), ollama) = futures::join!(providers.refresh(), look_for_ollama(sources));
         match ollama {
-            Ok(entry) => providers.entries.push(entry),
-            Err(reason) => providers.absent.push(absent("ollama", reason)),
+            Ok(entry) => providers.entries.push(Arc::new(entry)),
+            Err(reason) => providers.absent.push(("ollama".to_owned(), reason)),
         }
-        let unknown = sources.fallback.iter().filter(|name| !providers.names_provider(name));
-        let unknown: Vec<_> = unknown.map(|name| absent(name, NO_SUCH_FALLBACK.to_owned())).collect();
-        providers.absent.extend(unknown);
         providers
     }
 
@@ -119,11 +114,12 @@ impl Providers {
         let (found, address) = (env(key), env(base_url));
         // A server of one's own often needs no key.
         if found.is_none() && address.is_none() {
-            return self.absent.push(absent(name, format!("{key} is not set")));
+            return self.absent.push((name.to_owned(), format!("{key} is not set")));
         }
         let reason = format!("{} is set", if found.is_some() { key } else { base_url });
         let config = ProviderConfig { base_url: address, model: env(model), ..ProviderConfig::new(kind) };
-        self.entries.push(entry(name, &config, found.map(|key| Secret::new(key.trim())), &reason));
+        let found = found.map(|key| Secret::new(key.trim()));
+        self.entries.push(Arc::new(entry(name, &config, found, ProviderOrigin::Environment, &reason)));
     }
 }
 
@@ -139,18 +135,26 @@ fn configured(name: &str, config: &ProviderConfig, sources: &Sources<'_>) -> Ent
         (None, None) => None,
         (None, Some(variable)) => match (sources.env)(variable).filter(|key| !key.trim().is_empty()) {
             Some(key) => Some(Secret::new(key.trim())),
-            None => return broken(name, REASON, format!("{variable} is not set")),
+            None => return broken(name, ProviderOrigin::Configured, REASON, format!("{variable} is not set")),
         },
     };
-    entry(name, config, key, REASON)
+    entry(name, config, key, ProviderOrigin::Configured, REASON)
 }
 
-fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str) -> Entry {
+/// Makes the entry of a configuration, with its key already looked up.
+pub(super) fn entry(
+    name: &str,
+    config: &ProviderConfig,
+    key: Option<Secret>,
+    origin: ProviderOrigin,
+    reason: &str,
+) -> Entry {
     let has_key = key.is_some();
+    let broken = |trouble| Entry { has_key, config: Some(config.clone()), ..broken(name, origin, reason, trouble) };
     let provider = match HttpProvider::new(config, key.clone()) {
-        Ok(provider) if provider.is_vendor() && !has_key => return broken(name, reason, "it has no key".into()),
+        Ok(provider) if provider.is_vendor() && !has_key => return broken("it has no key".into()),
         Ok(provider) => Arc::new(provider),
-        Err(error) => return broken(name, reason, error.to_string()),
+        Err(error) => return broken(error.to_string()),
     };
     let model = config.model.clone().or_else(|| provider.vendor_model().map(str::to_owned));
     let pricing = match (config.price, config.kind) {
@@ -172,6 +176,7 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
         });
     Entry {
         name: name.to_owned(),
+        origin,
         reason: reason.to_owned(),
         provider: Ok(provider as Arc<dyn Provider>),
         asked,
@@ -180,6 +185,8 @@ fn entry(name: &str, config: &ProviderConfig, key: Option<Secret>, reason: &str)
         pricing,
         gate: Gate::new(concurrency).with_rates(config),
         key,
+        has_key,
+        config: Some(config.clone()),
     }
 }
 
@@ -194,9 +201,11 @@ fn vendor(kind: ProviderKind) -> &'static str {
     }
 }
 
-fn broken(name: &str, reason: &str, trouble: String) -> Entry {
+/// Makes the entry of a provider that cannot answer.
+pub(super) fn broken(name: &str, origin: ProviderOrigin, reason: &str, trouble: String) -> Entry {
     Entry {
         name: name.to_owned(),
+        origin,
         reason: reason.to_owned(),
         provider: Err(trouble.clone()),
         asked: None,
@@ -205,6 +214,8 @@ fn broken(name: &str, reason: &str, trouble: String) -> Entry {
         pricing: Pricing::Unknown,
         gate: Gate::new(1),
         key: None,
+        has_key: false,
+        config: None,
     }
 }
 
@@ -221,6 +232,7 @@ async fn look_for_ollama(sources: &Sources<'_>) -> Result<Entry, String> {
     let provider = Arc::new(provider);
     Ok(Entry {
         name: NAME.to_owned(),
+        origin: ProviderOrigin::Found,
         reason: "it runs".to_owned(),
         asked: Some(provider.clone()),
         provider: Ok(provider),
@@ -229,13 +241,11 @@ async fn look_for_ollama(sources: &Sources<'_>) -> Result<Entry, String> {
         pricing: Pricing::Of("ollama"),
         gate: Gate::new(OLLAMA_CONCURRENCY),
         key: None,
+        has_key: false,
+        config: Some(ProviderConfig::new(ProviderKind::Ollama)),
     })
 }
 
 fn reason_of(error: ProviderError) -> String {
     format!("not running: {error}")
-}
-
-fn absent(name: &str, reason: String) -> ProviderNote {
-    ProviderNote { name: name.to_owned(), label: name.to_owned(), model: None, is_default: false, reason }
 }

@@ -136,7 +136,7 @@ async fn calls_and_tokens_are_spread_over_the_minute() {
     let limited = |limits: &str| {
         let mut providers = providers(&[("p", &scripted)]);
         let config: ProviderConfig = toml::from_str(&format!("kind = \"openai\"\n{limits}")).unwrap();
-        providers.entries[0].gate = Gate::new(8).with_rates(&config);
+        Arc::get_mut(&mut providers.entries[0]).unwrap().gate = Gate::new(8).with_rates(&config);
         providers
     };
     let three_calls = async |providers: Providers| {
@@ -158,7 +158,7 @@ async fn calls_and_tokens_are_spread_over_the_minute() {
 fn a_class_has_its_model_and_what_nobody_named_has_others_to_stand_in() {
     let scripted = Arc::new(Scripted::answering("x"));
     let mut providers = providers(&[("one", &scripted), ("two", &scripted)]);
-    providers.entries[0].models = [(ModelClass::Best, "large".to_owned())].into();
+    Arc::get_mut(&mut providers.entries[0]).unwrap().models = [(ModelClass::Best, "large".to_owned())].into();
     providers.fallback = ["two", "gone", "one", "one/spare", "two/m", "one/m"].map(str::to_owned).to_vec();
     let line = |wanted, class| -> Vec<String> {
         providers.line_up(wanted).unwrap()[&class].iter().map(|choice| choice.model.to_string()).collect()

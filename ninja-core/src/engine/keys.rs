@@ -1,0 +1,97 @@
+//! `rotate_keys`: another master key, and everything sealed anew with it.
+//!
+//! A new key is on the disk before anything is sealed with it, and an older one stays there until nothing is. So whenever it is
+//! killed, the ring on the disk opens everything, and the next rotation finishes what this one began.
+
+use super::{
+    Engine, store_error,
+    stored_providers::{self, StoredSettings, administrators_only, vault_error},
+    uninterrupted,
+};
+use crate::{
+    api::{ApiError, KeysRotated, Principal, RotateKeys},
+    journal::store::Commit,
+};
+
+impl Engine {
+    /// Makes a new master key and seals everything anew with it. Where keys are given by the environment, which is not ours to
+    /// change, it seals anew what the newest of them has not sealed.
+    ///
+    /// The older keys stay unless `drop_old` says otherwise: a backup that was made before is sealed with them, and nothing here
+    /// knows whether somebody still keeps one.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `conflict`, and says what a person has to do, where keys are given and there is nothing to seal anew.
+    pub async fn rotate_keys(&self, by: &Principal, request: RotateKeys) -> Result<KeysRotated, ApiError> {
+        administrators_only(by)?;
+        let engine = self.clone();
+        uninterrupted(async move { engine.rotate(request).await }).await
+    }
+
+    async fn rotate(&self, RotateKeys { drop_old }: RotateKeys) -> Result<KeysRotated, ApiError> {
+        let _changing = self.0.stored_settings.lock().await;
+        let (vault, failpoints) = (&self.0.vault, &self.0.services.failpoints);
+        let is_new = self.begin_rotation()?;
+        failpoints.visit("rotate: key added");
+        let (mut resealed, mut unopened) = (0, Vec::new());
+        for (name, stored) in stored_providers::read_all(self.store().as_ref()).map_err(store_error)? {
+            match stored {
+                Ok(stored) => match self.reseal(&name, stored).await? {
+                    Resealed::Anew => resealed += 1,
+                    Resealed::Already => {}
+                    Resealed::Unopened => unopened.push(name),
+                },
+                Err(_) => unopened.push(name),
+            }
+            failpoints.visit("rotate: resealed");
+        }
+        let dropped = match drop_old && is_new && unopened.is_empty() {
+            true => vault.drop_old_keys().map_err(|error| vault_error(&error))?,
+            false => 0,
+        };
+        failpoints.visit("rotate: done");
+        let key = vault.newest().map(|id| id.to_string()).unwrap_or_default();
+        let keys = vault.key_count() as u64;
+        Ok(KeysRotated { key, is_new, resealed, unopened, dropped: dropped as u64, keys })
+    }
+
+    /// Adds a key where that is ours to do. Otherwise there must be something to do with those that are given.
+    fn begin_rotation(&self) -> Result<bool, ApiError> {
+        let vault = &self.0.vault;
+        let Err(not_ours) = vault.check_writable() else {
+            vault.add_key().map_err(|error| vault_error(&error))?;
+            return Ok(true);
+        };
+        let stored = stored_providers::read_all(self.store().as_ref()).map_err(store_error)?;
+        let is_older = |stored: &StoredSettings| {
+            stored.api_key.as_ref().is_some_and(|sealed| Some(sealed.key()) != vault.newest())
+        };
+        match stored.iter().any(|(_, stored)| stored.as_ref().is_ok_and(is_older)) {
+            true => Ok(false),
+            false => Err(vault_error(&not_ours)),
+        }
+    }
+
+    async fn reseal(&self, name: &str, mut stored: StoredSettings) -> Result<Resealed, ApiError> {
+        let vault = &self.0.vault;
+        if stored.api_key.as_ref().is_none_or(|sealed| Some(sealed.key()) == vault.newest()) {
+            return Ok(Resealed::Already);
+        }
+        let Ok(Some(key)) = stored.open(vault, name) else { return Ok(Resealed::Unopened) };
+        stored.reseal(vault, name, &key).map_err(|error| vault_error(&error))?;
+        let commit = Commit { puts: vec![stored.document(name)], ..Commit::default() };
+        self.store().commit(commit).await.map_err(store_error)?;
+        Ok(Resealed::Anew)
+    }
+}
+
+/// What became of one secret.
+enum Resealed {
+    /// It is sealed with the newest key now.
+    Anew,
+    /// It was before, or there is none.
+    Already,
+    /// It does not open, and stays as it is.
+    Unopened,
+}

@@ -1,0 +1,243 @@
+//! `providers`, `put_provider`, `remove_provider`: what an administrator says of providers, kept in the store with the keys sealed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, store_error, uninterrupted};
+use crate::{
+    api::{ApiError, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Role, Secret, Timestamp},
+    journal::store::{Commit, DocKey, DocKind, Store, StoreError},
+    providers::{CurrentProviders, ProviderConfig, ProviderError, Providers, StoredProvider},
+    redaction::Redaction,
+    vault::{Place, Sealed, Vault, VaultError},
+};
+
+/// A name stands before the `/` of a model and in paths.
+const NAME_BYTES_MAX: usize = 64;
+/// No vendor's key is as long; a header takes no more.
+const KEY_BYTES_MAX: usize = 4_096;
+
+/// A provider as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredSettings {
+    /// Without the key.
+    settings: ProviderSettings,
+    /// The key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) api_key: Option<Sealed>,
+    changed_at: Timestamp,
+}
+
+/// What was read of the settings of a provider, or why that cannot be.
+type ReadSettings = Result<StoredSettings, String>;
+
+impl Engine {
+    /// Lists the providers in the order of choice, each with where it is known from, and those that were looked for in vain.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `forbidden` where the caller is no administrator.
+    pub async fn providers(&self, by: &Principal) -> Result<Vec<ProviderInfo>, ApiError> {
+        administrators_only(by)?;
+        let mut infos = self.0.services.providers.now().describe();
+        for info in infos.iter_mut().filter(|info| info.origin == ProviderOrigin::Stored) {
+            // One that cannot be read says so by its reason.
+            let stored = read(self.store().as_ref(), &info.name).map_err(store_error)?;
+            info.settings = stored.and_then(Result::ok).map(|stored| stored.settings);
+        }
+        Ok(infos)
+    }
+
+    /// Keeps settings of a provider, in place of those of that name. They count for every call that begins after this returns.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `invalid_request` where they make no provider, or its address changes and its key is not given again: whoever
+    /// may change an address must not have the key sent there.
+    pub async fn put_provider(&self, by: &Principal, settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {
+        administrators_only(by)?;
+        let engine = self.clone();
+        uninterrupted(async move { engine.put(settings).await }).await
+    }
+
+    /// Forgets the settings of a provider. Calls under way go on with them.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where none of that name are stored.
+    pub async fn remove_provider(&self, by: &Principal, name: &str) -> Result<(), ApiError> {
+        administrators_only(by)?;
+        let (engine, name) = (self.clone(), name.to_owned());
+        uninterrupted(async move { engine.remove(&name).await }).await
+    }
+
+    async fn put(&self, mut settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {
+        check_name(&settings.name)?;
+        let key = settings.api_key.take().map(|key| clean_key(&key)).transpose()?;
+        // Before anything can come of it.
+        self.0.services.redaction.learn(key.clone());
+        let name = settings.name.clone();
+        let changing = self.0.stored_settings.lock().await;
+        let before = read(self.store().as_ref(), &name).map_err(store_error)?.and_then(Result::ok);
+        let kept = before.filter(|_| key.is_none()).and_then(|before| Some((before.api_key?, before.settings)));
+        let is_elsewhere = |kept: &ProviderSettings| (kept.kind, &kept.base_url) != (settings.kind, &settings.base_url);
+        if kept.as_ref().is_some_and(|(_, before)| is_elsewhere(before)) {
+            return Err(invalid("the provider is another one now, so its api_key has to be given again"));
+        }
+        check(&settings, key.clone(), key.is_some() || kept.is_some())?;
+        let api_key = match key {
+            Some(key) => {
+                let sealed = self.0.vault.seal(place(&record_of(&name)), &key);
+                Some(sealed.map_err(|error| vault_error(&error))?)
+            }
+            None => kept.map(|(sealed, _)| sealed),
+        };
+        let stored = StoredSettings { settings, api_key, changed_at: self.0.services.clock.now() };
+        let commit = Commit { puts: vec![stored.document(&name)], ..Commit::default() };
+        self.store().commit(commit).await.map_err(store_error)?;
+        self.take_up_stored()?;
+        drop(changing);
+        let providers = self.0.services.providers.now();
+        providers.ask_stored(Some(&name)).await;
+        let info = providers.describe().into_iter().find(|info| is_stored(info, &name));
+        let info =
+            info.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "it was removed at once by another request"))?;
+        Ok(ProviderInfo { settings: Some(stored.settings), ..info })
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), ApiError> {
+        let _changing = self.0.stored_settings.lock().await;
+        let key = DocKey::new(DocKind::Provider, name);
+        if self.store().read_doc(&key).map_err(store_error)?.is_none() {
+            let what = format!("no settings of a provider named `{name}` are stored");
+            return Err(ApiError::new(ErrorCode::NotFound, what));
+        }
+        let commit = Commit { deletes: vec![key], ..Commit::default() };
+        self.store().commit(commit).await.map_err(store_error)?;
+        self.take_up_stored()
+    }
+
+    /// Has the calls that begin from now on go by what is stored.
+    fn take_up_stored(&self) -> Result<(), ApiError> {
+        let services = &self.0.services;
+        let stored = open_all(self.store().as_ref(), &self.0.vault).map_err(store_error)?;
+        services.redaction.learn(Providers::stored_secrets(&stored));
+        services.providers.replace(services.providers.now().with_stored(stored));
+        Ok(())
+    }
+}
+
+impl StoredSettings {
+    /// Returns the document that holds it.
+    pub(super) fn document(&self, name: &str) -> (DocKey, bytes::Bytes) {
+        let document = serde_json::to_vec(self).expect("settings have string keys only");
+        (DocKey::new(DocKind::Provider, name), document.into())
+    }
+
+    /// Opens the key, if there is one.
+    pub(super) fn open(&self, vault: &Vault, name: &str) -> Result<Option<Secret>, VaultError> {
+        self.api_key.as_ref().map(|sealed| vault.open(place(&record_of(name)), sealed)).transpose()
+    }
+
+    /// Seals a key in the place of the one there is.
+    pub(super) fn reseal(&mut self, vault: &Vault, name: &str, key: &Secret) -> Result<(), VaultError> {
+        self.api_key = Some(vault.seal(place(&record_of(name)), key)?);
+        Ok(())
+    }
+}
+
+/// Adds what is stored to the providers that were found, and begins to keep their keys out of texts.
+pub(super) async fn join(
+    store: &dyn Store,
+    vault: &Vault,
+    found: Providers,
+) -> Result<(CurrentProviders, Redaction), StoreError> {
+    let stored = open_all(store, vault)?;
+    let redaction = Redaction::of(found.secrets().chain(Providers::stored_secrets(&stored)));
+    let providers = found.with_stored(stored);
+    providers.ask_stored(None).await;
+    Ok((CurrentProviders::new(providers), redaction))
+}
+
+/// Reads all that is stored, by name. What cannot be read is there with the reason.
+pub(super) fn read_all(store: &dyn Store) -> Result<Vec<(String, ReadSettings)>, StoreError> {
+    let docs = store.list_docs(DocKind::Provider, "")?;
+    Ok(docs.into_iter().map(|(name, bytes)| (name, decode(&bytes))).collect())
+}
+
+fn open_all(store: &dyn Store, vault: &Vault) -> Result<Vec<StoredProvider>, StoreError> {
+    let open = |(name, stored): (String, ReadSettings)| {
+        let has_key = stored.as_ref().is_ok_and(|stored| stored.api_key.is_some());
+        let config = stored.and_then(|stored| {
+            let api_key = stored.open(vault, &name).map_err(|error| format!("its key cannot be used: {error}"))?;
+            ProviderConfig::try_from(&ProviderSettings { api_key, ..stored.settings })
+        });
+        StoredProvider { name, config, has_key }
+    };
+    Ok(read_all(store)?.into_iter().map(open).collect())
+}
+
+fn read(store: &dyn Store, name: &str) -> Result<Option<ReadSettings>, StoreError> {
+    Ok(store.read_doc(&DocKey::new(DocKind::Provider, name))?.map(|bytes| decode(&bytes)))
+}
+
+fn decode(bytes: &[u8]) -> ReadSettings {
+    serde_json::from_slice(bytes).map_err(|error| format!("its settings cannot be read: {error}"))
+}
+
+fn record_of(name: &str) -> String {
+    format!("provider/{name}")
+}
+
+/// Providers belong to the installation, not to one of its users.
+fn place(record: &str) -> Place<'_> {
+    Place { owner: "installation", record, field: "api_key" }
+}
+
+fn is_stored(info: &ProviderInfo, name: &str) -> bool {
+    info.origin == ProviderOrigin::Stored && info.name == name
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_fine) && !name.starts_with('.') {
+        true => Ok(()),
+        false => Err(invalid("a provider's name is made of up to 64 letters, digits, `-`, `_` and `.`")),
+    }
+}
+
+fn clean_key(key: &Secret) -> Result<Secret, ApiError> {
+    match key.expose().trim() {
+        "" => Err(invalid("the api_key is empty; leave it out to keep the one there is")),
+        key if key.len() > KEY_BYTES_MAX => Err(invalid("the api_key is longer than any key")),
+        key => Ok(Secret::new(key)),
+    }
+}
+
+/// Checks that the settings make a provider.
+fn check(settings: &ProviderSettings, api_key: Option<Secret>, has_key: bool) -> Result<(), ApiError> {
+    let address = settings.base_url.as_deref().unwrap_or_default();
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest).split(['/', '?', '#']).next();
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(invalid("the base_url holds a name or password; what is secret goes into api_key"));
+    }
+    let settings = ProviderSettings { api_key, ..settings.clone() };
+    let config = ProviderConfig::try_from(&settings).map_err(|error| invalid(&error))?;
+    StoredProvider::check(&config, has_key).map_err(|error| match error {
+        ProviderError::Rejected(what) => invalid(&what),
+        error => invalid(&error.to_string()),
+    })
+}
+
+fn invalid(what: &str) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, what)
+}
+
+pub(super) fn vault_error(error: &VaultError) -> ApiError {
+    ApiError::new(error.code(), error.to_string())
+}
+
+pub(super) fn administrators_only(by: &Principal) -> Result<(), ApiError> {
+    match by.role {
+        Role::Admin => Ok(()),
+    }
+}
