@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    path::Path,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -32,6 +34,14 @@ impl Home {
 
     fn run(&self, args: &[&str]) -> Output {
         self.ninja(args).output().unwrap()
+    }
+
+    /// Runs a command that reads this.
+    fn run_with(&self, input: &str, args: &[&str]) -> Output {
+        let mut command = self.ninja(args);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        process.wait_with_output().unwrap()
     }
 
     /// Writes a plan that asks before its second step, and returns its path.
@@ -209,7 +219,12 @@ struct Daemon {
 impl Daemon {
     fn start(home: &Home) -> Self {
         let mut command = home.ninja(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut process = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         Self { url: line.trim().strip_prefix("listening on ").unwrap().to_owned(), process }
@@ -268,4 +283,124 @@ fn a_reader_that_leaves_stops_nothing() {
     process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(process.wait().unwrap().code(), Some(0), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+}
+
+/// Answers every request of a model with the key that came with it; returns where.
+fn parrot() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut reader = BufReader::new(socket.unwrap());
+            let (mut key, mut length) = (String::new(), 0);
+            for line in reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()) {
+                let line = line.to_lowercase();
+                line.strip_prefix("authorization: bearer ").inspect(|value| key = (*value).to_owned());
+                line.strip_prefix("content-length: ").inspect(|value| length = value.parse().unwrap());
+            }
+            std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).unwrap();
+            let message = json!({ "content": format!("your key is {key}") });
+            let body = match length {
+                0 => json!({ "data": [{ "id": "served" }] }),
+                _ => json!({ "choices": [{ "message": message, "finish_reason": "stop" }] }),
+            };
+            let (body, head) =
+                (body.to_string(), "HTTP/1.1 200 X\r\ncontent-type: application/json\r\nconnection: close");
+            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            reader.get_mut().write_all(answer.as_bytes()).ok();
+        }
+    });
+    url
+}
+
+/// Returns all files below a folder with what they hold.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => found.extend(files(&entry.path())),
+            kind if kind.is_file() => found.push((entry.path(), fs::read(entry.path()).unwrap())),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn a_stored_key_is_in_no_output_no_file_and_no_line_of_a_log() {
+    const KEY: &str = "sk-canary-0123456789";
+    let (home, url) = (Home::new(), parrot());
+    let log = home.path().join("daemon.log");
+    let mut command = home.ninja(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NINJA_LOG", "trace").stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
+    let daemon = Daemon::of(command);
+    let mut said = Vec::new();
+    let mut expect = |output: Output, code: i32| {
+        assert_eq!(exit(&output), code, "{}", stderr(&output));
+        said.extend([output.stdout.clone(), output.stderr.clone()].concat());
+        output
+    };
+    let set = ["providers", "set", "parrot", "--kind", "openai", "--base-url", &url, "--key-stdin", "--json"];
+    let stored = only_json(&expect(home.run_with(&format!("{KEY}\n"), &set), 0));
+    assert_eq!((&stored["model"], &stored["key_end"]), (&json!("served"), &json!("6789")));
+    assert_eq!((&stored["is_default"], &stored["settings"]["base_url"]), (&json!(true), &json!(url)));
+    let wrong = ["providers", "set", "parrot", "--base-url", "http://me:x@127.0.0.1/", "--key-stdin"];
+    expect(home.run_with(KEY, &wrong), 2);
+    expect(home.run_with("", &set), 2);
+
+    let plan = home.path().join("one.json");
+    fs::write(&plan, json!({ "steps": [{ "id": "say", "kind": "agent", "prompt": "Say it." }] }).to_string()).unwrap();
+    let done = only_json(&expect(home.run(&["run", "--plan", plan.to_str().unwrap(), "--json"]), 0));
+    assert_eq!(done["steps"][0]["output"], "your key is [redacted]");
+    let rotated = only_json(&expect(home.run(&["keys", "rotate", "--drop-old", "--json"]), 0));
+    assert_eq!((&rotated["resealed"], &rotated["keys"]), (&json!(1), &json!(1)));
+    let listed = expect(home.run(&["providers"]), 0);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("parrot"), "{listed:?}");
+    expect(home.run(&["show", done["id"].as_str().unwrap()]), 0);
+    expect(home.run(&["doctor"]), 0);
+    expect(home.run(&["backup", "--to", "backup.jsonl"]), 0);
+    assert_eq!(daemon.stop(), 0);
+    assert!(fs::read_to_string(&log).unwrap().contains("TRACE"), "everything is logged");
+    let everything = files(home.path()).into_iter().chain([(PathBuf::from("what was said"), said)]);
+    let found = everything.filter(|(_, bytes)| bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes()));
+    assert_eq!(found.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn providers_are_set_listed_and_removed_without_a_daemon() {
+    let home = Home::new();
+    let text = |output: Output, code: i32| {
+        assert_eq!(exit(&output), code, "{}", stderr(&output));
+        format!("{}{}", String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let set = ["providers", "set", "mine", "--kind", "openai", "--base-url", "http://127.0.0.1:9/v1", "--model", "m"];
+    let stored = text(home.run_with("sk-0123456789abcdefgh", &[&set[..], &["--key-stdin"]].concat()), 0);
+    assert!(stored.contains("mine is stored and answers from now on"), "{stored}");
+    // What is not given stays, the key too; nobody is asked for it where nobody could answer.
+    text(home.run(&["providers", "set", "mine", "--best-model", "large"]), 0);
+    let listed = only_json(&home.run(&["providers", "--json"]));
+    let mine = &listed[0];
+    assert_eq!((&mine["name"], &mine["model"], &mine["key_end"]), (&json!("mine"), &json!("m"), &json!("efgh")));
+    assert_eq!(mine["settings"]["models"], json!({ "best": "large" }));
+    let table = text(home.run(&["providers"]), 0);
+    assert!(
+        table.lines().any(|line| line.starts_with('*') && line.contains("stored") && line.contains("…efgh")),
+        "{table}"
+    );
+
+    let rotated = text(home.run(&["keys", "rotate"]), 0);
+    assert!(rotated.contains("1 secret was sealed anew") && rotated.contains("--drop-old"), "{rotated}");
+    let mut given = home.ninja(&["keys", "rotate"]);
+    let given = text(given.env("NINJA_MASTER_KEY", "00".repeat(32)).output().unwrap(), 1);
+    assert!(given.contains("the key of the provider mine does not open"), "{given}");
+    assert!(text(home.run(&["providers", "remove", "mine"]), 0).contains("mine is forgotten"));
+    text(home.run(&["providers", "remove", "mine"]), 1);
+    let mut given = home.ninja(&["keys", "rotate"]);
+    let given = text(given.env("NINJA_MASTER_KEY", "00".repeat(32)).output().unwrap(), 1);
+    assert!(given.contains("NINJA_MASTER_KEY_OLD the present one"), "{given}");
+    for wrong in [&["providers", "set", "new"][..], &["providers", "set", "new", "--api-key", "x"], &["keys"]] {
+        text(home.run(wrong), 2);
+    }
+    let broken = text(home.ninja(&["providers"]).env("NINJA_MASTER_KEY", "short").output().unwrap(), 2);
+    assert!(broken.contains("NINJA_MASTER_KEY: the key"), "{broken}");
 }

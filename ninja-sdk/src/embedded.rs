@@ -5,8 +5,8 @@ use ninja_core::{
     Engine,
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, Forecast,
-        ForkTask, Health, Page, Principal, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo,
-        UsageQuery, UsageReport,
+        ForkTask, Health, KeysRotated, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys,
+        SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -122,6 +122,22 @@ impl Embedded {
 
     pub(crate) async fn backup(&self) -> Result<Backup, SdkError> {
         Ok(Backup { stream: self.engine.backup(&self.owner).await? })
+    }
+
+    pub(crate) async fn providers(&self) -> Result<Vec<ProviderInfo>, SdkError> {
+        Ok(self.engine.providers(&self.owner).await?)
+    }
+
+    pub(crate) async fn put_provider(&self, settings: &ProviderSettings) -> Result<ProviderInfo, SdkError> {
+        Ok(self.engine.put_provider(&self.owner, settings.clone()).await?)
+    }
+
+    pub(crate) async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
+        Ok(self.engine.remove_provider(&self.owner, name).await?)
+    }
+
+    pub(crate) async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
+        Ok(self.engine.rotate_keys(&self.owner, *request).await?)
     }
 
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {

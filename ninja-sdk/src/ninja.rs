@@ -1,8 +1,9 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health, Page,
-    ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
+    KeysRotated, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task, TaskDiff, TaskId,
+    TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 #[cfg(feature = "embedded")]
@@ -363,6 +364,62 @@ impl Ninja {
             Transport::Remote(client) => client.backup().await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.backup().await,
+        }
+    }
+
+    /// Lists the providers in the order of choice, with where each is known from; never a key. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `forbidden` for others.
+    pub async fn providers(&self) -> Result<Vec<ProviderInfo>, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.providers().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.providers().await,
+        }
+    }
+
+    /// Keeps settings of a provider, in place of those of that name, for all calls from now on. A key that is left out stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `invalid_request` where they make no provider.
+    pub async fn put_provider(&self, settings: &ProviderSettings) -> Result<ProviderInfo, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.put_provider(settings).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.put_provider(settings).await,
+        }
+    }
+
+    /// Forgets the settings of a provider; calls under way go on with them.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `not_found` where none of that name are kept.
+    pub async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.remove_provider(name).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.remove_provider(name).await,
+        }
+    }
+
+    /// Seals every stored secret anew, under a new master key. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; a conflict, which says what to do, where the key is not Ninja's to change.
+    pub async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.rotate_keys(request).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.rotate_keys(request).await,
         }
     }
 

@@ -242,3 +242,19 @@ fn without_a_daemon_or_a_terminal_it_says_so() {
     let plain = desk.ninja(&[]).output().unwrap();
     assert!(plain.status.code() == Some(2) && String::from_utf8(plain.stderr).unwrap().contains("Usage"));
 }
+
+#[test]
+fn a_key_is_asked_for_and_never_shown() {
+    let Some(desk) = Desk::new() else { return };
+    let set = ["providers", "set", "mine", "--kind", "openai", "--base-url", "http://127.0.0.1:9/v1", "--model", "m"];
+    desk.open(&set);
+    desk.see("it asks", |screen| screen.contains("API key"));
+    desk.keys(&["-l", "sk-canary-0123456789"]);
+    desk.keys(&["Enter"]);
+    assert_eq!(desk.exit_code(), "0", "{}", desk.screen());
+    let screen = desk.screen();
+    assert!(screen.contains("mine is stored") && !screen.contains("canary"), "{screen}");
+    let listed = desk.ninja(&["providers", "--json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["key_end"], "6789");
+}

@@ -3,6 +3,7 @@
 mod backup;
 mod db;
 mod doctor;
+mod keys;
 mod model;
 mod restore;
 mod serve;
@@ -54,6 +55,9 @@ enum Command {
     /// Look for damage in the data directory, and mend it
     #[command(subcommand)]
     Db(db::Db),
+    /// Change the keys under which stored secrets are sealed
+    #[command(subcommand)]
+    Keys(keys::Keys),
 }
 
 impl CommandLine {
@@ -70,6 +74,7 @@ impl CommandLine {
             Command::Backup(backup) => backup.json,
             Command::Restore(restore) => restore.json,
             Command::Db(db) => db.is_json(),
+            Command::Keys(keys) => keys.is_json(),
             Command::Serve(_) => false,
         };
         let terminal = |colour| Terminal::detect(colour);
@@ -90,6 +95,7 @@ impl CommandLine {
             Command::Backup(backup) => backup.execute(&surroundings, &output).await,
             Command::Restore(restore) => restore.execute(&surroundings, &output).await,
             Command::Db(db) => db.execute(&surroundings, &output).await,
+            Command::Keys(keys) => keys.execute(&surroundings, &output).await,
             Command::Terminal(command) => return terminal_command(command, surroundings, &output).await,
         };
         result.unwrap_or_else(|failure| refused(&output, &failure))

@@ -6,9 +6,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use ninja_core::providers::{
-    Prices, Providers, Sources,
-    local::{self, InstallPhase, InstallRequest, ModelError, ModelSource},
+use ninja_core::{
+    maintenance,
+    providers::{
+        Prices, Providers, Sources,
+        local::{self, InstallPhase, InstallRequest, ModelError, ModelSource},
+    },
 };
 use ninja_tui::cli::{Exit, Failure, Output, Run};
 use serde_json::json;
@@ -72,6 +75,7 @@ pub(super) async fn offer(run: &Run, surroundings: &Surroundings, output: &Outpu
         || local::list(&models).is_ok_and(|installed| !installed.is_empty())
         || Finder::new(surroundings.clone()).running()?.is_some()
         || has_provider(surroundings).await?
+        || has_stored_provider(surroundings).await
     {
         return Ok(());
     }
@@ -86,6 +90,13 @@ async fn has_provider(surroundings: &Surroundings) -> Result<bool, Failure> {
     let prices = Prices::default();
     let sources = Sources::of(&config, &prices, &env);
     Ok(Providers::discover(&sources, || 0.0).await.choose(None).is_ok())
+}
+
+/// Where the store cannot be read the command that needs it says so.
+async fn has_stored_provider(surroundings: &Surroundings) -> bool {
+    let data_dir = surroundings.data_dir.clone();
+    let looked = tokio::task::spawn_blocking(move || maintenance::has_stored_providers(&data_dir)).await;
+    looked.is_ok_and(|found| found.unwrap_or(true))
 }
 
 async fn install(request: &InstallRequest, models: &Path, yes: bool, output: &Output) -> Result<Exit, Failure> {

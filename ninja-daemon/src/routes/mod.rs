@@ -1,5 +1,6 @@
 //! The table of contents: every path on one screen, with the rule that says to whom it is open.
 
+mod admin;
 mod approvals;
 mod artifacts;
 mod backup;
@@ -18,7 +19,7 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use ninja_core::api::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -45,7 +46,7 @@ pub(crate) struct Route {
 
 /// A task with a plan of a thousand steps fits.
 const TASK_BODY_MAX: usize = 1024 * 1024;
-/// An answer to a question is a few sentences, and where to fork and with what is less.
+/// An answer to a question is a few sentences; where to fork and with what, and the settings of a provider, are less.
 const ANSWER_BODY_MAX: usize = 64 * 1024;
 /// A file of 50 MB and the multipart around it. The engine counts the file itself.
 const FILE_BODY_MAX: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
@@ -77,6 +78,9 @@ pub(crate) fn table() -> Vec<Route> {
         route("/api/v1/tasks/{id}/artifacts",                User,   0,               get(artifacts::list)),
         route("/api/v1/tasks/{id}/artifacts/{*path}",        User,   0,               get(artifacts::artifact)),
         route("/api/v1/backup",                              User,   0,               get(backup::backup)),
+        route("/api/v1/admin/settings/ai-providers",         User,   ANSWER_BODY_MAX, get(admin::providers).post(admin::put_provider)),
+        route("/api/v1/admin/settings/ai-providers/{name}",  User,   0,               delete(admin::remove_provider)),
+        route("/api/v1/admin/keys/rotate",                   User,   ANSWER_BODY_MAX, post(admin::rotate_keys)),
         route("/api/v1/files/upload",                        User,   FILE_BODY_MAX,   post(files::upload_file)),
         route("/api/v1/usage",                               User,   0,               get(catalog::usage)),
         route("/api/v1/budgets",                             User,   0,               get(catalog::budgets)),

@@ -56,6 +56,11 @@ impl Http {
         self.read(response).await
     }
 
+    /// Sends a request whose answer says nothing more, within [`VERB_TIMEOUT`].
+    pub(super) async fn done(&self, request: RequestBuilder) -> Result<(), SdkError> {
+        self.send(request.timeout(VERB_TIMEOUT)).await.map(drop)
+    }
+
     /// Sends a request; an answer that is a problem becomes an error.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, SdkError> {
         let response = request.send().await.map_err(|error| self.failed(error))?;

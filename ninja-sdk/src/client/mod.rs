@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
-    Page, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    KeysRotated, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task, TaskDiff, TaskId,
+    TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -24,6 +25,9 @@ pub use builder::ClientBuilder;
 use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError};
 use events::{Follow, Topic};
 use http::Http;
+
+/// Where providers are set.
+const AI_PROVIDERS: [&str; 3] = ["admin", "settings", "ai-providers"];
 
 /// A daemon, seen from a program. Cheap to clone; one connection pool behind it.
 #[derive(Debug, Clone)]
@@ -262,6 +266,49 @@ impl Client {
     pub async fn backup(&self) -> Result<Backup, SdkError> {
         let response = self.http.send(self.http.api(Method::GET, ["backup"])?).await?;
         Ok(Backup { stream: http::body(response) })
+    }
+
+    /// Lists the providers in the order of choice; never a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn providers(&self) -> Result<Vec<ProviderInfo>, SdkError> {
+        let page: Page<ProviderInfo> = self.http.answer(self.http.api(Method::GET, AI_PROVIDERS)?).await?;
+        Ok(page.items)
+    }
+
+    /// Keeps settings of a provider, in place of those of that name. A key that is left out stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; `invalid_request` where they make no provider.
+    pub async fn put_provider(&self, settings: &ProviderSettings) -> Result<ProviderInfo, SdkError> {
+        // Settings never write their key by themselves.
+        let mut body = serde_json::to_value(settings).map_err(|error| self.http.protocol(error.to_string()))?;
+        if let (Some(fields), Some(key)) = (body.as_object_mut(), &settings.api_key) {
+            fields.insert("api_key".to_owned(), key.expose().into());
+        }
+        self.http.answer(self.http.api(Method::POST, AI_PROVIDERS)?.json(&body)).await
+    }
+
+    /// Forgets the settings of a provider.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
+        let request = self.http.api(Method::DELETE, AI_PROVIDERS.into_iter().chain([name]))?;
+        self.http.done(request).await
+    }
+
+    /// Seals every stored secret anew, under a new master key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; a conflict where the key is not the daemon's to change.
+    pub async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
+        self.http.answer(self.http.api(Method::POST, ["admin", "keys", "rotate"])?.json(request)).await
     }
 
     /// Follows a task from the event after `after`, or from its first, until it has ended.

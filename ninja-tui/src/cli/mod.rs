@@ -15,9 +15,11 @@ mod forecast;
 mod fork;
 mod given;
 mod interrupt;
+mod key_input;
 mod name;
 mod output;
 mod pause;
+mod providers;
 mod replay;
 mod report;
 mod resume;
@@ -76,6 +78,8 @@ pub enum Command {
     Artifacts(artifacts::Artifacts),
     /// Show what your tasks used, by day, model, agent or task
     Usage(usage::ShowUsage),
+    /// List who answers model calls, store a provider with its key, or forget one
+    Providers(providers::Providers),
     /// List the templates that a task can be made from, or show one
     Templates(templates::Templates),
     /// List the agents, or show what one may do
@@ -103,6 +107,7 @@ impl Command {
             Self::Replay(replay) => replay.json,
             Self::Diff(diff) => diff.json,
             Self::Usage(usage) => usage.json,
+            Self::Providers(providers) => providers.json,
             Self::Templates(templates) => templates.json,
             Self::Agents(agents) => agents.json,
         }
@@ -129,6 +134,7 @@ impl Command {
             Self::Replay(replay) => replay.execute(connector, &output).await,
             Self::Diff(diff) => diff.execute(connector, &output).await,
             Self::Usage(usage) => usage.execute(connector, &output).await,
+            Self::Providers(providers) => providers.execute(connector, &output).await,
             Self::Templates(templates) => templates.execute(connector, &output).await,
             Self::Agents(agents) => agents.execute(connector, &output).await,
         };

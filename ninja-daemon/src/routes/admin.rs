@@ -1,0 +1,43 @@
+//! What an administrator sets: providers with their keys, and the keys under which those are sealed.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use ninja_core::api::{KeysRotated, Page, ProviderInfo, ProviderSettings, RotateKeys};
+
+use crate::{app::App, auth::Caller, error::Refusal, extract::Body};
+
+/// Answers with the providers in the order of choice. No key is among it.
+pub(super) async fn providers(State(app): State<App>, Caller(by): Caller) -> Result<Json<Page<ProviderInfo>>, Refusal> {
+    Ok(Json(Page { items: app.engine.providers(&by).await?, next_cursor: None }))
+}
+
+/// Keeps settings of a provider, in place of those of that name.
+pub(super) async fn put_provider(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Body(settings): Body<ProviderSettings>,
+) -> Result<Json<ProviderInfo>, Refusal> {
+    Ok(Json(app.engine.put_provider(&by, settings).await?))
+}
+
+/// Forgets the settings of a provider.
+pub(super) async fn remove_provider(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    app.engine.remove_provider(&by, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Seals everything anew under another key.
+pub(super) async fn rotate_keys(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Body(request): Body<RotateKeys>,
+) -> Result<Json<KeysRotated>, Refusal> {
+    Ok(Json(app.engine.rotate_keys(&by, request).await?))
+}
