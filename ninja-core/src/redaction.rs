@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{ApiError, ErrorCode, Usage},
-        journal::record::{Carry, FinishReason, ManifestDelta, ToolCall},
+        api::{ApiError, BlobHash, ErrorCode, Usage},
+        journal::record::{Carry, FinishReason, ImageFile, ImageShape, ManifestDelta, MediaType, ToolCall},
     };
 
     const KEY: &str = "sk-canary-1234";
@@ -136,6 +136,11 @@ mod tests {
     fn cleaned(mut outcome: Outcome) -> String {
         redaction().outcome(&mut outcome);
         serde_json::to_string(&outcome).unwrap()
+    }
+
+    fn named(name: &str) -> ImageFile {
+        let shape = ImageShape { media_type: MediaType::Png, width: 1, height: 1, is_animated: false };
+        ImageFile { name: name.to_owned(), blob: BlobHash::from_bytes([0; 32]), bytes: 1, shape }
     }
 
     #[test]
@@ -161,6 +166,12 @@ mod tests {
         let outcomes = [
             Outcome::Answered(answer),
             Outcome::Returned { ok: true, output: nested, delta: ManifestDelta::default(), images: Vec::new() },
+            Outcome::Returned {
+                ok: true,
+                output: Value::Null,
+                delta: ManifestDelta::default(),
+                images: vec![named(KEY)],
+            },
             Outcome::Failed { error: ApiError::new(ErrorCode::ProviderFailed, KEY), usage: Usage::default() },
         ];
         for outcome in outcomes {

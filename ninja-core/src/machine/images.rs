@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use super::state::{CallState, TaskState};
 use crate::{
     api::BlobHash,
     journal::record::{IMAGE_BYTES_MAX, IMAGE_SIDE_MAX, Image, ImageFile, ImageTokens, Message, Outcome, PinnedModel},
 };
-
-use super::state::{CallState, TaskState};
 
 /// Images in one call: beyond twenty, Anthropic takes none with a side above 2,000 pixels.
 pub(super) const IMAGES_MAX: u32 = 20;

@@ -125,7 +125,7 @@ impl HttpProvider {
     /// vendor's. A server of one's own that is not known to take them may refuse the whole request.
     fn image_tokens(&self, model: &str) -> Option<ImageTokens> {
         let configured = self.takes_images.as_ref().map(|takes| takes.holds_for(model));
-        let told = || self.windows.details(model).and_then(|details| details.takes_images);
+        let told = || self.windows.takes_images(model);
         let known = || self.is_vendor && kinds::vendor_takes_images(model);
         configured.or_else(told).unwrap_or_else(known).then(|| ImageTokens::of(model))
     }

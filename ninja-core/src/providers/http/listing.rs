@@ -23,6 +23,8 @@ pub struct ServedModel {
     pub name: String,
     /// Its context window, if the provider tells.
     pub window_tokens: Option<u32>,
+    /// Whether it takes images, if the provider tells.
+    pub takes_images: Option<bool>,
 }
 
 /// Asks for the models at `url`.
@@ -73,9 +75,17 @@ pub(in crate::providers) fn models(
 ) -> Option<Vec<ServedModel>> {
     let served = |model: &Value| {
         let window_tokens = window(model).and_then(|tokens| u32::try_from(tokens).ok());
-        Some(ServedModel { name: model.get(name)?.as_str()?.to_owned(), window_tokens })
+        let name = model.get(name)?.as_str()?.to_owned();
+        Some(ServedModel { name, window_tokens, takes_images: takes_images(model) })
     };
     Some(list?.as_array()?.iter().filter_map(served).collect())
+}
+
+/// Reads whether a model takes images, as OpenRouter and Mistral tell.
+fn takes_images(model: &Value) -> Option<bool> {
+    let kinds = || model.pointer("/architecture/input_modalities").and_then(Value::as_array);
+    let told = model.pointer("/capabilities/vision").and_then(Value::as_bool);
+    told.or_else(|| kinds().map(|kinds| kinds.iter().any(|kind| kind == "image")))
 }
 
 #[cfg(test)]
@@ -87,11 +97,24 @@ mod tests {
     #[test]
     fn names_and_windows_are_read() {
         let list = json!([{ "id": "a", "window": 8192 }, { "id": "b", "window": 1_u64 << 40 }, { "id": "c" }, {}]);
-        let model = |name: &str, window_tokens| ServedModel { name: name.into(), window_tokens };
+        let model = |name: &str, window_tokens| ServedModel { name: name.into(), window_tokens, takes_images: None };
         let window = |model: &Value| model.get("window")?.as_u64();
         let models_of = |list: &Value| models(Some(list), "id", window);
         assert_eq!(models_of(&list).unwrap(), [model("a", Some(8_192)), model("b", None), model("c", None)]);
         assert_eq!(models_of(&Value::Null), None);
         assert_eq!(models(None, "id", window), None);
+    }
+
+    #[test]
+    fn who_takes_images_is_read_where_it_is_told() {
+        for (model, told) in [
+            (json!({ "architecture": { "input_modalities": ["text", "image"] } }), Some(true)),
+            (json!({ "architecture": { "input_modalities": ["text"] } }), Some(false)),
+            (json!({ "capabilities": { "completion_chat": true, "vision": false } }), Some(false)),
+            (json!({ "capabilities": { "vision": true } }), Some(true)),
+            (json!({ "capabilities": ["completion"] }), None),
+        ] {
+            assert_eq!(takes_images(&model), told, "{model}");
+        }
     }
 }

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
+use reqwest::Url;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     HttpProvider,
+    images::EncodedImages,
+    kinds,
+    protocol::Call,
     test_server::{Reply, TestServer, response},
 };
 use crate::{
@@ -277,6 +281,20 @@ async fn images_are_sent_where_each_protocol_has_a_place_for_them() {
         let server = TestServer::start(|_| Reply::Send(response(400, "", "{}"))).await;
         call(&provider(kind, &server, true), with_images()).await.unwrap_err();
         insta::assert_json_snapshot!(format!("images-{kind:?}"), sent(&server).1);
+    }
+}
+
+#[tokio::test]
+async fn openai_itself_is_held_to_the_detail_that_is_counted() {
+    let request = with_images();
+    let images = EncodedImages::of(&request).await.unwrap();
+    let url = Url::parse("https://api.openai.com/v1/").unwrap();
+    for kind in [ProviderKind::Openai, ProviderKind::OpenaiResponses] {
+        let protocol = kinds::protocol(kind, &url, true).unwrap();
+        let (window_tokens, is_streamed, name) = (1, false, protocol.name());
+        let call = Call { protocol: name, request: &request, images: &images, window_tokens, is_streamed };
+        let body = String::from_utf8(protocol.body(&call)).unwrap();
+        assert_eq!(body.matches(r#""detail":"high""#).count(), 3, "{body}");
     }
 }
 

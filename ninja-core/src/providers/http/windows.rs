@@ -1,4 +1,4 @@
-//! What the servers of a provider told of their models, and the window that follows from it.
+//! What the servers of a provider told of their models, and the window that follows from it, and whether they take images.
 //!
 //! A window is what is configured, else what is told, else what is known or assumed; and never more than the model was made
 //! for or its server gave it. Asked by the provider; knows nothing of HTTP.
@@ -23,6 +23,8 @@ pub(super) struct Windows {
 struct Told {
     /// By the list of models.
     listed: Option<u32>,
+    /// The same, of images.
+    takes_images: Option<bool>,
     /// When it was asked for alone.
     details: Option<Details>,
     /// After its newest call: the window that its server had given it.
@@ -39,7 +41,8 @@ impl Windows {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|name, _| models.iter().any(|model| model.name == *name));
         for model in models {
-            told.entry(model.name.clone()).or_default().listed = model.window_tokens;
+            let told = told.entry(model.name.clone()).or_default();
+            (told.listed, told.takes_images) = (model.window_tokens, model.takes_images);
         }
     }
 
@@ -56,6 +59,12 @@ impl Windows {
     /// Returns what was told of a model alone.
     pub(super) fn details(&self, model: &str) -> Option<Details> {
         self.of(model).details
+    }
+
+    /// Returns whether a model takes images, if that was told.
+    pub(super) fn takes_images(&self, model: &str) -> Option<bool> {
+        let told = self.of(model);
+        told.details.and_then(|details| details.takes_images).or(told.takes_images)
     }
 
     /// Returns the window to ask for, where servers are asked for one. `assumed` is for the model that nothing is told of.
@@ -98,7 +107,7 @@ mod tests {
 
     fn windows(configured: Option<u32>, listed: Option<u32>, details: Option<(u32, Option<u32>)>) -> Windows {
         let windows = Windows::new(configured);
-        windows.take_list(&[ServedModel { name: "m".into(), window_tokens: listed }]);
+        windows.take_list(&[ServedModel { name: "m".into(), window_tokens: listed, takes_images: None }]);
         if let Some((trained, preset_tokens)) = details {
             let trained_tokens = Some(trained);
             windows.take_details("m", Details { trained_tokens, preset_tokens, takes_images: None });
@@ -136,6 +145,15 @@ mod tests {
         assert_eq!(note, "its server loaded it with 4096 tokens of the 16384 that were asked for");
         windows.take_loaded("m", 16_384);
         assert_eq!((windows.tokens("m", 1), windows.note("m", 1)), (16_384, None));
+    }
+
+    #[test]
+    fn what_a_model_tells_of_images_comes_before_what_a_list_does() {
+        let windows = Windows::new(None);
+        windows.take_list(&[ServedModel { name: "m".into(), window_tokens: None, takes_images: Some(true) }]);
+        assert_eq!((windows.takes_images("m"), windows.takes_images("n")), (Some(true), None));
+        windows.take_details("m", Details { takes_images: Some(false), ..Details::default() });
+        assert_eq!(windows.takes_images("m"), Some(false));
     }
 
     #[test]
