@@ -48,7 +48,8 @@ fn note_failure(
     let failures = draft.state.actor_failures + 1;
     let detail = format!("the task took its {} actor down {failures} times; it last said: {reason}", actor.as_str());
     draft.push(Record::ActorFailed { actor, step: step.clone(), reason, failures });
-    if failures < ACTOR_FAILURES_MAX {
+    // One that is stopping need not fail again: it ends when the calls of its other steps have.
+    if failures < ACTOR_FAILURES_MAX || draft.state.is_stopping() {
         return true;
     }
     for (id, number) in lost {

@@ -316,3 +316,17 @@ fn a_log_that_ends_within_a_commit_comes_to_an_end_and_can_be_tried_again() {
     }
     assert!(damaged > 0, "no cut fell within a commit");
 }
+
+#[test]
+fn an_actor_that_fails_again_while_its_task_stops_takes_no_other_call_along() {
+    let mut world = World::new(vec![step("a", &[], agent("go")), step("b", &[], agent("go"))]);
+    world.report(Input::Begin);
+    for _ in 0..6 {
+        let (actor, step, reason) = (ActorKind::Agent, Some(id("a")), "boom".to_owned());
+        world.report(Input::LoseActor { actor, step, reason });
+    }
+    assert_eq!(pending(&world.state), [Effect::StopCall { step: id("b"), call: 0 }], "it is still being stopped");
+    world.end("b", 0, stopped());
+    assert_eq!((world.view().status, world.state.reserved_tokens), (TaskStatus::Failed, 0));
+    assert_eq!(world.error_code().as_deref(), Some("poisoned"));
+}
