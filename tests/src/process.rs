@@ -79,11 +79,7 @@ impl Process {
     ///
     /// Fails where it has ended.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        // The name may hold anything but ends at the last parenthesis.
-        let (_, fields) = stat.rsplit_once(')').context("its line in /proc does not read")?;
-        let ticks: Vec<u32> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-        Ok(TICK * ticks.iter().sum::<u32>())
+        cpu_of(&self.pid.to_string())
     }
 
     /// Returns the memory that it holds, in bytes.
@@ -125,6 +121,19 @@ impl Process {
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
+}
+
+/// Returns the processor time that a process has used, in the kernel and out of it: of one by its number, or of this one, `self`.
+///
+/// # Errors
+///
+/// Fails where there is none.
+pub fn cpu_of(process: &str) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name may hold anything but ends at the last parenthesis.
+    let (_, fields) = stat.rsplit_once(')').context("its line in /proc does not read")?;
+    let ticks: Vec<u32> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(TICK * ticks.iter().sum::<u32>())
 }
 
 /// Makes a command with nothing in its environment but a home, a plain path and how much is logged.

@@ -10,7 +10,7 @@ use crate::{places, shell};
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Given to the bench: the parts to measure (w, fan, syncs, start, waiting), --quick, --json FILE
+    /// Given to the bench: the parts to measure (w, fan, syncs, start, streams, waiting), --quick, --json FILE
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     given: Vec<String>,
 }

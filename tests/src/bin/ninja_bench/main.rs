@@ -1,7 +1,7 @@
 //! `ninja-bench`: what durability costs. `cargo xtask bench` builds and runs it; docs/guide/performance.md explains the figures.
 //!
 //! Three programs in one binary, so that each runs in a process of its own: the driver, which measures ([`work`],
-//! [`waiting`], [`start`]) and prints ([`report`]); the [`stub`], a model that answers at once; and the [`floor`], the least
+//! [`streams`], [`waiting`], [`start`]) and prints ([`report`]); the [`stub`], a model that answers at once; and the [`floor`], the least
 //! program that does the same work in the world. It knows Ninja only by its binary and its HTTP API.
 
 mod client;
@@ -10,6 +10,7 @@ mod floor_log;
 mod machine;
 mod report;
 mod start;
+mod streams;
 mod stub;
 mod syncs;
 mod targets;
@@ -55,6 +56,8 @@ enum Part {
     Waiting,
     /// Start to serving, and idle memory
     Start,
+    /// Streamed model calls: what is added to bare `reqwest`, and memory while 200 are held
+    Streams,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,6 +109,9 @@ async fn measure(line: CommandLine) -> anyhow::Result<()> {
     }
     if wants(Part::Start) {
         start::measure(&targets, line.quick, &mut report).await?;
+    }
+    if wants(Part::Streams) {
+        streams::measure(&targets, line.quick, &mut report).await?;
     }
     if wants(Part::Waiting) {
         waiting::measure(&targets, line.quick, &mut report).await?;

@@ -1,4 +1,5 @@
-//! The model that answers at once: OpenAI's chat completions, streamed if the client asks for it.
+//! The model that answers at once: OpenAI's chat completions, streamed if the client asks for it. The model `long` answers in
+//! 200 pieces, and `slow` in as many with a pause before each.
 //!
 //! It keeps the last request, so that the floor can send the very bytes that Ninja sends, and counts its connections.
 
@@ -9,11 +10,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::Result;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream, stream::BoxStream};
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::{
     Request, Response, StatusCode,
@@ -35,12 +37,19 @@ const STREAMED: [&str; 4] = [
     "data: [DONE]\n\n",
 ];
 
+/// One of many pieces.
+const PIECE: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"stub\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\"finish_reason\":null}]}\n\n";
+/// How many of them the longer answers have.
+pub(crate) const PIECES: usize = 200;
+/// The pause before each piece of the model `slow`.
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
+
 /// Under which path the last request is given out.
 pub(crate) const LAST: &str = "/last-request";
 /// Under which path the number of connections so far is given out.
 pub(crate) const CONNECTIONS: &str = "/connections";
 
-type Pieces = stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>;
+type Pieces = BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
 type Body = Either<Full<Bytes>, StreamBody<Pieces>>;
 
 #[derive(Default)]
@@ -73,7 +82,7 @@ impl Stub {
         let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let whole = |text: &'static str| Either::Left(Full::new(Bytes::from_static(text.as_bytes())));
         let mut response = Response::new(match path.as_str() {
-            "/v1/chat/completions" if is_streamed(&body) => Either::Right(StreamBody::new(pieces())),
+            "/v1/chat/completions" if is_streamed(&body) => Either::Right(StreamBody::new(pieces(&body))),
             "/v1/chat/completions" => whole(WHOLE),
             "/v1/models" => whole(MODELS),
             LAST => Either::Left(Full::new(self.last.lock().await.clone())),
@@ -94,10 +103,23 @@ impl Stub {
     }
 }
 
-/// The answer in pieces, as model servers send it, all at once.
-fn pieces() -> Pieces {
-    let pieces: Vec<_> = STREAMED.iter().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes())))).collect();
-    stream::iter(pieces)
+/// The answer in pieces, as model servers send it.
+fn pieces(body: &[u8]) -> Pieces {
+    let asks_for = |model: &str| memmem::find(body, format!("\"model\":\"{model}\"").as_bytes()).is_some();
+    let (head, tail) = STREAMED.split_at(1);
+    let frame = |piece: &'static str| Ok(Frame::data(Bytes::from_static(piece.as_bytes())));
+    let many = |count| head.iter().copied().chain(std::iter::repeat_n(PIECE, count)).chain(tail.iter().copied());
+    match () {
+        () if asks_for("slow") => {
+            let slow = stream::iter(many(PIECES)).then(|piece| async move {
+                tokio::time::sleep(PAUSE).await;
+                piece
+            });
+            slow.map(frame).boxed()
+        }
+        () if asks_for("long") => stream::iter(many(PIECES)).map(frame).boxed(),
+        () => stream::iter(STREAMED).map(frame).boxed(),
+    }
 }
 
 fn is_streamed(body: &[u8]) -> bool {

@@ -117,6 +117,12 @@ pub(crate) fn fan(width: usize) -> Bytes {
     plan(steps)
 }
 
+/// A task of one agent step, for which a model other than the usual one answers.
+pub(crate) fn with_model(model: &str) -> Bytes {
+    let steps = vec![agent("step_1", &[])];
+    json!({ "goal": "Measure what a step costs.", "plan": { "steps": steps }, "model": model }).to_string().into()
+}
+
 /// A task that waits for a person and calls no model.
 pub(crate) fn approval() -> Bytes {
     plan(vec![json!({ "id": "ask", "kind": "approval", "prompt": "May this go on?" })])
