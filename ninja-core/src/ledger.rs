@@ -12,7 +12,7 @@ mod limits;
 mod tests;
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -74,7 +74,7 @@ impl Ledger {
     pub(crate) fn room(&self, user: UserId, at: Timestamp) -> LiveRoom {
         let books = self.books();
         let standings = books.stand(&self.limits, user, at);
-        LiveRoom { user, at, standings, version: books.version, refused: Cell::new(None) }
+        LiveRoom { user, at, standings, version: books.version, refused: RefCell::default() }
     }
 
     /// Holds what a change takes that was decided in this room, until [`Self::settle`] or until it is dropped.
@@ -123,17 +123,25 @@ impl Ledger {
         }
     }
 
-    /// Gives back what a task had set aside that was ended from outside.
-    pub(crate) fn give_back(&self, user: UserId, reserved: Amounts) {
-        if self.is_bounded() {
-            self.books().unreserve(user, reserved);
+    /// Gives back what a task had set aside that was ended from outside, and returns the tasks that there is room for now.
+    pub(crate) fn give_back(&self, user: UserId, task: TaskId, reserved: Amounts, at: Timestamp) -> Vec<TaskId> {
+        if !self.is_bounded() {
+            return Vec::new();
         }
+        let mut books = self.books();
+        books.unreserve(user, reserved);
+        books.leave(task);
+        books.take_ready(&self.limits, at)
     }
 
-    /// Lets a task wait for room, and returns the tasks that there is room for now: it may be among them.
-    pub(crate) fn wait(&self, task: TaskId, user: UserId, wanted: Amounts, at: Timestamp) -> Vec<TaskId> {
+    /// Takes note of what a task waits for after a decision: room for any of these calls, or nothing. Returns the tasks that
+    /// there is room for now.
+    pub(crate) fn queue(&self, task: TaskId, user: UserId, wanted: Vec<Amounts>, at: Timestamp) -> Vec<TaskId> {
         let mut books = self.books();
-        books.wait(user, task, wanted);
+        match wanted.is_empty() {
+            true => books.leave(task),
+            false => books.wait(&self.limits, user, task, wanted, at),
+        }
         books.take_ready(&self.limits, at)
     }
 
@@ -184,7 +192,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.amounts.is_nothing() {
-            self.ledger.books().release(self.user, self.amounts);
+            self.ledger.books().drop_held(self.user, self.amounts);
         }
     }
 }
@@ -195,13 +203,13 @@ pub(crate) struct LiveRoom {
     at: Timestamp,
     standings: Vec<Standing>,
     version: u64,
-    refused: Cell<Option<Amounts>>,
+    refused: RefCell<Vec<Amounts>>,
 }
 
 impl LiveRoom {
-    /// Returns the first call that there was no room for, if there was one that could ever have it.
-    pub(crate) fn refused(&self) -> Option<Amounts> {
-        self.refused.get()
+    /// Returns the calls that there was no room for, of those that could have it at another time.
+    pub(crate) fn into_refused(self) -> Vec<Amounts> {
+        self.refused.into_inner()
     }
 }
 
@@ -209,22 +217,27 @@ impl Room for LiveRoom {
     fn check(&self, _: &StepId, wanted: Wanted) -> Result<(), Short> {
         let Wanted { call, is_priced, before, now } = wanted;
         for Standing { limit: Limit { of, limit, most }, used, set_aside, period } in &self.standings {
-            let short = |detail| Err(Short { limit: *limit, of: *of, detail, until: period.end() });
+            let (whose, amount) = (of.words(), call.get(*limit));
+            // What no time will bring waits for none.
+            let never = |detail| Err(Short { limit: *limit, of: *of, detail, until: None });
             if *limit == BudgetLimit::Cost && !is_priced {
-                return short(format!("the price of its model is not known, and {} is in money", of.words()));
+                return never(format!("the price of its model is not known, and {whose} is in money"));
             }
-            let amount = call.get(*limit);
+            let [wanted, at_most] = [amount, *most].map(|amount| limit.amount(amount));
+            if amount > *most {
+                return never(format!("the next call may use {wanted}, more than {whose} ({at_most})"));
+            }
             let taken = used.plus(*set_aside).plus(now).minus(before);
             if amount > 0 && taken.get(*limit).saturating_add(amount) > *most {
-                if self.refused.get().is_none() {
-                    self.refused.set(Some(call));
+                let mut refused = self.refused.borrow_mut();
+                if !refused.contains(&call) {
+                    refused.push(call);
                 }
-                let [amount, most] = [amount, *most].map(|amount| limit.amount(amount));
                 let [used, set_aside] = [used, set_aside].map(|amounts| limit.amount(amounts.get(*limit)));
-                let whose = of.words();
-                return short(format!(
-                    "the next call may use {amount}; {used} of {whose} ({most}) are used and {set_aside} set aside"
-                ));
+                let detail = format!(
+                    "the next call may use {wanted}; {used} of {whose} ({at_most}) are used and {set_aside} set aside"
+                );
+                return Err(Short { limit: *limit, of: *of, detail, until: period.end() });
             }
         }
         Ok(())

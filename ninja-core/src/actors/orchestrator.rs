@@ -76,6 +76,13 @@ pub(crate) enum OrchestratorMsg {
     },
     /// A time has come that parked tasks wait for.
     WakeTasks,
+    /// Something has come that a task waits for.
+    WakeTask {
+        /// Which.
+        task: TaskId,
+        /// When.
+        due: Timestamp,
+    },
     /// A task that was told to park has something to do after all.
     TaskBusied {
         /// Which.
@@ -166,6 +173,7 @@ impl Actor for Orchestrator {
                 self.acquit(&myself, state, task)?;
             }
             OrchestratorMsg::WakeTasks => self.wake_tasks(&myself, state)?,
+            OrchestratorMsg::WakeTask { task, due } => self.wake_task(&myself, state, task, due)?,
             OrchestratorMsg::TaskBusied { task } => state.unpark(task),
             OrchestratorMsg::TaskWorked { task } => self.acquit(&myself, state, task)?,
             OrchestratorMsg::TrySuspects => self.try_suspects(&myself, state)?,
@@ -244,7 +252,9 @@ impl Orchestrator {
                 match waiting {
                     _ if !self.taken.contains(*task) => {}
                     // There may be room now; if not, its actor says what it waits for.
-                    Some(waiting) if !waiting.of.is_task() => self.start_or_queue(myself, state, *task, Start::Log)?,
+                    Some(_) if head.waits_for_shared_budget => {
+                        self.start_or_queue(myself, state, *task, Start::Log)?;
+                    }
                     Some(waiting) if waiting.until.is_some() => {
                         self.wake_later(myself, state, *task, waiting.until);
                     }
@@ -386,7 +396,7 @@ impl Orchestrator {
             state.active.remove(&task);
             state.failures.remove(&task);
             let detail = format!("the task took its actor down {ACTOR_FAILURES_MAX} times; it last said: {error}");
-            self.set_aside(task, detail).await;
+            self.set_aside(myself, task, detail).await;
             self.acquit(myself, state, task)?;
             return self.start_queued(myself, state);
         }
@@ -427,6 +437,21 @@ impl Orchestrator {
         }
     }
 
+    /// Goes on with a task, when there is a place for it.
+    fn wake_task(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        state: &mut OrchestratorState,
+        task: TaskId,
+        due: Timestamp,
+    ) -> Result<(), ActorProcessingErr> {
+        let is_usual = state.suspicion == Suspicion::None;
+        match state.active.contains_key(&task) || (is_usual && self.has_place(state)) {
+            true => self.deliver(myself, state, task, TaskMsg::Wake { due }),
+            false => self.start_or_queue(myself, state, task, Start::Log),
+        }
+    }
+
     /// Goes on with tasks whose time has come. Those that did not park meanwhile see to it themselves, and a second word of
     /// the same time changes nothing.
     fn wake_tasks(
@@ -435,11 +460,7 @@ impl Orchestrator {
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         for (task, due) in state.timers.take_due(Instant::now()) {
-            let is_usual = state.suspicion == Suspicion::None;
-            match state.active.contains_key(&task) || (is_usual && self.has_place(state)) {
-                true => self.deliver(myself, state, task, TaskMsg::Wake { due })?,
-                false => self.start_or_queue(myself, state, task, Start::Log)?,
-            }
+            self.wake_task(myself, state, task, due)?;
         }
         if let Some(wait) = state.timers.next_wait(Instant::now()) {
             myself.send_after(wait, || OrchestratorMsg::WakeTasks);

@@ -172,7 +172,9 @@ impl Actor for TaskActor {
             }
             TaskMsg::Steer { input, reply } => self.answer(&myself, state, *input, reply).await,
             TaskMsg::Wake { due } => {
-                state.wake_at = None;
+                if state.wake_at == Some(due) {
+                    state.wake_at = None;
+                }
                 self.report(&myself, state, Input::Wake { due }).await
             }
             TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,

@@ -62,7 +62,7 @@ fn is_zero(number: &u64) -> bool {
 /// A number that is not known yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// It is not less, if the task succeeds.
+    /// It is not less, if the task succeeds. Where it is above the most, the budget is not enough for that.
     pub least: u64,
     /// It is about that.
     pub likely: u64,

@@ -31,7 +31,7 @@ impl Engine {
             return Err(no_task(id));
         };
         let mut models = self.models_of_fork(submitted, request.model.as_deref())?;
-        if submitted.budget.cost_micro_usd.is_some() {
+        if submitted.budget.cost_micro_usd.is_some() || self.0.services.ledger.is_in_money() {
             keep_priced(&mut models)?;
         }
         let (model, lineup) = models;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::SemaphorePermit;
 
 use super::{Engine, pins::PinSet, store_error};
 use crate::{
@@ -44,9 +45,7 @@ impl Engine {
     ///
     /// Fails with the code of what is wrong with the request, and then nothing was accepted.
     pub async fn submit_task(&self, by: &Principal, request: SubmitTask) -> Result<Task, ApiError> {
-        let _permit = self.0.submissions.try_acquire().map_err(|_| {
-            ApiError::new(ErrorCode::TooManyRequests, "too many submissions are being accepted; try again in a second")
-        })?;
+        let _permit = self.permit()?;
         if self.0.tree.gave_up() {
             let detail = "an actor of the engine failed too often and nothing is worked on; restart the engine";
             return Err(ApiError::new(ErrorCode::Internal, detail));
@@ -58,14 +57,22 @@ impl Engine {
         Ok(task)
     }
 
+    fn permit(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        self.0.submissions.try_acquire().map_err(|_| {
+            ApiError::new(ErrorCode::TooManyRequests, "too many submissions are being accepted; try again in a second")
+        })
+    }
+
     /// Says what a task may come to, with everything checked as for a submission. Nothing is accepted, and no model is asked.
     ///
     /// # Errors
     ///
     /// Those of [`Engine::submit_task`].
     pub async fn forecast(&self, by: &Principal, request: SubmitTask) -> Result<Forecast, ApiError> {
+        let _permit = self.permit()?;
         let (state, _) = self.begin(self.check(by, request).await?)?;
-        Ok(forecast(&state))
+        let broke_off = |error: tokio::task::JoinError| ApiError::new(ErrorCode::Internal, error.to_string());
+        tokio::task::spawn_blocking(move || forecast(&state)).await.map_err(broke_off)
     }
 
     async fn check(&self, by: &Principal, mut request: SubmitTask) -> Result<Checked, ApiError> {

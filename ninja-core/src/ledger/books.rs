@@ -1,6 +1,6 @@
 //! What is used and set aside: of each user, and of all together.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
 
@@ -10,8 +10,8 @@ use crate::{
     machine::{Amounts, Spent},
 };
 
-/// Tasks of a user that are looked at each time that something comes back. Those behind wait for their turn.
-const LOOKED_AT_MAX: usize = 64;
+/// Tasks that are looked at each time that something comes back. Those behind wait until the ones before have gone on.
+const LOOKED_AT_MAX: usize = 1_000;
 /// Days that are kept: a month, and what began before it.
 const DAYS_KEPT: usize = 64;
 /// It is told when this share of a limit is used, in percent.
@@ -79,21 +79,40 @@ pub(crate) struct Warning {
     pub most: u64,
 }
 
+/// A task that waits for room.
+#[derive(Debug)]
+struct Waiter {
+    user: UserId,
+    task: TaskId,
+    /// Its calls, any of which would do.
+    wanted: Vec<Amounts>,
+}
+
 /// All books, and who waits for room in them.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     users: HashMap<UserId, Book>,
     all: Book,
-    /// Tasks that wait, in the order in which they came, with what they want.
-    waiting: BTreeMap<(UserId, u64), (TaskId, Amounts)>,
-    tickets: HashMap<TaskId, (UserId, u64)>,
+    /// Tasks that wait, in the order in which they came.
+    waiting: BTreeMap<u64, Waiter>,
+    tickets: HashMap<TaskId, u64>,
     next_ticket: u64,
+    /// Tasks that were told that there is room, and have not decided since.
+    woken: HashSet<TaskId>,
+    /// Whether something came back since those that wait were looked at.
+    has_given_back: bool,
     warned: BTreeSet<(Option<UserId>, BudgetOf, BudgetLimit, Date)>,
     /// Counts changes.
     pub(super) version: u64,
 }
 
 impl Books {
+    /// Returns whether nobody waits.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.tickets.is_empty() && self.woken.is_empty()
+    }
+
     /// Returns how the limits of a user stand.
     pub(super) fn stand(&self, limits: &[Limit], user: UserId, at: Timestamp) -> Vec<Standing> {
         let none = Book::default();
@@ -111,7 +130,13 @@ impl Books {
         self.each(user, |book| book.held = book.held.plus(amounts));
     }
 
-    /// Gives back what was held.
+    /// Gives back what was held and is not taken.
+    pub(super) fn drop_held(&mut self, user: UserId, amounts: Amounts) {
+        self.has_given_back |= !amounts.is_nothing();
+        self.release(user, amounts);
+    }
+
+    /// Holds no longer what is journaled now.
     pub(super) fn release(&mut self, user: UserId, amounts: Amounts) {
         self.each(user, |book| book.held = book.held.minus(amounts));
     }
@@ -123,6 +148,7 @@ impl Books {
 
     /// Gives back what had been set aside.
     pub(super) fn unreserve(&mut self, user: UserId, amounts: Amounts) {
+        self.has_given_back |= !amounts.is_nothing();
         self.each(user, |book| book.reserved = book.reserved.minus(amounts));
     }
 
@@ -137,37 +163,55 @@ impl Books {
         change(&mut self.all);
     }
 
-    /// Lets a task wait until there is room for what it wants. It keeps its place where it waits already.
-    pub(super) fn wait(&mut self, user: UserId, task: TaskId, wanted: Amounts) {
+    /// Lets a task wait until there is room for any of what it wants. It keeps its place where it waits already. There may be room
+    /// since it looked: then it need not wait for another one to give back.
+    pub(super) fn wait(&mut self, limits: &[Limit], user: UserId, task: TaskId, wanted: Vec<Amounts>, at: Timestamp) {
+        let standings = self.stand(limits, user, at);
+        self.has_given_back |= wanted.iter().any(|call| standings.iter().all(|standing| standing.has_room_for(*call)));
+        let next = &mut self.next_ticket;
         let ticket = *self.tickets.entry(task).or_insert_with(|| {
-            self.next_ticket += 1;
-            (user, self.next_ticket)
+            *next += 1;
+            *next
         });
-        self.waiting.insert(ticket, (task, wanted));
+        self.waiting.insert(ticket, Waiter { user, task, wanted });
     }
 
-    /// Takes the tasks out for which there is room now, each counted against those behind it.
+    /// Lets a task wait no longer: it has gone on, stopped, or wants nothing any more.
+    pub(super) fn leave(&mut self, task: TaskId) {
+        if let Some(ticket) = self.tickets.remove(&task) {
+            self.waiting.remove(&ticket);
+        }
+        // Those behind it may take what was meant for it.
+        self.has_given_back |= self.woken.remove(&task);
+    }
+
+    /// Takes the tasks out for which there is room now, in the order in which they came, each counted against those behind it.
+    /// Nothing is looked at unless something came back.
     pub(super) fn take_ready(&mut self, limits: &[Limit], at: Timestamp) -> Vec<TaskId> {
-        let mut users: Vec<UserId> = self.waiting.keys().map(|(user, _)| *user).collect();
-        users.dedup();
+        if !std::mem::take(&mut self.has_given_back) || self.waiting.is_empty() {
+            return Vec::new();
+        }
         let (mut ready, mut of_all) = (Vec::new(), Amounts::default());
-        for user in users {
-            let (standings, mut of_user) = (self.stand(limits, user, at), Amounts::default());
-            for (ticket, (task, wanted)) in self.waiting.range((user, 0)..=(user, u64::MAX)).take(LOOKED_AT_MAX) {
-                let fits = standings.iter().all(|standing| {
-                    let others = if is_of_user(standing.limit.of) { of_user } else { of_all };
+        let mut of_users: HashMap<UserId, (Vec<Standing>, Amounts)> = HashMap::new();
+        for (ticket, Waiter { user, task, wanted }) in self.waiting.iter().take(LOOKED_AT_MAX) {
+            let (standings, of_user) =
+                of_users.entry(*user).or_insert_with(|| (self.stand(limits, *user, at), Amounts::default()));
+            let fits = |wanted: &&Amounts| {
+                standings.iter().all(|standing| {
+                    let others = if is_of_user(standing.limit.of) { *of_user } else { of_all };
                     let with_them = Standing { set_aside: standing.set_aside.plus(others), ..*standing };
-                    with_them.has_room_for(*wanted)
-                });
-                if fits {
-                    (of_user, of_all) = (of_user.plus(*wanted), of_all.plus(*wanted));
-                    ready.push((*ticket, *task));
-                }
+                    with_them.has_room_for(**wanted)
+                })
+            };
+            if let Some(wanted) = wanted.iter().find(fits).copied() {
+                (*of_user, of_all) = (of_user.plus(wanted), of_all.plus(wanted));
+                ready.push((*ticket, *task));
             }
         }
         for (ticket, task) in &ready {
             self.waiting.remove(ticket);
             self.tickets.remove(task);
+            self.woken.insert(*task);
         }
         ready.into_iter().map(|(_, task)| task).collect()
     }

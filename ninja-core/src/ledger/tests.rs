@@ -110,7 +110,7 @@ fn a_new_day_begins_with_nothing_used_and_a_month_goes_on() {
     // What is set aside is for now, whenever it was.
     ledger.take_over(user(1), tokens(70));
     assert!(take(&ledger, user(1), 40 * DAY, 31).is_err());
-    ledger.give_back(user(1), tokens(70));
+    ledger.give_back(user(1), task(1), tokens(70), at(40 * DAY));
     assert!(take(&ledger, user(1), 40 * DAY, 100).is_ok());
 }
 
@@ -119,11 +119,12 @@ fn those_that_wait_are_told_in_order_and_no_more_than_there_is_room_for() {
     let ledger = of_tokens(Some(100), None);
     ledger.take_over(user(1), tokens(100));
     for number in 1..=3 {
-        assert_eq!(ledger.wait(task(number), user(1), tokens(40), at(0)), []);
+        assert_eq!(ledger.queue(task(number), user(1), vec![tokens(40)], at(0)), []);
     }
     // Asked for once more, it keeps its place and wants what it wants now.
-    assert_eq!(ledger.wait(task(1), user(1), tokens(45), at(0)), []);
-    assert_eq!(ledger.wait(task(9), user(2), tokens(100), at(0)), [task(9)], "there is room for another user's");
+    assert_eq!(ledger.queue(task(1), user(1), vec![tokens(45)], at(0)), []);
+    let others = ledger.queue(task(9), user(2), vec![tokens(100)], at(0));
+    assert_eq!(others, [task(9)], "there is room for another user's");
     let (ready, _) = ledger.settle(user(1), Vec::new(), at(0), [tokens(100), tokens(10)], &[]);
     assert_eq!(ready, [task(1), task(2)]);
     let (ready, _) = ledger.settle(user(1), Vec::new(), at(0), [tokens(10), tokens(61)], &[]);
@@ -156,5 +157,55 @@ fn money_is_no_limit_for_what_has_no_price() {
     let room = ledger.room(user(1), at(0));
     let short = check(&room, tokens(5)).unwrap_err();
     assert_eq!(short.detail, "the price of its model is not known, and the user's budget for the day is in money");
-    assert_eq!(room.refused(), None, "it does not wait for what others give back");
+    assert_eq!(short.until, None);
+    assert_eq!(room.into_refused(), [], "it does not wait for what others give back");
+}
+
+#[test]
+fn one_that_goes_on_by_itself_keeps_no_room_from_those_behind_it() {
+    let ledger = of_tokens(Some(100), None);
+    ledger.take_over(user(1), tokens(60));
+    for number in 1..=2 {
+        assert_eq!(ledger.queue(task(number), user(1), vec![tokens(60)], at(0)), []);
+    }
+    // The first one is told that there is room, and wants none any more: it was cancelled meanwhile.
+    assert_eq!(ledger.settle(user(1), Vec::new(), at(0), [tokens(60), tokens(0)], &[]).0, [task(1)]);
+    assert_eq!(ledger.queue(task(1), user(1), Vec::new(), at(0)), [task(2)]);
+    assert_eq!(ledger.queue(task(2), user(1), Vec::new(), at(0)), []);
+    let books = ledger.books();
+    assert!(books.is_empty(), "{books:?}");
+}
+
+#[test]
+fn one_that_is_ended_from_outside_makes_room() {
+    let ledger = of_tokens(Some(100), None);
+    ledger.take_over(user(1), tokens(60));
+    for number in 1..=2 {
+        ledger.queue(task(number), user(1), vec![tokens(60)], at(0));
+    }
+    assert_eq!(ledger.give_back(user(1), task(1), tokens(60), at(0)), [task(2)]);
+}
+
+#[test]
+fn room_for_any_call_of_a_task_is_enough_and_what_never_fits_is_not_waited_for() {
+    let ledger = of_tokens(Some(100), Some(150));
+    ledger.take_over(user(1), tokens(90));
+    ledger.queue(task(1), user(1), vec![tokens(95), tokens(20)], at(0));
+    assert_eq!(ledger.settle(user(1), Vec::new(), at(0), [tokens(90), tokens(80)], &[]).0, [task(1)]);
+
+    let room = ledger.room(user(2), at(0));
+    let short = check(&room, tokens(101)).unwrap_err();
+    let said = "the next call may use 101 tokens, more than the user's budget for the day (100 tokens)";
+    assert_eq!((short.detail.as_str(), short.until), (said, None));
+    assert_eq!(room.into_refused(), []);
+}
+
+#[test]
+fn what_came_back_between_looking_and_waiting_is_found() {
+    let ledger = of_tokens(Some(100), None);
+    ledger.take_over(user(1), tokens(60));
+    let room = ledger.room(user(1), at(0));
+    check(&room, tokens(60)).unwrap_err();
+    ledger.settle(user(1), Vec::new(), at(0), [tokens(60), tokens(0)], &[]);
+    assert_eq!(ledger.queue(task(1), user(1), room.into_refused(), at(0)), [task(1)]);
 }

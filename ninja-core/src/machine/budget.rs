@@ -102,16 +102,16 @@ pub(super) fn pause(draft: &mut Draft<'_>, id: &StepId, short: Short, feedback: 
 /// what was set aside for others comes back when they are done.
 pub(super) fn resume_where_enough(draft: &mut Draft<'_>) {
     let held = draft.state.steps.iter().filter_map(|step| match step.hold?.what {
-        HoldFor::Budget { limit, of, until } => Some((step.planned.id.clone(), (limit, of), until)),
+        HoldFor::Budget { limit, of, until } => Some((step.planned.id.clone(), (limit, of, until))),
         HoldFor::Provider { .. } => None,
     });
-    let held: Vec<(StepId, (BudgetLimit, BudgetOf), Option<Timestamp>)> = held.collect();
+    let held: Vec<_> = held.collect();
     let (mut wanting, mut about_to_begin) = (BTreeSet::new(), 0);
-    for (id, limit, until) in held {
+    for (id, waits_for) in held {
         let Some(step) = draft.state.step(&id) else { continue };
-        // The time is over that its limit is for: it has another one to wait for, if there is not enough now.
+        let (limit, of, until) = waits_for;
         let is_over = until.is_some_and(|until| until <= draft.now);
-        if wanting.contains(&limit) && !is_over {
+        if wanting.contains(&(limit, of)) && !is_over {
             continue;
         }
         let has_begun = step.status != StepStatus::Pending;
@@ -120,8 +120,12 @@ pub(super) fn resume_where_enough(draft: &mut Draft<'_>) {
             true => turn::check_budget_for_next(draft, step),
         };
         if let Err(short) = enough {
-            wanting.insert(limit);
-            if is_over {
+            // What will never have room is in nobody's way.
+            if short.of.is_task() || short.until.is_some() {
+                wanting.insert((short.limit, short.of));
+            }
+            // It is another limit now that stands against it, or the same for another time.
+            if (short.limit, short.of, short.until) != waits_for {
                 let feedback = step.held_feedback.clone();
                 pause(draft, &id, short, feedback);
             }

@@ -63,9 +63,20 @@ impl Foreseen<'_> {
             title: planned.title.clone(),
             actor: planned.action.actor().map(str::to_owned),
             after: planned.after.clone(),
-            model: models::line_up(self.state, step).first().filter(|_| calls_model).map(|first| first.model.clone()),
+            model: self.answering(step).filter(|_| calls_model).map(|first| first.model.clone()),
             outlook: outlook.map(bounds),
             error,
+        }
+    }
+
+    /// Returns the model that answers a step, or each part of it.
+    fn answering(&self, step: &StepState) -> Option<&PinnedModel> {
+        match &step.planned.action {
+            Action::Map { each, .. } => {
+                let part = nest::parts(step, each, vec![Value::Null]).pop().map(StepState::new)?;
+                models::line_up(self.state, &part).first()
+            }
+            _ => models::line_up(self.state, step).first(),
         }
     }
 
@@ -100,8 +111,20 @@ impl Foreseen<'_> {
 
     /// Returns what the calls of an agent or a planner come to, of which there are so many.
     fn calls(&mut self, step: &StepState, likely: u32, most: u32) -> Result<Outlook, ApiError> {
-        let none = || ApiError::new(ErrorCode::NoProvider, "there is no model");
-        let pinned = models::line_up(self.state, step).first().ok_or_else(none)?;
+        let mut refused = ApiError::new(ErrorCode::NoProvider, "there is no model");
+        let mut sum: Option<Outlook> = None;
+        for pinned in models::line_up(self.state, step) {
+            match self.calls_of(step, pinned, likely, most) {
+                Ok(outlook) => sum = Some(sum.map_or(outlook, |first| either(first, outlook))),
+                Err(error) => refused = error,
+            }
+        }
+        self.assume(format!("{ANSWER_LIKELY} tokens for an answer"));
+        sum.ok_or(refused)
+    }
+
+    /// Returns what they come to where one of the models answers all of them.
+    fn calls_of(&self, step: &StepState, pinned: &PinnedModel, likely: u32, most: u32) -> Result<Outlook, ApiError> {
         let (prompt, answer_most) = match choose(self.state, step, pinned, None) {
             Fit::Fits(context, tokens) => (tokens, u64::from(context.max_output_tokens)),
             Fit::TooLarge { tokens, window } => {
@@ -109,7 +132,6 @@ impl Foreseen<'_> {
                 return Err(ApiError::new(ErrorCode::PromptTooLarge, detail));
             }
         };
-        self.assume(format!("{ANSWER_LIKELY} tokens for an answer"));
         let room = u64::from(pinned.info.window_tokens).saturating_sub(answer_most);
         let answer = ANSWER_LIKELY.min(answer_most);
         let first = prompt + answer * step.planned.after.len() as u64;
@@ -118,9 +140,9 @@ impl Foreseen<'_> {
         let (likely, most) = (u64::from(likely), u64::from(most));
         Ok(outlook(
             pinned,
-            Use { calls: 1, input: prompt, output: ANSWER_LEAST.min(answer_most) },
-            Use { calls: likely, input: likely_input, output: likely * answer },
-            Use { calls: most, input: most.saturating_mul(room), output: most.saturating_mul(answer_most) },
+            Use { calls: 1, input: prompt, cached: prompt, output: ANSWER_LEAST.min(answer_most) },
+            Use { calls: likely, input: likely_input, cached: 0, output: likely * answer },
+            Use { calls: most, input: most.saturating_mul(room), cached: 0, output: most.saturating_mul(answer_most) },
         ))
     }
 
@@ -135,7 +157,7 @@ impl Foreseen<'_> {
 
     fn map(&mut self, step: &StepState, over: &str, each: &MapStep) -> Result<Outlook, ApiError> {
         let items = match values::look_up(Scope::of(self.state, &step.planned), over) {
-            Some(Value::Array(items)) => Some(items),
+            Some(Value::Array(items)) => Some(nest::check_items(over, items)?),
             Some(_) | None => None,
         };
         let is_known = items.is_some();
@@ -191,13 +213,16 @@ impl Foreseen<'_> {
 struct Use {
     calls: u64,
     input: u64,
+    /// Of the input: what its vendor may have kept.
+    cached: u64,
     output: u64,
 }
 
 fn outlook(pinned: &PinnedModel, least: Use, likely: Use, most: Use) -> Outlook {
     let span = |get: &dyn Fn(&Use) -> u64| Span { least: get(&least), likely: get(&likely), most: Some(get(&most)) };
     let cost = |calls: &Use| {
-        let usage = Usage { input_tokens: calls.input, output_tokens: calls.output, ..Usage::default() };
+        let (input_tokens, cached_input_tokens, output_tokens) = (calls.input, calls.cached, calls.output);
+        let usage = Usage { input_tokens, cached_input_tokens, output_tokens, ..Usage::default() };
         pinned.price.map_or(0, |price| price.cost_micro_usd(&usage))
     };
     Outlook {
@@ -208,8 +233,26 @@ fn outlook(pinned: &PinnedModel, least: Use, likely: Use, most: Use) -> Outlook 
     }
 }
 
+/// Returns what calls come to that one model is likely to answer, and another one in its place.
+fn either(first: Outlook, other: Outlook) -> Outlook {
+    let span = |first: Span, other: Span| Span {
+        least: first.least.min(other.least),
+        likely: first.likely,
+        most: first.most.zip(other.most).map(|(first, other)| first.max(other)),
+    };
+    Outlook {
+        calls: span(first.calls, other.calls),
+        tokens: span(first.tokens, other.tokens),
+        cost_micro_usd: span(first.cost_micro_usd, other.cost_micro_usd),
+        unpriced_calls: first.unpriced_calls,
+    }
+}
+
 /// Returns what parts come to of which nobody knows how many there will be.
 fn times(part: Outlook, likely: u64) -> Outlook {
+    if part == Outlook::NOTHING {
+        return part;
+    }
     let parts = part.map(|span| Span { least: 0, likely: span.likely.saturating_mul(likely), most: None });
     Outlook { unpriced_calls: part.unpriced_calls.saturating_mul(likely), ..parts }
 }

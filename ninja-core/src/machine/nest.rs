@@ -30,18 +30,33 @@ pub(super) fn start_map(draft: &mut Draft<'_>, id: &StepId, over: &str, each: &M
     let Some(step) = draft.state.step(id) else { return };
     let items = match values::look_up(Scope::of(&draft.state, &step.planned), over) {
         Some(Value::Array(items)) if items.is_empty() => return draft.succeed_step(id, json!([])),
-        Some(Value::Array(items)) if items.len() <= ITEMS_MAX && has_room(&draft.state, items.len()) => items,
         Some(Value::Array(items)) => {
-            let detail = format!("`{over}` has {} items; a `map` takes at most {ITEMS_MAX}", items.len());
-            return draft.fail_step(id, ApiError::new(ErrorCode::LimitReached, detail));
+            check_items(over, items).and_then(|items| match has_room(&draft.state, items.len()) {
+                true => Ok(items),
+                false => Err(ApiError::new(ErrorCode::LimitReached, format!("a task has at most {STEPS_MAX} steps"))),
+            })
         }
-        Some(_) | None => {
-            let detail = format!("there is no list at `{over}`");
-            return draft.fail_step(id, ApiError::new(ErrorCode::InvalidRequest, detail));
-        }
+        Some(_) | None => Err(ApiError::new(ErrorCode::InvalidRequest, format!("there is no list at `{over}`"))),
+    };
+    let items = match items {
+        Ok(items) => items,
+        Err(error) => return draft.fail_step(id, error),
     };
     let steps = parts(step, each, items);
     draft.push(Record::StepsAdded { steps, replaced: Vec::new() });
+}
+
+/// Refuses a list that is too long.
+///
+/// # Errors
+///
+/// Fails with `limit_reached`.
+pub(super) fn check_items(over: &str, items: Vec<Value>) -> Result<Vec<Value>, ApiError> {
+    if items.len() <= ITEMS_MAX {
+        return Ok(items);
+    }
+    let detail = format!("`{over}` has {} items; a `map` takes at most {ITEMS_MAX}", items.len());
+    Err(ApiError::new(ErrorCode::LimitReached, detail))
 }
 
 /// Makes the steps of a `map`, one for each item.

@@ -190,7 +190,8 @@ fn decide_like(state: &TaskState, input: Input, rest: &[Entry]) -> Vec<Record> {
         _ => None,
     });
     let mut new_uuid = || ids.next().unwrap_or(Uuid::nil());
-    decide(state, input, Surroundings { now, new_uuid: &mut new_uuid, room: &RoomThen(rest) }).unwrap_or_default()
+    decide(state, input, Surroundings { now, new_uuid: &mut new_uuid, room: &RoomThen { before: state, rest } })
+        .unwrap_or_default()
 }
 
 /// Returns whether a record is the end that the orchestrator writes for a task whose actor fails again and again.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::TaskState;
+use super::state::{HoldFor, TaskState};
 use crate::{
     api::{BudgetLimit, BudgetOf, StepId, Timestamp, Usage},
     journal::record::{Entry, Intent, Record},
@@ -116,31 +116,47 @@ impl Room for Boundless {
     }
 }
 
-/// The room that there was when a decision was made, as its records tell: they follow in the log.
-pub(super) struct RoomThen<'a>(pub &'a [Entry]);
+/// The room that there was when a decision was made, as its records tell: those of its time, which follow in the log.
+pub(super) struct RoomThen<'a> {
+    /// The state that was decided on.
+    pub before: &'a TaskState,
+    /// The log from there on.
+    pub rest: &'a [Entry],
+}
 
 impl Room for RoomThen<'_> {
-    fn check(&self, wanting: &StepId, _: Wanted) -> Result<(), Short> {
-        let at = self.0.first().map(|entry| entry.at);
-        let decided = self.0.iter().take_while(|entry| Some(entry.at) == at);
-        let answer = decided.map(|entry| &entry.record).find_map(|record| match record {
-            Record::CallIntended { step, intent: Intent::Model { .. }, .. } | Record::StepResumed { step } => {
-                (step == wanting).then_some(Ok(()))
+    fn check(&self, wanting: &StepId, wanted: Wanted) -> Result<(), Short> {
+        let at = self.rest.first().map(|entry| entry.at);
+        let decided = || self.rest.iter().take_while(|entry| Some(entry.at) == at).map(|entry| &entry.record);
+        let granted = decided().any(|record| match record {
+            Record::CallIntended {
+                step, intent: Intent::Model { reserved_tokens, reserved_micro_usd, .. }, ..
+            } => {
+                let call = Amounts { tokens: *reserved_tokens, micro_usd: reserved_micro_usd.unwrap_or(0) };
+                step == wanting && call == wanted.call
             }
+            _ => false,
+        });
+        if granted {
+            return Ok(());
+        }
+        let told = decided().find_map(|record| match record {
             Record::BudgetPaused { step, limit, of, detail, until, feedback: _ } if step == wanting => {
-                Some(Err(Short { limit: *limit, of: *of, detail: detail.clone(), until: *until }))
-            }
-            Record::ProviderPaused { step, .. } | Record::StepEnded { step, .. } => {
-                (step == wanting).then(|| Err(unsaid()))
+                Some(Short { limit: *limit, of: *of, detail: detail.clone(), until: *until })
             }
             _ => None,
         });
-        // What was granted left a record.
-        answer.unwrap_or_else(|| Err(unsaid()))
+        Err(told.unwrap_or_else(|| self.untold(wanting)))
     }
 }
 
-/// A refusal that no record tells of.
-fn unsaid() -> Short {
-    Short { limit: BudgetLimit::Cost, of: BudgetOf::UserDay, detail: String::new(), until: None }
+impl RoomThen<'_> {
+    /// Returns the refusal that left no record: the step waits for what it waited for, or nobody asked why.
+    fn untold(&self, wanting: &StepId) -> Short {
+        let (limit, of, until) = match self.before.step(wanting).and_then(|step| step.hold).map(|hold| hold.what) {
+            Some(HoldFor::Budget { limit, of, until }) => (limit, of, until),
+            Some(HoldFor::Provider { .. }) | None => (BudgetLimit::Cost, BudgetOf::UserDay, None),
+        };
+        Short { limit, of, detail: String::new(), until }
+    }
 }

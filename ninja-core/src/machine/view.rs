@@ -28,6 +28,9 @@ pub struct TaskHead {
     /// What is set aside for calls that run.
     #[serde(default, skip_serializing_if = "Amounts::is_nothing")]
     pub reserved: Amounts,
+    /// Whether a step waits for a limit that tasks share.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_shared_budget: bool,
 }
 
 impl TaskState {
@@ -44,7 +47,13 @@ impl TaskState {
             created_at: self.created_at,
             ended_at: self.end.as_ref().map(|end| end.at),
         };
-        TaskHead { owner: self.submitted.owner, summary, last_seq: self.last_seq, reserved: self.reserved() }
+        TaskHead {
+            owner: self.submitted.owner,
+            summary,
+            last_seq: self.last_seq,
+            reserved: self.reserved(),
+            waits_for_shared_budget: self.waits_for_shared_budget(),
+        }
     }
 
     /// Returns the task as `GET /tasks/{id}` shows it.

@@ -177,7 +177,8 @@ async fn a_forecast_begins_nothing() {
         { "id": "write", "kind": "tool", "tool": "write_file", "args": { "path": "a", "content": "b" }, "after": ["say"] },
     ] } });
     let forecast = |body: Value| exchange(daemon.request("POST", "/api/v1/tasks/forecast").json(&body));
-    insta::assert_json_snapshot!("forecast", forecast(body).await);
+    // How long prompts are is not this page's concern.
+    insta::assert_json_snapshot!("forecast", forecast(body).await, { ".body.**.tokens" => "[tokens]" });
     insta::assert_json_snapshot!("forecast_of_nothing", forecast(json!({})).await);
     let tasks = exchange(daemon.request("GET", "/api/v1/tasks")).await;
     assert_eq!(tasks["body"]["items"], json!([]));

@@ -27,7 +27,12 @@ pub(super) fn show(forecast: &Forecast, output: &Output) -> Exit {
         output
             .note(&format!("the price of {} calls is not known, so the cost is without them", number(unpriced_calls)));
     }
-    if [tokens, cost_micro_usd].iter().any(|span| span.most.is_some_and(|most| most < span.likely)) {
+    let is_below = |amount: fn(Span) -> u64| {
+        [tokens, cost_micro_usd].into_iter().any(|span| span.most.is_some_and(|most| most < amount(span)))
+    };
+    if is_below(|span| span.least) {
+        output.note("its budget is not enough: the task would wait for more");
+    } else if is_below(|span| span.likely) {
         output.note("its budget is likely not enough: the task would wait for more");
     }
     output.note("nothing was begun, and no model was asked");
@@ -56,7 +61,7 @@ fn row([step, who, model]: [String; 3], outlook: &Outlook) -> [String; 6] {
     if calls.most == Some(0) {
         return [step, who, model, String::new(), String::new(), String::new()];
     }
-    let cost = match *unpriced_calls == calls.likely {
+    let cost = match *unpriced_calls > 0 && *unpriced_calls == calls.likely {
         true => "unknown".to_owned(),
         false => span(*cost_micro_usd, dollars),
     };

@@ -53,6 +53,7 @@ pub(super) fn waits(waiting: &Waiting, now: Timestamp) -> String {
             let whose = waiting.of.words();
             format!("waits for more of {whose}, which begins anew in {}", duration(since(now, until)))
         }
+        (WaitFor::Budget, None) if !waiting.of.is_task() => format!("does not fit into {}", waiting.of.words()),
         (WaitFor::Budget, _) => "waits for more budget".to_owned(),
         (WaitFor::Provider, Some(until)) if until > now => {
             format!("no model answers; asked again in {}", duration(since(now, until)))
@@ -88,6 +89,9 @@ pub(super) fn is_paused(task: &Task) -> bool {
 /// Returns the command that lets a task go on that [stands still](is_paused).
 pub(super) fn going_on(task: &Task, name: &str) -> String {
     match waits_for_budget(task) {
+        true if task.waiting.as_ref().is_some_and(|waiting| !waiting.of.is_task()) => {
+            "# the operator has to allow more: [budgets] in the configuration".to_owned()
+        }
         true => format!("ninja budget {name} {}  # more, then it goes on", more_of(task)),
         false => format!("ninja resume {name}  # let it go on"),
     }

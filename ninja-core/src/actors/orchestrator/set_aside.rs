@@ -1,6 +1,8 @@
 //! Ending a task that takes its actor or the whole process down again and again: the one append that is not the task actor's, made when there is none.
 
-use super::Orchestrator;
+use ractor::ActorRef;
+
+use super::{Orchestrator, OrchestratorMsg};
 use crate::{
     api::{ApiError, ErrorCode, FeedBody, TaskId, TaskStatus},
     journal::{
@@ -13,13 +15,18 @@ use crate::{
 
 impl Orchestrator {
     /// Writes `failed(poisoned)` from the head alone, since the log itself may be what brings the actor down.
-    pub(super) async fn set_aside(&self, task: TaskId, detail: String) {
-        if let Err(error) = self.try_set_aside(task, detail).await {
+    pub(super) async fn set_aside(&self, myself: &ActorRef<OrchestratorMsg>, task: TaskId, detail: String) {
+        if let Err(error) = self.try_set_aside(myself, task, detail).await {
             tracing::error!(%task, %error, code = %error.code(), "failed to set a poisoned task aside");
         }
     }
 
-    async fn try_set_aside(&self, task: TaskId, detail: String) -> Result<(), StoreError> {
+    async fn try_set_aside(
+        &self,
+        myself: &ActorRef<OrchestratorMsg>,
+        task: TaskId,
+        detail: String,
+    ) -> Result<(), StoreError> {
         let store = &self.services.store;
         let damaged = |error: serde_json::Error| StoreError::Corrupt(format!("the head of {task}: {error}"));
         let Some(bytes) = store.read_head(task)? else { return Ok(()) };
@@ -35,6 +42,7 @@ impl Orchestrator {
         let reserved = std::mem::take(&mut head.reserved);
         head.summary.status = TaskStatus::Failed;
         head.summary.waiting = None;
+        head.waits_for_shared_budget = false;
         head.summary.error = Some(error);
         head.summary.ended_at = Some(at);
         let update = HeadUpdate {
@@ -47,7 +55,9 @@ impl Orchestrator {
         let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
         let feed = vec![(owner, encode_feed(at, &told).into())];
         let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
-        self.services.ledger.give_back(owner, reserved);
+        for task in self.services.ledger.give_back(owner, task, reserved, at) {
+            myself.send_message(OrchestratorMsg::WakeTask { task, due: at }).ok();
+        }
         self.services.hub.publish_task(task, first_seq, &[entry]);
         self.services.hub.publish_user(owner, number(committed.feed_seqs, at, vec![told]));
         Ok(())

@@ -33,7 +33,7 @@ impl Orchestrator {
         for (task, ends) in lives.take_convicted() {
             let detail = format!("the process ended {ends} times while it worked on this task alone");
             tracing::error!(%task, ends, "a task ends the process and is set aside");
-            self.set_aside(task, detail).await;
+            self.set_aside(myself, task, detail).await;
         }
         let Some(short_lives) = lives.suspicious() else { return };
         tracing::warn!(short_lives, "the last starts ended within seconds: tasks are taken up one at a time");

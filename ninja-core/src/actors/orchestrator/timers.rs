@@ -2,7 +2,7 @@
 //! an entry each.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -12,11 +12,16 @@ use crate::api::{TaskId, Timestamp};
 #[derive(Default)]
 pub(super) struct Timers {
     times: BTreeSet<(Instant, TaskId, Timestamp)>,
+    /// When each comes, so that none comes twice.
+    known: HashMap<(TaskId, Timestamp), Instant>,
 }
 
 impl Timers {
     /// Notes a time, and returns whether it is now the earliest.
     pub(super) fn set(&mut self, task: TaskId, due: Timestamp, at: Instant) -> bool {
+        if let Some(before) = self.known.insert((task, due), at) {
+            self.times.remove(&(before, task, due));
+        }
         self.times.insert((at, task, due));
         self.times.first().is_some_and(|(first, ..)| *first == at)
     }
@@ -29,6 +34,7 @@ impl Timers {
                 self.times.insert((at, task, time));
                 break;
             }
+            self.known.remove(&(task, time));
             due.push((task, time));
         }
         due

@@ -6,19 +6,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use ractor::ActorProcessingErr;
 
-use super::{TaskActor, TaskActorState, TaskMsg};
+use super::{TaskActor, TaskActorState};
 use crate::{
     actors::orchestrator::OrchestratorMsg,
     api::{FeedBody, TaskId, Timestamp, UserId},
     journal::{
         feed::{encode_feed, number},
         record::Entry,
-        store::{Append, Commit, HeadUpdate, StoreError},
+        store::{Append, Commit, Committed, HeadUpdate, StoreError},
     },
     ledger::{Held, Warning},
-    machine::{Boundless, Decided, Input, Refusal, Room, Surroundings, TaskState, decide_through, feed_of, spent},
+    machine::{
+        Amounts, Boundless, Decided, Input, Refusal, Room, Spent, Surroundings, TaskState, decide_through, feed_of,
+        spent,
+    },
     usage_rows::counts_of,
 };
 
@@ -57,9 +61,12 @@ impl Change {
 impl TaskActor {
     /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
     pub(super) fn decide(&self, task: &TaskState, input: Input, blobs: Vec<Bytes>) -> Result<Change, Refusal> {
-        let at = input.time(self.services.clock.now());
+        let mut at = input.time(self.services.clock.now());
         let (Decided { records, after }, held) = match self.services.ledger.is_bounded() {
-            true => self.decide_within(task, input, at)?,
+            true => {
+                at = time_of_its_own(at, task.last_at);
+                self.decide_within(task, input, at)?
+            }
             false => (self.decide_in(&Boundless, task, input, at)?, None),
         };
         let entries: Vec<Entry> = records.into_iter().map(|record| Entry { at, record }).collect();
@@ -79,11 +86,31 @@ impl TaskActor {
             let room = ledger.room(user, at);
             let decided = self.decide_in(&room, task, input.clone(), at)?;
             let Ok(held) = ledger.hold(&room, decided.after.taken().minus(task.taken())) else { continue };
-            if let Some(wanted) = room.refused().filter(|_| decided.after.waits_for_shared_budget()) {
-                self.wake(ledger.wait(self.id, user, wanted, at), at);
+            let mut wanted = room.into_refused();
+            if !decided.after.waits_for_shared_budget() {
+                wanted.clear();
             }
+            self.wake(ledger.queue(self.id, user, wanted, at), at);
             return Ok((decided, Some(held)));
         }
+    }
+
+    /// Commits and tells the ledger, whatever becomes of this actor meanwhile: what was made durable is in the books.
+    async fn commit_and_settle(
+        &self,
+        commit: Commit,
+        user: UserId,
+        held: Vec<Held>,
+        at: Timestamp,
+        reserved: [Amounts; 2],
+        spent: Vec<Spent>,
+    ) -> Result<(Committed, (Vec<TaskId>, Vec<Warning>)), ActorProcessingErr> {
+        let services = Arc::clone(&self.services);
+        let both = tokio::spawn(async move {
+            let committed = services.store.commit(commit).await?;
+            Ok::<_, StoreError>((committed, services.ledger.settle(user, held, at, reserved, &spent)))
+        });
+        Ok(both.await??)
     }
 
     /// Tells a user of the limits that are nearly used up.
@@ -99,9 +126,8 @@ impl TaskActor {
     /// Sends word to tasks that there is room for what they wait for.
     fn wake(&self, tasks: Vec<TaskId>, due: Timestamp) {
         for task in tasks {
-            let message = Box::new(TaskMsg::Wake { due });
             // Where the orchestrator has ended, its successor finds them by itself.
-            self.orchestrator.send_message(OrchestratorMsg::DeliverToTask { task, message }).ok();
+            self.orchestrator.send_message(OrchestratorMsg::WakeTask { task, due }).ok();
         }
     }
 
@@ -122,10 +148,10 @@ impl TaskActor {
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");
-        let committed = self.services.store.commit(commit).await?;
-        let (ready, warnings) = match self.services.ledger.is_bounded() {
-            true => self.services.ledger.settle(owner, held, at, [before.reserved(), after.reserved()], &spent),
-            false => (Vec::new(), Vec::new()),
+        let reserved = [before.reserved(), after.reserved()];
+        let (committed, (ready, warnings)) = match self.services.ledger.is_bounded() {
+            true => self.commit_and_settle(commit, owner, held, at, reserved, spent).await?,
+            false => (self.services.store.commit(commit).await?, Default::default()),
         };
         self.wake(ready, at);
         self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
@@ -144,4 +170,12 @@ impl TaskActor {
 pub(crate) fn head_update(task: &TaskState) -> HeadUpdate {
     let bytes = serde_json::to_vec(&task.head()).expect("a head has string keys only");
     HeadUpdate { owner: task.submitted.owner, unfinished: task.end.is_none(), bytes: bytes.into() }
+}
+
+/// Returns a time that no other decision of the task bears, so that a replay knows which records were decided together: what
+/// there was room for is seen in them.
+fn time_of_its_own(at: Timestamp, last: Timestamp) -> Timestamp {
+    let tick = SignedDuration::from_micros(1);
+    let is_same = at <= last && last < at + SignedDuration::from_millis(1);
+    if is_same { last + tick } else { at }
 }

@@ -312,3 +312,39 @@ fn a_day_that_is_over_makes_room_or_is_followed_by_another_to_wait_for() {
     assert_eq!(in_flight(&world).len(), 2);
     is_as_decided(&world);
 }
+
+#[test]
+fn a_wait_is_told_anew_where_another_limit_stands_against_it_now() {
+    let (tokens, _) = reserve_of_one();
+    let room = Shared::with(tokens - 1);
+    let own = Budget { tokens: Some(tokens - 1), ..Budget::default() };
+    let mut world = World { room: Rc::clone(&room) as Rc<dyn Room>, ..World::with_budget(parallel(1), own) };
+    world.report(Input::Begin);
+    let waits_for = |world: &World| world.view().waiting.map(|waiting| (waiting.of, waiting.until));
+    assert_eq!(waits_for(&world), Some((BudgetOf::Task, None)));
+    change(&mut world, Budget { tokens: Some(tokens * 9), ..Budget::default() }).unwrap();
+    assert_eq!(waits_for(&world), Some((BudgetOf::UserDay, Some(at(86_400)))));
+    assert!(world.state.head().waits_for_shared_budget);
+    let due = at(world.seconds);
+    assert!(world.report(Input::Wake { due }).is_empty(), "it is told once");
+    is_as_decided(&world);
+    room.most.set(tokens * 9);
+    let due = at(world.seconds);
+    world.report(Input::Wake { due });
+    assert_eq!(in_flight(&world).len(), 1);
+    is_as_decided(&world);
+}
+
+#[test]
+fn a_model_that_is_back_may_find_no_room() {
+    let (tokens, _) = reserve_of_one();
+    let room = Shared::with(tokens * 9);
+    let mut world = sharing(parallel(1), &room);
+    let error = crate::api::ApiError::new(crate::api::ErrorCode::ProviderFailed, "down");
+    world.end("s0", 0, Outcome::Failed { error, usage: Usage::default() });
+    let due = world.state.wake_at().unwrap();
+    room.most.set(0);
+    world.report(Input::Wake { due });
+    assert_eq!(world.view().waiting.map(|waiting| waiting.of), Some(BudgetOf::UserDay));
+    is_as_decided(&world);
+}

@@ -43,7 +43,8 @@ fn a_prompt_is_counted_as_it_is_sent_and_the_most_is_what_the_limits_allow() {
     assert_eq!(tokens.most, Some(6 * 8_192), "each with a window full");
     assert!(tokens.most.unwrap() >= reserved_tokens * 6);
     let cost = foreseen.total.cost_micro_usd;
-    assert_eq!((cost.least, cost.most), (prompt + 40, Some(6 * (8_092 + 200))));
+    // The least is at the price of what the vendor kept.
+    assert_eq!((cost.least, cost.most), (prompt.div_ceil(2) + 40, Some(6 * (8_092 + 200))));
     assert_eq!((foreseen.total.unpriced_calls, foreseen.steps[0].outlook), (0, foreseen.total));
     assert_eq!(foreseen.steps[0].model.as_ref().unwrap().to_string(), "scripted/m");
 }
@@ -78,6 +79,8 @@ fn lists_that_are_known_are_counted_and_others_are_guessed() {
     ]);
     let calls = unknown.steps[1].outlook.calls;
     assert_eq!(calls, Span { least: 0, likely: 15, most: None });
+    let tools = foreseen(vec![step("a", &[], map("steps.x.output", tool("look", json!({}))))]);
+    assert_eq!(tools.total, Outlook::NOTHING, "however many there are");
     assert!(unknown.assumed.iter().any(|what| what.contains("3 items")), "{:?}", unknown.assumed);
 }
 
@@ -118,4 +121,27 @@ fn a_price_that_is_not_known_and_a_prompt_that_is_too_large_are_told() {
     let error = large.steps[0].error.as_ref().unwrap();
     assert_eq!(error.code, crate::api::ErrorCode::PromptTooLarge);
     assert_eq!(large.total, Outlook::NOTHING);
+}
+
+#[test]
+fn a_model_that_may_stand_in_widens_it_and_a_list_that_is_too_long_is_told() {
+    let model = |name: &str, window_tokens, price| PinnedModel {
+        model: ModelRef { provider: "p".to_owned(), model: name.to_owned() },
+        info: ModelInfo { window_tokens, tools: true, images: None, label: name.to_owned() },
+        price: Some(price),
+    };
+    let two = vec![model("usual", 8_192, PRICE), model("wide", 16_384, Price::FREE)];
+    let setup = Setup { lineup: BTreeMap::from([(ModelClass::Fast, two)]), ..Setup::default() };
+    let mut world = World::with_setup(vec![step("a", &[], helper("go"))], Budget::default(), setup);
+    let total = forecast(&world.state).total;
+    assert_eq!((total.tokens.most, total.cost_micro_usd.least), (Some(6 * 16_384), 0));
+    assert_eq!(total.cost_micro_usd.most, Some(6 * (8_092 + 200)));
+
+    world = World::new(vec![step("a", &[], map("params.many", helper("go")))]);
+    let many = Value::Array(vec![Value::Null; 1_001]);
+    let mut submitted = TaskSubmitted::clone(&world.state.submitted);
+    submitted.params.insert("many".to_owned(), many);
+    world.state.submitted = Arc::new(submitted);
+    let error = forecast(&world.state).steps[0].error.clone().unwrap();
+    assert_eq!(error.code, crate::api::ErrorCode::LimitReached);
 }
