@@ -7,6 +7,7 @@ mod app;
 mod auth;
 mod command;
 mod connect;
+mod cores;
 mod edge;
 mod error;
 mod extract;
@@ -17,6 +18,7 @@ mod surroundings;
 
 pub use command::CommandLine;
 pub use connect::Finder;
+pub use cores::forbid_core_dumps;
 pub use listen::{ListenError, socket_file};
 pub use serve::{ServeOptions, Server, serve};
 pub use surroundings::Surroundings;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use ninja_daemon::CommandLine;
+use ninja_daemon::{CommandLine, forbid_core_dumps};
 
 /// What a task is made of is made on one thread and dropped on another, and much of it is larger than a kilobyte: the
 /// system's allocator spends a third of a busy daemon's processor time on that.
@@ -12,6 +12,7 @@ use ninja_daemon::CommandLine;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    forbid_core_dumps();
     let command = CommandLine::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -404,3 +404,30 @@ fn providers_are_set_listed_and_removed_without_a_daemon() {
     let broken = text(home.ninja(&["providers"]).env("NINJA_MASTER_KEY", "short").output().unwrap(), 2);
     assert!(broken.contains("NINJA_MASTER_KEY: the key"), "{broken}");
 }
+
+/// Ends a daemon as a crash does, where cores are not limited, and returns whether it left one.
+fn leaves_a_core(allowed: bool) -> bool {
+    let home = Home::new();
+    let ninja = home.ninja(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]).arg(ninja.get_program()).args(ninja.get_args());
+    command.current_dir(home.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.envs(ninja.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if allowed {
+        command.env("NINJA_CORE_DUMPS", "1");
+    }
+    let mut daemon = Daemon::of(command);
+    daemon.signal("-ABRT");
+    daemon.process.wait().unwrap();
+    let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.into_iter().any(|name| name.starts_with("core"))
+}
+
+#[test]
+fn a_crash_leaves_no_core_unless_it_is_allowed() {
+    assert!(!leaves_a_core(false), "a core holds keys");
+    // Where the kernel hands cores to a program there is none to be seen.
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    let is_plain = pattern.trim() == "core";
+    assert_eq!(leaves_a_core(true), is_plain, "{pattern}");
+}

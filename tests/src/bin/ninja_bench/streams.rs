@@ -42,7 +42,12 @@ const DATA: &str = "streams";
 pub(crate) async fn measure(targets: &Targets, quick: bool, report: &mut Report) -> Result<()> {
     let model = targets.stub().await?;
     for (name, pieces) in [("stub", 1), ("long", PIECES)] {
-        eprintln!("bench: streamed calls of {pieces} pieces");
+        let kind = if pieces == 1 {
+            "a short streamed call".to_owned()
+        } else {
+            format!("a streamed call of {pieces} pieces")
+        };
+        eprintln!("bench: {kind}");
         let mut calls = Calls::prepare(&model, name, pieces).await?;
         let (rounds, count) = if quick { (3, 100) } else { (9, 500) };
         let (mut ninja, mut floor) = (Side::default(), Side::default());
@@ -58,7 +63,7 @@ pub(crate) async fn measure(targets: &Targets, quick: bool, report: &mut Report)
                 ninja.push(calls.through_ninja(count).await?);
             }
         }
-        let name = |what: &str| format!("a streamed call of {pieces} pieces: {what}");
+        let name = |what: &str| format!("{kind}: {what}");
         let added = ninja.micros.median() - floor.micros.median();
         report.add(Figure::ratio(name("time"), "µs", &ninja.micros, &floor.micros));
         report.add(Figure::alone(name("added to bare reqwest"), "µs", Samples::one(added)));
