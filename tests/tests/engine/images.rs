@@ -162,7 +162,7 @@ async fn what_a_tool_draws_is_shown_after_its_result_and_kept_for_as_long_as_the
     assert_eq!((task.status, task.error), (TaskStatus::Succeeded, None));
     let asked = server.bodies("/v1/chat/completions");
     let messages = asked[1]["messages"].as_array().unwrap();
-    let [.., result, shown] = messages.as_slice() else { panic!("{messages:?}") };
+    let [.., result, _, shown] = messages.as_slice() else { panic!("{messages:?}") };
     assert_eq!((&result["role"], &result["content"]), (&json!("tool"), &json!("drawn\n(image pixel, 1×1, shown)")));
     let words = json!({ "type": "text", "text": "What draw returned shows pixel:" });
     assert_eq!((&shown["role"], &shown["content"][0], pixels(&asked[1])), (&json!("user"), &words, 1));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::providers::{
     Carry, Image, Message, ToolCall, ToolDefinition,
-    http::{answer::sendable_args, protocol::Call},
+    http::{answer::sendable_args, images::shown_by, protocol::Call},
 };
 
 /// What stands for the signature of a call that another model made:
@@ -15,30 +15,13 @@ const FOREIGN: &str = "skip_thought_signature_validator";
 /// Returns the body of a call.
 pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
     let request = call.request;
-    let is_signed = is_third_generation(&request.model);
-    let (mut contents, mut system) = (Vec::<Content>::new(), None);
-    let mut add = |role, parts: Vec<Value>| match contents.last_mut() {
-        Some(content) if content.role == role => content.parts.extend(parts),
-        _ if parts.is_empty() => {}
-        _ => contents.push(Content { role, parts }),
-    };
-    for message in &request.messages {
-        match message {
-            Message::System { text } => system = Some(json!({ "parts": [{ "text": text }] })),
-            Message::User { text, images } => {
-                let images = images.iter().map(|image| inline(image, call));
-                add("user", std::iter::once(json!({ "text": text })).chain(images).collect());
-            }
-            Message::Assistant { text, tool_calls, carry } => {
-                let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &request.model));
-                add("model", answer_parts(text, tool_calls, carry, is_signed));
-            }
-            Message::Tool { name, text, images, .. } => add("user", result_parts(name, text, images, call)),
-        }
-    }
+    let system = request.messages.iter().find_map(|message| match message {
+        Message::System { text } => Some(json!({ "parts": [{ "text": text }] })),
+        Message::User { .. } | Message::Assistant { .. } | Message::Tool { .. } => None,
+    });
     let body = Body {
         system_instruction: system,
-        contents,
+        contents: contents(call),
         tools: tools(&request.tools),
         generation_config: GenerationConfig {
             max_output_tokens: request.max_output_tokens,
@@ -54,16 +37,61 @@ pub(super) fn body(call: &Call<'_>) -> Vec<u8> {
     serde_json::to_vec(&body).expect("text, numbers and values become JSON")
 }
 
-/// Returns a result with its images: inside of it since the third generation, beside it before.
+/// Returns the conversation, in which a role does not speak twice in a row. Images of results are inside of them since the third
+/// generation; before, they follow the last of the results, and nothing stands between the results of one answer.
 /// <https://ai.google.dev/gemini-api/docs/function-calling>
-fn result_parts(name: &str, text: &str, images: &[Image], call: &Call<'_>) -> Vec<Value> {
-    let images: Vec<Value> = images.iter().map(|image| inline(image, call)).collect();
-    let result = json!({ "result": text });
-    if !images.is_empty() && is_third_generation(&call.request.model) {
-        return vec![json!({ "functionResponse": { "name": name, "response": result, "parts": images } })];
+fn contents(call: &Call<'_>) -> Vec<Content> {
+    let is_third = is_third_generation(&call.request.model);
+    let (mut contents, mut shown) = (Vec::new(), Vec::new());
+    for message in &call.request.messages {
+        if !matches!(message, Message::Tool { .. }) {
+            contents.extend(shown_apart(&mut shown));
+        }
+        match message {
+            Message::System { .. } => {}
+            Message::User { text, images } => {
+                let images = images.iter().map(|image| inline(image, call));
+                add(&mut contents, "user", std::iter::once(json!({ "text": text })).chain(images).collect());
+            }
+            Message::Assistant { text, tool_calls, carry } => {
+                let carry = carry.as_ref().filter(|carry| carry.is_of(call.protocol, &call.request.model));
+                add(&mut contents, "model", answer_parts(text, tool_calls, carry, is_third));
+            }
+            Message::Tool { name, text, images, .. } => {
+                // Of these one has all, and the other none.
+                let (inside, apart) = images.split_at(if is_third { images.len() } else { 0 });
+                add(&mut contents, "user", vec![result(name, text, inside, call)]);
+                if !apart.is_empty() {
+                    shown.push(json!({ "text": shown_by(name, apart) }));
+                    shown.extend(apart.iter().map(|image| inline(image, call)));
+                }
+            }
+        }
     }
-    let response = json!({ "functionResponse": { "name": name, "response": result } });
-    std::iter::once(response).chain(images).collect()
+    contents.extend(shown_apart(&mut shown));
+    contents
+}
+
+fn add(contents: &mut Vec<Content>, role: &'static str, parts: Vec<Value>) {
+    match contents.last_mut() {
+        Some(content) if content.role == role => content.parts.extend(parts),
+        _ if parts.is_empty() => {}
+        _ => contents.push(Content { role, parts }),
+    }
+}
+
+/// Takes what results show as a content of its own, if there is any.
+fn shown_apart(shown: &mut Vec<Value>) -> Option<Content> {
+    (!shown.is_empty()).then(|| Content { role: "user", parts: std::mem::take(shown) })
+}
+
+fn result(name: &str, text: &str, images: &[Image], call: &Call<'_>) -> Value {
+    let response = json!({ "result": text });
+    if images.is_empty() {
+        return json!({ "functionResponse": { "name": name, "response": response } });
+    }
+    let images: Vec<Value> = images.iter().map(|image| inline(image, call)).collect();
+    json!({ "functionResponse": { "name": name, "response": response, "parts": images } })
 }
 
 fn inline(image: &Image, call: &Call<'_>) -> Value {

@@ -298,16 +298,58 @@ async fn openai_itself_is_held_to_the_detail_that_is_counted() {
     }
 }
 
+/// Returns the roles of what chat completions are sent.
+async fn roles(request: &ChatRequest, is_vendor: bool) -> Vec<String> {
+    let images = EncodedImages::of(request).await.unwrap();
+    let url = Url::parse("https://h/v1/").unwrap();
+    let protocol = kinds::protocol(ProviderKind::Openai, &url, is_vendor).unwrap();
+    let call = Call { protocol: "", request, images: &images, window_tokens: 1, is_streamed: false };
+    let body: Value = serde_json::from_slice(&protocol.body(&call)).unwrap();
+    body["messages"].as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap().to_owned()).collect()
+}
+
 #[tokio::test]
-async fn an_old_gemini_gets_images_beside_the_result() {
+async fn the_user_never_speaks_right_after_a_result_where_that_may_be_refused() {
+    let shown = with_images();
+    let mut asked = shown.clone();
+    asked.messages.push(Message::user("Well?"));
+    let mut told = shown.clone();
+    told.messages.truncate(3);
+    told.messages.push(Message::Tool {
+        call_id: "call_1".into(),
+        name: "draw".into(),
+        text: "x".into(),
+        images: Vec::new(),
+    });
+    told.messages.push(Message::user("Well?"));
+    let begin = ["system", "user", "assistant", "tool"];
+    for (request, vendor, compatible) in [
+        (shown, vec!["tool", "user"], vec!["tool", "assistant", "user"]),
+        (asked, vec!["tool", "user", "user"], vec!["tool", "assistant", "user", "user"]),
+        (told, vec!["user"], vec!["assistant", "user"]),
+    ] {
+        for (is_vendor, rest) in [(true, vendor), (false, compatible)] {
+            assert_eq!(roles(&request, is_vendor).await, [begin.as_slice(), &rest].concat(), "vendor: {is_vendor}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_old_gemini_gets_images_after_the_last_result() {
     let server = TestServer::start(|_| Reply::Send(response(400, "", "{}"))).await;
-    let request = ChatRequest { model: "gemini-2.5-flash".into(), ..with_images() };
+    let mut request = ChatRequest { model: "gemini-2.5-flash".into(), ..with_images() };
+    request.messages.push(Message::Assistant { text: "So.".into(), tool_calls: Vec::new(), carry: None });
     call(&provider(ProviderKind::Gemini, &server, true), request).await.unwrap_err();
     let body = sent(&server).1;
-    let parts = body["contents"][2]["parts"].as_array().unwrap();
-    let kinds: Vec<&str> = parts.iter().map(|part| part.as_object().unwrap().keys().next().unwrap().as_str()).collect();
-    assert_eq!(kinds, ["functionResponse", "inlineData", "inlineData", "functionResponse"]);
-    assert_eq!(parts[0]["functionResponse"]["parts"], Value::Null);
+    let kinds = |place: usize| -> Vec<String> {
+        let parts = body["contents"][place]["parts"].as_array().unwrap();
+        parts.iter().map(|part| part.as_object().unwrap().keys().next().unwrap().clone()).collect()
+    };
+    assert_eq!(kinds(2), ["functionResponse", "functionResponse"]);
+    assert_eq!(body["contents"][2]["parts"][0]["functionResponse"]["parts"], Value::Null);
+    assert_eq!(kinds(3), ["text", "inlineData", "inlineData"]);
+    assert_eq!(body["contents"][3]["parts"][0]["text"], "What draw returned shows bb, ccc:");
+    assert_eq!((&body["contents"][3]["role"], &body["contents"][4]["role"]), (&json!("user"), &json!("model")));
 }
 
 #[tokio::test]

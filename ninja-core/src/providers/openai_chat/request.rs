@@ -23,6 +23,9 @@ const NEW_LIMIT_MODELS: [&str; 5] = ["gpt-5", "gpt-6", "o1", "o3", "o4"];
 /// another model made.
 static NO_THINKING: Value = Value::String(String::new());
 
+/// Said between results and the user: Mistral refuses `user` right after `tool`, and templates of open models want turns.
+const HAVING_RESULTS: &str = "I have the results.";
+
 /// What the body of a short prompt with an agent's tools takes.
 const BODY_BYTES: usize = 8 * 1024;
 
@@ -135,9 +138,10 @@ fn messages<'a>(call: &Call<'a>, dialect: Dialect) -> Vec<MessageBody<'a>> {
     let mut shown: Vec<Value> = Vec::new();
     for message in &call.request.messages {
         if !matches!(message, Message::Tool { .. }) && !shown.is_empty() {
-            messages.push(MessageBody::User { content: Content::Parts(std::mem::take(&mut shown)) });
+            let content = Content::Parts(std::mem::take(&mut shown));
+            add(&mut messages, MessageBody::User { content }, dialect);
         }
-        messages.push(MessageBody::of(message, call, dialect));
+        add(&mut messages, MessageBody::of(message, call, dialect), dialect);
         if let Message::Tool { name, images, .. } = message
             && !images.is_empty()
         {
@@ -146,9 +150,23 @@ fn messages<'a>(call: &Call<'a>, dialect: Dialect) -> Vec<MessageBody<'a>> {
         }
     }
     if !shown.is_empty() {
-        messages.push(MessageBody::User { content: Content::Parts(shown) });
+        add(&mut messages, MessageBody::User { content: Content::Parts(shown) }, dialect);
     }
     messages
+}
+
+/// Adds a message, and before one of the user's that would follow a result a sentence of the assistant's, except for the
+/// vendors that take it so.
+fn add<'a>(messages: &mut Vec<MessageBody<'a>>, message: MessageBody<'a>, dialect: Dialect) {
+    let follows = matches!((messages.last(), &message), (Some(MessageBody::Tool { .. }), MessageBody::User { .. }));
+    if follows && dialect == Dialect::Compatible {
+        messages.push(MessageBody::Assistant {
+            content: HAVING_RESULTS,
+            reasoning_content: None,
+            tool_calls: Vec::new(),
+        });
+    }
+    messages.push(message);
 }
 
 impl<'a> MessageBody<'a> {
