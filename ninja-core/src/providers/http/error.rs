@@ -14,6 +14,19 @@ use crate::providers::{ProviderError, Secret};
 /// Enough for a sentence of a provider, too little to repeat a prompt.
 const MESSAGE_CHARS_MAX: usize = 300;
 
+/// What servers say of a prompt that is too long: OpenAI and most, llama.cpp, gateways, Anthropic, vLLM.
+const SIZE_WORDS: [&str; 6] = [
+    "context length",
+    "context size",
+    "context window",
+    "prompt is too long",
+    "too many tokens",
+    "maximum model length",
+];
+/// What servers say of a picture that they cannot read: Ollama, llama.cpp, and those that read with Pillow.
+const IMAGE_WORDS: [&str; 4] =
+    ["failed to process inputs: image", "failed to load image", "failed to process image", "cannot identify image"];
+
 /// The longest refusal that is read, and the longest time for it.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,6 +81,7 @@ fn map_response(status: StatusCode, headers: &HeaderMap, body: &str, context: &E
         413 => prompt_too_large(&body, context),
         400 | 422 if speaks_of_size(&body) => prompt_too_large(&body, context),
         408 | 409 | 425 => ProviderError::Unavailable(text),
+        500.. if speaks_of_image(&body) => ProviderError::Rejected(text),
         500.. => match retry_after_ms(headers) {
             Some(retry_after_ms) => ProviderError::Overloaded { detail: text, retry_after_ms },
             None => ProviderError::Unavailable(text),
@@ -124,9 +138,14 @@ fn speaks_of_size(body: &Value) -> bool {
         return true;
     }
     let message = raw_message(body).unwrap_or_default().to_lowercase();
-    ["context length", "context size", "context window", "prompt is too long", "too many tokens"]
-        .iter()
-        .any(|words| message.contains(words))
+    SIZE_WORDS.iter().any(|words| message.contains(words))
+}
+
+/// Returns whether an error is about a picture that cannot be read: some servers say so as if they had failed, but the next
+/// try would come to the same.
+fn speaks_of_image(body: &Value) -> bool {
+    let message = raw_message(body).unwrap_or_default().to_lowercase();
+    IMAGE_WORDS.iter().any(|words| message.contains(words))
 }
 
 fn code(body: &Value) -> Option<&str> {
@@ -241,8 +260,31 @@ mod tests {
         let told = ProviderError::PromptTooLarge { tokens: 9031, window: 8192 };
         assert_eq!(response(400, &llama, &[]), told);
         assert_eq!(map_event(llama["error"].clone(), &context(&Secret::new("k"))), told);
-        let words = json!({ "error": { "message": "This model's maximum context length is 10 tokens." } });
-        assert_eq!(response(400, &words, &[]), ProviderError::PromptTooLarge { tokens: 50, window: 40 });
+        for words in [
+            "This model's maximum context length is 10 tokens.",
+            "The decoder prompt (length 99) is longer than the maximum model length of 10.",
+        ] {
+            let words = json!({ "error": { "message": words } });
+            assert_eq!(response(400, &words, &[]), ProviderError::PromptTooLarge { tokens: 50, window: 40 });
+        }
+    }
+
+    #[test]
+    fn a_picture_that_cannot_be_read_is_refused_however_the_server_says_so() {
+        let secret = Secret::new("k");
+        for (words, is_refused) in [
+            ("failed to process inputs: image: unknown format", true),
+            ("Failed to load image or audio file", true),
+            ("cannot identify image file <_io.BytesIO object>", true),
+            ("the image of the container is being pulled", false),
+        ] {
+            for error in [
+                response(500, &json!({ "error": words }), &[("retry-after", "1")]),
+                map_event(json!(words), &context(&secret)),
+            ] {
+                assert_eq!(matches!(error, ProviderError::Rejected(_)), is_refused, "{error}");
+            }
+        }
     }
 
     #[test]
