@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn named(name: &str) -> ImageFile {
-        let shape = ImageShape { media_type: MediaType::Png, width: 1, height: 1, is_animated: false };
+        let shape = ImageShape { media_type: MediaType::Png, width: 1, height: 1, is_animated: false, is_cut: false };
         ImageFile { name: name.to_owned(), blob: BlobHash::from_bytes([0; 32]), bytes: 1, shape }
     }
 

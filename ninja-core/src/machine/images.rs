@@ -79,7 +79,7 @@ pub(super) fn place(messages: &mut [Message], pinned: &PinnedModel, images_max: 
 
 fn line(file: &ImageFile, refused: Option<&String>) -> String {
     let (width, height) = (file.shape.width, file.shape.height);
-    let what = format!("image {}, {width}×{height}", file.name);
+    let what = format!("image {}, {width}×{height}", file.label());
     match refused {
         None => format!("({what}, shown)"),
         Some(why) => format!("({what}, not shown: {why})"),
@@ -113,6 +113,9 @@ impl Room<'_> {
     fn formula(&self, file: &ImageFile) -> Result<ImageTokens, String> {
         let (model, shape) = (&self.pinned.model, file.shape);
         let Some(tokens) = self.pinned.info.images else { return Err(format!("{model} takes no images")) };
+        if shape.is_cut {
+            return Err("its file ends before the picture does".to_owned());
+        }
         if !tokens.takes(shape) {
             let what = if shape.is_animated { "animated image" } else { shape.media_type.as_str() };
             return Err(format!("{model} takes no {what}"));

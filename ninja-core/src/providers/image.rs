@@ -3,9 +3,11 @@
 //! A conversation and the journal name an image by the blob that holds it. Its bytes are read from an [`ImageSource`] when a
 //! request is written, and are nowhere else.
 //!
-//! - [`header`]: what the first bytes of a file say; [`gif`] looks further, for whether it moves.
+//! - [`header`]: what the first bytes of a file say; [`gif`] looks further, for whether it moves, and [`ending`] for whether the
+//!   picture is all there.
 //! - [`tokens`]: how many tokens a model takes for an image.
 
+mod ending;
 mod gif;
 mod header;
 mod tokens;
@@ -20,6 +22,8 @@ use crate::api::BlobHash;
 /// The largest file that is shown: its base64 comes to 5 MiB, which is what Anthropic takes where it takes the least; the other
 /// vendors take more. <https://platform.claude.com/docs/en/build-with-claude/vision>
 pub const IMAGE_BYTES_MAX: u64 = 5 * 1_024 * 1_024 / 4 * 3;
+/// The longest name that is told, in characters: people name files by whole sentences, and tools by anything.
+const LABEL_CHARS_MAX: usize = 120;
 /// The longest side that is shown, in pixels: Anthropic refuses longer ones.
 pub const IMAGE_SIDE_MAX: u32 = 8_000;
 
@@ -64,6 +68,9 @@ pub struct ImageShape {
     /// Whether it moves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_animated: bool,
+    /// Whether the file ends before the picture does, which no vendor takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
 }
 
 /// An image that the store holds.
@@ -77,6 +84,19 @@ pub struct ImageFile {
     pub bytes: u64,
     /// What its content says.
     pub shape: ImageShape,
+}
+
+impl ImageFile {
+    /// Returns the name for a line of text: on that line, and not too long for it.
+    pub fn label(&self) -> String {
+        let mut characters = self.name.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let mut label: String = characters.by_ref().take(LABEL_CHARS_MAX).collect();
+        if characters.next().is_some() {
+            label.pop();
+            label.push('…');
+        }
+        label
+    }
 }
 
 /// An image in a conversation.
@@ -116,5 +136,25 @@ impl ImageSource {
 impl fmt::Debug for ImageSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ImageSource")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_told_on_one_line_of_bounded_length() {
+        let shape = ImageShape { media_type: MediaType::Png, width: 1, height: 1, is_animated: false, is_cut: false };
+        let exact = "é".repeat(120);
+        for (name, label) in [
+            ("a b.png", "a b.png".to_owned()),
+            ("a\n(shown)\u{7f}.png", "a (shown) .png".to_owned()),
+            (exact.as_str(), exact.clone()),
+            (&format!("{exact}x"), format!("{}…", "é".repeat(119))),
+        ] {
+            let file = ImageFile { name: name.to_owned(), blob: BlobHash::from_bytes([0; 32]), bytes: 1, shape };
+            assert_eq!(file.label(), label);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::record::{IMAGE_BYTES_MAX, Image, ImageFile, ImageShape, ImageTokens, InputFile, MediaType};
 
 fn shape(width: u32, height: u32) -> ImageShape {
-    ImageShape { media_type: MediaType::Png, width, height, is_animated: false }
+    ImageShape { media_type: MediaType::Png, width, height, is_animated: false, is_cut: false }
 }
 
 fn input(number: u8, bytes: u64, image: Option<ImageShape>) -> InputFile {
@@ -125,6 +125,7 @@ fn what_a_vendor_would_refuse_is_not_sent() {
         (ImageTokens::Anthropic, 9, gif, None),
         (ImageTokens::Openai, 9, gif, None),
         (ImageTokens::Openai, 9, ImageShape { is_animated: true, ..gif }, Some("p/m takes no animated image")),
+        (ImageTokens::Openai, 9, ImageShape { is_cut: true, ..gif }, Some("its file ends before the picture does")),
     ] {
         let world = begun(pinned(Some(tokens), 200_000), vec![input(1, bytes, Some(shape))]);
         let (_, _, _, messages) = asked(&world);

@@ -11,7 +11,7 @@ use crate::{
 
 /// Says whose images follow, where a protocol has no place for them in a result.
 pub(in crate::providers) fn shown_by(tool: &str, images: &[Image]) -> String {
-    let names: Vec<&str> = images.iter().map(|image| image.file.name.as_str()).collect();
+    let names: Vec<String> = images.iter().map(|image| image.file.label()).collect();
     format!("What {tool} returned shows {}:", names.join(", "))
 }
 
@@ -32,7 +32,7 @@ impl EncodedImages {
         let source = request.images.clone();
         let encode = move |image: Image| match source.read(image.file.blob) {
             Ok(bytes) => Ok((image.file.blob, STANDARD.encode(bytes))),
-            Err(why) => Err(ProviderError::UnreadableImage(format!("{}: {why}", image.file.name))),
+            Err(why) => Err(ProviderError::UnreadableImage(format!("{}: {why}", image.file.label()))),
         };
         let encoded = tokio::task::spawn_blocking(move || wanted.into_iter().map(encode).collect());
         let encoded: Result<_, ProviderError> = encoded.await.expect("reading images does not panic");

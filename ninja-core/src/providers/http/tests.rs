@@ -247,7 +247,7 @@ fn sent(server: &TestServer) -> (String, Value) {
 
 /// An image that is told from others by the length of its name.
 fn image(name: &str, media_type: MediaType) -> Image {
-    let shape = ImageShape { media_type, width: 2, height: 1, is_animated: false };
+    let shape = ImageShape { media_type, width: 2, height: 1, is_animated: false, is_cut: false };
     let blob = BlobHash::from_bytes([u8::try_from(name.len()).unwrap(); 32]);
     Image { file: ImageFile { name: name.into(), blob, bytes: 4, shape }, tokens: 5 }
 }

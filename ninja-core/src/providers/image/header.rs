@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::{ImageShape, MediaType, gif};
+use super::{ImageShape, MediaType, ending, gif};
 
 /// What the headers of all formats but JPEG fit into.
 const HEAD_BYTES: u64 = 30;
@@ -22,13 +22,18 @@ impl ImageShape {
             [0xff, 0xd8, 0xff, ..] => (MediaType::Jpeg, jpeg(file)?),
             _ => return None,
         };
-        let is_animated = match media_type {
-            MediaType::Gif => gif::is_animated(file),
+        if width == 0 || height == 0 {
+            return None;
+        }
+        let (is_animated, is_cut) = match media_type {
+            MediaType::Gif => gif::look_through(file).map_or((false, true), |is_animated| (is_animated, false)),
             // One of the flags of a file that announces more than a picture.
-            MediaType::Webp => head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0),
-            MediaType::Png | MediaType::Jpeg => false,
+            MediaType::Webp if head.get(12..16) == Some(b"VP8X") => {
+                (head.get(20).is_some_and(|flags| flags & 2 != 0), ending::is_cut(file, media_type))
+            }
+            MediaType::Png | MediaType::Jpeg | MediaType::Webp => (false, ending::is_cut(file, media_type)),
         };
-        (width > 0 && height > 0).then_some(Self { media_type, width, height, is_animated })
+        Some(Self { media_type, width, height, is_animated, is_cut })
     }
 }
 

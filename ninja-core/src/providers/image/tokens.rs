@@ -22,6 +22,9 @@ pub enum ImageTokens {
     Openai,
     /// OpenAI's for one model that counts tiles thirty-three times: 2,833 and 5,667 for each of at most eight.
     Gpt4oMini,
+    /// That of the Qwen models: a token for each 28 by 28 pixels, of up to 16,384 as the models have it, and no fewer than LLaVA's
+    /// 576, as some of them are built like it. <https://huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct>
+    Qwen,
     /// Nobody's: 16 by 16 pixels, the smallest patches of open models, but no fewer than LLaVA's 576 and no more than the
     /// 4,096 to which servers scale down.
     Other,
@@ -37,6 +40,7 @@ impl ImageTokens {
             _ if begins(&["gpt-4", "gpt-5", "gpt-6", "chatgpt-", "o1", "o3", "o4"]) => Self::Openai,
             _ if begins(&["claude"]) => Self::Anthropic,
             _ if begins(&["gemini"]) => Self::Gemini,
+            _ if name.to_ascii_lowercase().contains("qwen") => Self::Qwen,
             _ => Self::Other,
         }
     }
@@ -53,17 +57,19 @@ impl ImageTokens {
             }
             Self::Openai => (patches(32).min(2_500) * 246).div_ceil(100).max(1_445),
             Self::Gpt4oMini => 2_833 + 8 * 5_667,
+            Self::Qwen => patches(28).clamp(576, 16_384),
             Self::Other => patches(16).clamp(576, 4_096),
         }
     }
 
     /// Returns whether its vendor takes an image: nobody takes what moves but Anthropic, who looks at its beginning; Gemini
-    /// takes no GIF at all, and servers of one's own often take none.
+    /// takes no GIF at all, and servers of one's own read PNG and JPEG and often nothing else, such as those of llama.cpp.
     pub fn takes(self, shape: ImageShape) -> bool {
         match self {
             Self::Anthropic => true,
             Self::Openai | Self::Gpt4oMini => !shape.is_animated,
-            Self::Gemini | Self::Other => !shape.is_animated && shape.media_type != MediaType::Gif,
+            Self::Gemini => !shape.is_animated && shape.media_type != MediaType::Gif,
+            Self::Qwen | Self::Other => matches!(shape.media_type, MediaType::Png | MediaType::Jpeg),
         }
     }
 }
@@ -73,7 +79,7 @@ mod tests {
     use super::*;
 
     fn count(tokens: ImageTokens, width: u32, height: u32) -> u64 {
-        tokens.count(ImageShape { media_type: MediaType::Png, width, height, is_animated: false })
+        tokens.count(ImageShape { media_type: MediaType::Png, width, height, is_animated: false, is_cut: false })
     }
 
     /// The vendors' own examples, each of which must be covered; where a formula is one model's alone, exactly.
@@ -92,6 +98,9 @@ mod tests {
             (ImageTokens::Other, 640, 480, 576, 1_200),
             (ImageTokens::Other, 8_000, 8_000, 4_096, 4_096),
             (ImageTokens::Other, 10, 10, 576, 576),
+            (ImageTokens::Qwen, 8_000, 8_000, 16_384, 16_384),
+            (ImageTokens::Qwen, 2_240, 1_680, 4_800, 4_800),
+            (ImageTokens::Qwen, 28, 28, 4, 576),
             (ImageTokens::Gpt4oMini, 2_048, 2_048, 48_169, 48_169),
         ] {
             let found = count(tokens, width, height);
@@ -108,9 +117,28 @@ mod tests {
             ("anthropic/claude-opus-4-7", ImageTokens::Anthropic),
             ("gemini-3.6-flash", ImageTokens::Gemini),
             ("gpt-oss:20b", ImageTokens::Other),
-            ("qwen3-vl:8b", ImageTokens::Other),
+            ("qwen3-vl:8b", ImageTokens::Qwen),
+            ("Qwen/Qwen2.5-VL-7B-Instruct", ImageTokens::Qwen),
+            ("gemma3", ImageTokens::Other),
         ] {
             assert_eq!(ImageTokens::of(model), tokens, "{model}");
+        }
+    }
+
+    #[test]
+    fn each_takes_the_formats_that_it_reads() {
+        use MediaType::{Gif, Jpeg, Png, Webp};
+        for (tokens, takes) in [
+            (ImageTokens::Anthropic, vec![Png, Jpeg, Gif, Webp]),
+            (ImageTokens::Openai, vec![Png, Jpeg, Gif, Webp]),
+            (ImageTokens::Gpt4oMini, vec![Png, Jpeg, Gif, Webp]),
+            (ImageTokens::Gemini, vec![Png, Jpeg, Webp]),
+            (ImageTokens::Qwen, vec![Png, Jpeg]),
+            (ImageTokens::Other, vec![Png, Jpeg]),
+        ] {
+            let shape = |media_type| ImageShape { media_type, width: 1, height: 1, is_animated: false, is_cut: false };
+            let taken: Vec<_> = [Png, Jpeg, Gif, Webp].into_iter().filter(|kind| tokens.takes(shape(*kind))).collect();
+            assert_eq!(taken, takes, "{tokens:?}");
         }
     }
 }
