@@ -4,7 +4,10 @@
 //! choice and decides nothing, so a recovered prompt equals the live one. Whatever is cut, the instructions, the goal and
 //! the calls of the newest turn stay; what an agent may do is no part of the conversation and cannot be cut from it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     images, models, plan,
@@ -89,9 +92,10 @@ pub(super) enum Fit {
     },
 }
 
-/// Chooses how to cut the conversation of a step: as it was cut before if that fits, else without more of its oldest
-/// turns, else with fewer images where they take most of the room, else with its results cut shorter, else with fewer images in
-/// any case. Each try is smaller than the one before, so it comes to an end.
+/// Chooses how to cut the conversation of a step: as it was cut before if that fits, else with fewer images where more than one
+/// take most of the room, else without more of its oldest turns, else with its results cut shorter, else with fewer images in
+/// any case. Images that were left out return where room was made for them: after turns went, and with each that is newer. Turns
+/// do not return, and between two cuts of them each try is smaller than the one before, so it comes to an end.
 pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, feedback: Option<&str>) -> Fit {
     let info = &pinned.info;
     let answer = max_output_tokens(state, step, info);
@@ -101,10 +105,12 @@ pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, 
     let turns = turns(step);
     let last = u32::try_from(turns.len()).expect("turns are limited").saturating_sub(1);
     let before = last_choice(state, step, pinned);
+    let images_max = images_after_refusal(state, step, pinned);
+    let images_before = before.filter(|(_, newer)| *newer == 0).and_then(|(choice, _)| choice.images_max);
     let mut choice = ContextChoice {
-        first_turn: before.map_or(0, |choice| choice.first_turn.min(last)),
+        first_turn: before.map_or(0, |(choice, _)| choice.first_turn.min(last)),
         result_bytes_max: RESULT_BYTES_MAX,
-        images_max: before.and_then(|choice| choice.images_max),
+        images_max: images_before.into_iter().chain(images_max).min(),
         max_output_tokens: answer,
         estimated_tokens: 0,
     };
@@ -117,11 +123,12 @@ pub(super) fn choose(state: &TaskState, step: &StepState, pinned: &PinnedModel, 
         if tokens <= room {
             return Fit::Fits(choice, tokens);
         }
-        if choice.first_turn < last {
+        if shown > 1 && takes_most {
+            choice.images_max = Some(shown / 2);
+        } else if choice.first_turn < last {
             let surplus = tokens - room + room * FREED_PERCENT / 100;
             choice.first_turn = leave_out(&turns, pinned, &choice, surplus).min(last);
-        } else if shown > 1 && takes_most {
-            choice.images_max = Some(shown / 2);
+            choice.images_max = images_max;
         } else if choice.result_bytes_max / 2 >= RESULT_BYTES_MIN {
             choice.result_bytes_max /= 2;
         } else if shown > 0 {
@@ -157,12 +164,37 @@ fn cut_tokens(call: &CallState, bytes_max: u32) -> u64 {
     if bytes <= u64::from(bytes_max) { tokens } else { tokens.saturating_mul(u64::from(bytes_max)) / bytes.max(1) }
 }
 
-/// Returns how the conversation was last cut for a model: one with a small window that stood in for it cut more.
-fn last_choice<'a>(state: &TaskState, step: &'a StepState, pinned: &PinnedModel) -> Option<&'a ContextChoice> {
+/// Returns how the conversation was last cut for a model, and how many images came since: a model with a small window that
+/// stood in for it cut more.
+fn last_choice<'a>(state: &TaskState, step: &'a StepState, pinned: &PinnedModel) -> Option<(&'a ContextChoice, u32)> {
+    choices(state, step, pinned).next().map(|(context, newer, _)| (context, newer))
+}
+
+/// Returns how many images a model may be shown that refused a call with some: those that came since, for the newest of a
+/// conversation are shown. What it refused may be any of the others.
+fn images_after_refusal(state: &TaskState, step: &StepState, pinned: &PinnedModel) -> Option<u32> {
+    let refused = |call: &CallState| matches!(&call.outcome, Some(Outcome::Failed { error, .. }) if error.code == ErrorCode::ProviderRejected);
+    let mut choices = choices(state, step, pinned);
+    choices.find(|(context, _, call)| context.images_max != Some(0) && refused(call)).map(|(_, newer, _)| newer)
+}
+
+/// Returns how the conversation was cut for a model, the newest call first, with the number of images that came after it.
+fn choices<'a>(
+    state: &TaskState,
+    step: &'a StepState,
+    pinned: &PinnedModel,
+) -> impl Iterator<Item = (&'a ContextChoice, u32, &'a CallState)> {
     let asked = |intent| models::model_of(state, step, intent).is_some_and(|asked| asked.model == pinned.model);
-    step.attempt_calls().iter().rev().find_map(|call| match &call.intent {
-        Intent::Model { context, .. } if asked(&call.intent) => Some(context),
-        Intent::Model { .. } | Intent::Tool { .. } => None,
+    let mut newer = BTreeSet::new();
+    step.attempt_calls().iter().rev().filter_map(move |call| match &call.intent {
+        Intent::Model { context, .. } if asked(&call.intent) => {
+            Some((context, u32::try_from(newer.len()).unwrap_or(u32::MAX), call.as_ref()))
+        }
+        Intent::Model { .. } => None,
+        Intent::Tool { .. } => {
+            newer.extend(images::of_call(call).into_iter().map(|image| image.file.blob));
+            None
+        }
     })
 }
 
@@ -289,7 +321,7 @@ pub fn assemble(
     if let Some(feedback) = feedback {
         messages.push(Message::user(feedback));
     }
-    images::place(&mut messages, pinned, choice.images_max.unwrap_or(images::IMAGES_MAX));
+    images::place(&mut messages, pinned, choice.images_max);
     messages
 }
 

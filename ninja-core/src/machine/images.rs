@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Images in one call: beyond twenty, Anthropic takes none with a side above 2,000 pixels.
-pub(super) const IMAGES_MAX: u32 = 20;
+const IMAGES_MAX: u32 = 20;
 /// Bytes of all images of one call: in base64 16 MiB, which leaves room for words in the 20 MB that a request to Gemini may
 /// have. The other vendors take more.
 const CALL_BYTES_MAX: u64 = 12 * 1_024 * 1_024;
@@ -59,8 +59,11 @@ pub(super) fn shown(messages: &[Message]) -> u32 {
 }
 
 /// Counts the images that the model is shown, the newest of a conversation first, and puts a line in the place of each other.
-pub(super) fn place(messages: &mut [Message], pinned: &PinnedModel, images_max: u32) {
-    let mut room = Room { pinned, images: images_max.min(IMAGES_MAX), bytes: CALL_BYTES_MAX, shown: BTreeSet::new() };
+/// `images_max` is how many may be shown, where not as many as a call can have.
+pub(super) fn place(messages: &mut [Message], pinned: &PinnedModel, images_max: Option<u32>) {
+    let chosen = images_max.filter(|chosen| *chosen < IMAGES_MAX);
+    let (images, is_chosen, bytes) = (chosen.unwrap_or(IMAGES_MAX), chosen.is_some(), CALL_BYTES_MAX);
+    let mut room = Room { pinned, images, is_chosen, bytes, shown: BTreeSet::new() };
     for message in messages.iter_mut().rev() {
         let (Message::User { text, images } | Message::Tool { text, images, .. }) = message else { continue };
         let (mut kept, mut lines) = (Vec::new(), Vec::new());
@@ -90,6 +93,8 @@ fn line(file: &ImageFile, refused: Option<&String>) -> String {
 struct Room<'a> {
     pinned: &'a PinnedModel,
     images: u32,
+    /// Whether there are fewer than a call can have.
+    is_chosen: bool,
     bytes: u64,
     shown: BTreeSet<BlobHash>,
 }
@@ -102,7 +107,13 @@ impl Room<'_> {
             return Err("it is shown again below".to_owned());
         }
         let (Some(images), Some(bytes)) = (self.images.checked_sub(1), self.bytes.checked_sub(file.bytes)) else {
-            return Err("there is no room for more in one call".to_owned());
+            let of_choice = self.is_chosen && self.images == 0;
+            let why = if of_choice {
+                "with more the call was too large or refused"
+            } else {
+                "there is no room for more in one call"
+            };
+            return Err(why.to_owned());
         };
         (self.images, self.bytes) = (images, bytes);
         self.shown.insert(file.blob);

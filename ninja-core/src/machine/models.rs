@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::{
-    budget,
+    budget, context,
     decide::Draft,
+    images,
     state::{Hold, HoldFor, StepState, TaskState},
     turn::{self, Obstacle},
 };
@@ -59,6 +60,10 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, id: &StepId, number: u32, err
         ErrorCode::PromptTooLarge => {
             |failed: &PinnedModel, other: &PinnedModel| other.info.window_tokens > failed.info.window_tokens
         }
+        // It may be a picture that nobody can read.
+        ErrorCode::ProviderRejected if has_shown_images(&draft.state, id, number) => {
+            return ask_without_images(draft, id, number, error);
+        }
         // What is wrong with the request or the key is so with every try, and is to be seen.
         _ => return draft.fail_step(id, error),
     };
@@ -76,13 +81,36 @@ pub(super) fn after_failure(draft: &mut Draft<'_>, id: &StepId, number: u32, err
     }
 }
 
+fn has_shown_images(state: &TaskState, id: &StepId, number: u32) -> bool {
+    let shown = || {
+        let (step, call) = (state.step(id)?, state.call(id, number)?);
+        let Intent::Model { context, .. } = &call.intent else { return None };
+        let messages = context::assemble(state, step, model_of(state, step, &call.intent)?, context, None);
+        Some(images::shown(&messages))
+    };
+    shown().is_some_and(|shown| shown > 0)
+}
+
+/// Asks the model again that refused a call with images, without those: how the conversation is cut follows from the refusal.
+fn ask_without_images(draft: &mut Draft<'_>, id: &StepId, number: u32, error: ApiError) {
+    // It goes on so when it is resumed.
+    if draft.state.is_paused() {
+        return;
+    }
+    match place_in_line(&draft.state, id, number) {
+        Some((feedback, place)) => ask_again(draft, id, feedback, place, error),
+        None => draft.fail_step(id, error),
+    }
+}
+
 /// Asks again with a prompt that is cut shorter than the one that was too large.
 fn ask_for_less(draft: &mut Draft<'_>, id: &StepId, number: u32, error: ApiError) {
-    let feedback = match draft.state.call(id, number).map(|call| &call.intent) {
-        Some(Intent::Model { feedback, .. }) => feedback.clone(),
-        Some(Intent::Tool { .. }) | None => None,
-    };
-    match turn::try_models(draft, id, feedback.clone(), 0) {
+    let feedback = place_in_line(&draft.state, id, number).and_then(|(feedback, _)| feedback);
+    ask_again(draft, id, feedback, 0, error);
+}
+
+fn ask_again(draft: &mut Draft<'_>, id: &StepId, feedback: Option<String>, from: usize, error: ApiError) {
+    match turn::try_models(draft, id, feedback.clone(), from) {
         Ok(()) => {}
         Err(Obstacle::Short(short)) => budget::pause(draft, id, short, feedback),
         // There was nothing left to cut: what the provider said tells more.
@@ -97,12 +125,20 @@ fn next_in_line(
     number: u32,
     may_other: impl Fn(&PinnedModel, &PinnedModel) -> bool,
 ) -> Option<(Option<String>, usize)> {
+    let (feedback, place) = place_in_line(state, id, number)?;
+    let line_up = line_up(state, state.step(id)?);
+    let failed = line_up.get(place)?;
+    let mut others = line_up.iter().enumerate().skip(place + 1);
+    others.find(|(_, other)| may_other(failed, other)).map(|(place, _)| (feedback, place))
+}
+
+/// Returns what the model of a call was told, and its place in the line.
+fn place_in_line(state: &TaskState, id: &StepId, number: u32) -> Option<(Option<String>, usize)> {
     let (step, call) = (state.step(id)?, state.call(id, number)?);
     let Intent::Model { feedback, .. } = &call.intent else { return None };
-    let (failed, line_up) = (model_of(state, step, &call.intent)?, line_up(state, step));
-    let place = line_up.iter().position(|pinned| pinned.model == failed.model)?;
-    let mut others = line_up.iter().enumerate().skip(place + 1);
-    others.find(|(_, other)| may_other(failed, other)).map(|(place, _)| (feedback.clone(), place))
+    let asked = model_of(state, step, &call.intent)?;
+    let place = line_up(state, step).iter().position(|pinned| pinned.model == asked.model)?;
+    Some((feedback.clone(), place))
 }
 
 fn hold(draft: &mut Draft<'_>, id: &StepId, error: ApiError) {

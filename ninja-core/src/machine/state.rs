@@ -393,7 +393,7 @@ impl TaskState {
 }
 
 /// The version of [`TaskState`]'s stored form.
-const SNAPSHOT_VERSION: u32 = 3;
+const SNAPSHOT_VERSION: u32 = 4;
 
 impl TaskState {
     /// Returns the stored form, to be read by [`TaskState::from_snapshot`].

@@ -1,7 +1,10 @@
 //! Images in a conversation: who is shown them, how many, and what stands in the place of the others.
 
 use super::*;
-use crate::journal::record::{IMAGE_BYTES_MAX, Image, ImageFile, ImageShape, ImageTokens, InputFile, MediaType};
+use crate::{
+    api::{ApiError, ErrorCode},
+    journal::record::{IMAGE_BYTES_MAX, Image, ImageFile, ImageShape, ImageTokens, InputFile, MediaType},
+};
 
 fn shape(width: u32, height: u32) -> ImageShape {
     ImageShape { media_type: MediaType::Png, width, height, is_animated: false, is_cut: false }
@@ -189,4 +192,85 @@ fn old_turns_go_before_images() {
     let (_, context, _, messages) = asked(&world);
     assert_eq!((context.images_max, names(&messages)), (None, vec!["inputs/1.png"]));
     assert!(context.first_turn > 0, "{context:?}");
+}
+
+fn refused() -> Outcome {
+    Outcome::Failed { error: ApiError::new(ErrorCode::ProviderRejected, "bad image"), usage: Usage::default() }
+}
+
+/// Lets the agent look around once more; returns what the next call shows.
+fn look(world: &mut World, outcome: Outcome) -> (Option<u32>, Vec<String>) {
+    let (call, ..) = asked(world);
+    world.end("a", call, calls(&[("look", json!({ "n": call }))]));
+    world.end("a", call + 1, outcome);
+    shows(world)
+}
+
+fn shows(world: &World) -> (Option<u32>, Vec<String>) {
+    let (_, context, _, messages) = asked(world);
+    (context.images_max, names(&messages).into_iter().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_call_that_was_refused_with_images_is_made_again_without_them() {
+    let mut world = begun(pinned(Some(ImageTokens::Other), 8_192), vec![input(1, 1_000, Some(shape(640, 480)))]);
+    world.end("a", 0, refused());
+    let (call, _, _, messages) = asked(&world);
+    assert_eq!((call, shows(&world)), (1, (Some(0), vec![])));
+    let line = "not shown: with more the call was too large or refused)";
+    assert!(messages[1].text().ends_with(line), "{}", messages[1].text());
+    assert_eq!(look(&mut world, returns(json!("x"))), (Some(0), vec![]), "not tried again");
+    let copy = returns_images(vec![shown_file(2, "copy.png")]);
+    assert_eq!(look(&mut world, copy), (Some(1), vec!["copy.png".to_owned()]), "this one was not refused");
+    world.end("a", asked(&world).0, refused());
+    assert_eq!(shows(&world), (Some(0), vec![]));
+    world.end("a", asked(&world).0, refused());
+    assert_eq!(world.error_code().as_deref(), Some("provider_rejected"), "that was not for images");
+    let replay = crate::machine::replay(world.state.id, &world.log, pins()).unwrap();
+    assert_eq!(replay.difference, None);
+}
+
+#[test]
+fn a_refusal_while_paused_is_answered_without_images_afterwards() {
+    let mut world = begun(pinned(Some(ImageTokens::Other), 8_192), vec![input(1, 1_000, Some(shape(640, 480)))]);
+    world.take(Input::Pause { by: person() }).unwrap();
+    world.end("a", 0, refused());
+    assert!(pending(&world.state).is_empty() && world.error_code().is_none());
+    world.take(Input::Resume { by: person() }).unwrap();
+    assert_eq!((asked(&world).0, shows(&world)), (1, (Some(0), vec![])));
+}
+
+#[test]
+fn a_smaller_copy_of_what_was_left_out_is_shown() {
+    let mut world = begun(pinned(Some(ImageTokens::Other), 4_000), vec![input(1, 1_000, Some(shape(8_000, 8_000)))]);
+    assert_eq!(shows(&world), (Some(0), vec![]));
+    let copy = returns_images(vec![shown_file(2, "copy.png")]);
+    assert_eq!(look(&mut world, copy), (Some(1), vec!["copy.png".to_owned()]));
+    assert_eq!(look(&mut world, returns(json!("x"))), (Some(1), vec!["copy.png".to_owned()]));
+}
+
+#[test]
+fn large_images_do_not_cost_the_whole_history() {
+    let inputs = (1..=2).map(|number| input(number, 1_000, Some(shape(8_000, 8_000)))).collect();
+    let mut world = begun(pinned(Some(ImageTokens::Other), 16_384), inputs);
+    assert_eq!(shows(&world).0, None);
+    for _ in 0..3 {
+        look(&mut world, returns(Value::String("a b ".repeat(1_500))));
+    }
+    let (_, context, _, messages) = asked(&world);
+    assert_eq!((context.first_turn, names(&messages)), (0, vec!["inputs/2.png"]), "{context:?}");
+}
+
+#[test]
+fn what_was_left_out_returns_when_turns_go() {
+    let inputs = (1..=2).map(|number| input(number, 1_000, Some(shape(640, 480)))).collect();
+    let mut world = begun(pinned(Some(ImageTokens::Other), 4_000), inputs);
+    assert_eq!(shows(&world).0, None);
+    // What is called is not cut, and the newest turn stays.
+    world.end("a", 0, calls(&[("look", json!({ "n": 0, "words": "word ".repeat(1_900) }))]));
+    world.end("a", 1, returns(json!("x")));
+    assert_eq!(shows(&world), (Some(1), vec!["inputs/2.png".to_owned()]));
+    let long = || returns(Value::String("a b ".repeat(350)));
+    assert_eq!(look(&mut world, long()), (None, vec!["inputs/1.png".to_owned(), "inputs/2.png".to_owned()]));
+    assert!(asked(&world).1.first_turn > 0);
 }
