@@ -15,6 +15,7 @@ use super::{kinds::WINDOW_TOKENS, listing::ServedModel, protocol::Details};
 pub(super) struct Windows {
     /// What a person wrote.
     configured: Option<u32>,
+    /// By the name without what stands for nothing, see [`key`].
     told: Mutex<BTreeMap<String, Told>>,
 }
 
@@ -39,9 +40,9 @@ impl Windows {
     /// Takes what a list tells.
     pub(super) fn take_list(&self, models: &[ServedModel]) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|name, _| models.iter().any(|model| model.name == *name));
+        told.retain(|name, _| models.iter().any(|model| key(&model.name) == name));
         for model in models {
-            let told = told.entry(model.name.clone()).or_default();
+            let told = told.entry(key(&model.name).to_owned()).or_default();
             (told.listed, told.takes_images) = (model.window_tokens, model.takes_images);
         }
     }
@@ -51,9 +52,9 @@ impl Windows {
         self.change(model, |told| told.details = Some(details));
     }
 
-    /// Takes the window with which a model was found loaded.
-    pub(super) fn take_loaded(&self, model: &str, tokens: u32) {
-        self.change(model, |told| told.loaded = Some(tokens));
+    /// Takes the window with which a model was found loaded; `None` where it is not, or nobody says.
+    pub(super) fn take_loaded(&self, model: &str, tokens: Option<u32>) {
+        self.change(model, |told| told.loaded = tokens);
     }
 
     /// Returns what was told of a model alone.
@@ -93,12 +94,17 @@ impl Windows {
     }
 
     fn of(&self, model: &str) -> Told {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied().unwrap_or_default()
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(key(model)).copied().unwrap_or_default()
     }
 
     fn change(&self, model: &str, change: impl FnOnce(&mut Told)) {
-        change(self.told.lock().unwrap_or_else(PoisonError::into_inner).entry(model.to_owned()).or_default());
+        change(self.told.lock().unwrap_or_else(PoisonError::into_inner).entry(key(model).to_owned()).or_default());
     }
+}
+
+/// Returns what a model is known by: Ollama lists `m:latest` where people say `m`.
+fn key(model: &str) -> &str {
+    model.strip_suffix(":latest").unwrap_or(model)
 }
 
 #[cfg(test)]
@@ -139,12 +145,26 @@ mod tests {
     #[test]
     fn what_a_server_gave_counts_until_it_gives_more() {
         let windows = windows(Some(16_384), None, Some((40_960, None)));
-        windows.take_loaded("m", 4_096);
+        windows.take_loaded("m", Some(4_096));
         assert_eq!((windows.asked_tokens("m", 1), windows.tokens("m", 1)), (16_384, 4_096));
         let note = windows.note("m", 1).unwrap();
         assert_eq!(note, "its server loaded it with 4096 tokens of the 16384 that were asked for");
-        windows.take_loaded("m", 16_384);
-        assert_eq!((windows.tokens("m", 1), windows.note("m", 1)), (16_384, None));
+        for more in [Some(16_384), None] {
+            windows.take_loaded("m", Some(4_096));
+            windows.take_loaded("m", more);
+            assert_eq!((windows.tokens("m", 1), windows.note("m", 1)), (16_384, None), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_the_same_with_and_without_latest() {
+        for (listed, asked) in [("m:latest", "m"), ("m", "m:latest"), ("m:latest", "m:latest")] {
+            let windows = Windows::new(None);
+            windows.take_details(asked, Details { trained_tokens: Some(1_024), ..Details::default() });
+            windows.take_list(&[ServedModel { name: listed.into(), window_tokens: None, takes_images: Some(true) }]);
+            assert_eq!((windows.tokens(asked, 4_096), windows.takes_images(asked)), (1_024, Some(true)), "{asked}");
+            assert_eq!(windows.tokens("m:7b", 4_096), 4_096);
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What Ollama is asked before a call and after it, and what follows.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -155,4 +158,61 @@ async fn a_server_that_refuses_what_it_would_have_cut_is_understood() {
     let server = TestServer::start(move |_| Reply::Send(response(400, "", &refusal))).await;
     let refused = ask(&provider(&server, None), 10).await.unwrap_err();
     assert!(matches!(refused, ProviderError::PromptTooLarge { .. }), "{refused}");
+}
+
+/// A server whose answers count as many tokens of a prompt as told, and whose model is loaded with as many as told.
+async fn changing(counted: u64, loaded: Arc<AtomicU64>) -> TestServer {
+    TestServer::start(move |request| {
+        let path = request.split(' ').nth(1).unwrap();
+        let loaded = loaded.load(Ordering::SeqCst);
+        let told = match path {
+            "/api/show" => json!({ "model_info": { "general.architecture": "x", "x.context_length": 40_960 } }),
+            "/api/ps" if loaded == 0 => json!({ "models": [] }),
+            "/api/ps" => json!({ "models": [{ "name": "m:latest", "context_length": loaded }] }),
+            _ => json!({ "message": { "content": "so" }, "done": true, "prompt_eval_count": counted, "eval_count": 1 }),
+        };
+        Reply::Send(response(200, "content-type: application/json\r\n", &told.to_string()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_smaller_window_holds_only_as_long_as_the_model_is_loaded_with_it() {
+    for (later, is_taken) in [(1_024, false), (2_048, false), (8_192, true), (16_384, true), (0, true)] {
+        let loaded = Arc::new(AtomicU64::new(1_024));
+        let server = changing(500, Arc::clone(&loaded)).await;
+        let provider = provider(&server, Some(16_384));
+        ask(&provider, 500).await.unwrap();
+        assert_eq!(provider.model_info("m").window_tokens, 1_024);
+        loaded.store(later, Ordering::SeqCst);
+        assert_eq!(ask(&provider, 1_400 * 2).await.is_ok(), is_taken, "{later}");
+        assert_eq!(asked(&server).len(), 1 + usize::from(is_taken), "{later}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_judged_by_what_the_server_counted() {
+    for (counted, words, is_good, window) in [
+        // An estimate that is too high; what was cut to fit; what cannot have been cut to so little; what was never so small.
+        (900, 1_500, true, 1_024),
+        (1_024, 1_500, false, 1_024),
+        (400, 1_500, false, 1_024),
+        (1_600, 1_500, true, 16_384),
+    ] {
+        let server = changing(counted, Arc::new(AtomicU64::new(1_024))).await;
+        let provider = provider(&server, Some(16_384));
+        assert_eq!(ask(&provider, words).await.is_ok(), is_good, "{counted}");
+        assert_eq!(provider.model_info("m").window_tokens, window, "{counted}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_tells_nothing_of_its_models_is_asked_once() {
+    let server = server(Model { trained: None, loaded: None }).await;
+    let provider = provider(&server, None);
+    for _ in 0..2 {
+        ask(&provider, 1).await.unwrap();
+    }
+    let requests = server.requests.lock().unwrap();
+    assert_eq!(requests.iter().filter(|request| request.starts_with("POST /api/show ")).count(), 1);
 }
