@@ -27,8 +27,11 @@ pub(super) mod test_server;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use reqwest::{RequestBuilder, Url, header::CONTENT_TYPE};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -46,10 +49,14 @@ use super::{
     Secret, TakesImages, Timeouts,
 };
 
+/// Bodies with images that are written at a time. Each may come to 16 MiB, which is there several times over meanwhile, and to
+/// write one takes some milliseconds: more at a time would not be faster.
+const WRITERS_MAX: usize = 4;
+
 /// A provider reached over HTTP. Cheap to share; holds its own connections.
 pub struct HttpProvider {
     wire: Wire,
-    protocol: Box<dyn Protocol>,
+    protocol: Arc<dyn Protocol>,
     /// What paths are appended to.
     url: Url,
     is_vendor: bool,
@@ -59,6 +66,8 @@ pub struct HttpProvider {
     timeouts: Timeouts,
     windows: Windows,
     takes_images: Option<TakesImages>,
+    /// Held while a body with images is written.
+    writers: Arc<Semaphore>,
 }
 
 impl HttpProvider {
@@ -76,7 +85,7 @@ impl HttpProvider {
             return Err(ProviderError::Rejected("the key is empty or has characters that no key has".into()));
         }
         Ok(Self {
-            protocol: kinds::protocol(config.kind, &url, is_vendor)?,
+            protocol: kinds::protocol(config.kind, &url, is_vendor)?.into(),
             http: http_client(&url, config.timeouts)?,
             timeouts: config.timeouts,
             wire,
@@ -86,6 +95,7 @@ impl HttpProvider {
             key,
             windows: Windows::new(config.context_window),
             takes_images: config.takes_images.clone(),
+            writers: Arc::new(Semaphore::new(WRITERS_MAX)),
         })
     }
 
@@ -135,13 +145,14 @@ impl HttpProvider {
     }
 
     async fn call(&self, request: ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
+        let request = Arc::new(request);
         self.check_before(&request).await?;
         let answer = self.call_unchecked(&request, deltas).await?;
         self.check_after(&request, &answer).await?;
         Ok(answer)
     }
 
-    async fn call_unchecked(&self, request: &ChatRequest, deltas: DeltaSink) -> Result<Answer, ProviderError> {
+    async fn call_unchecked(&self, request: &Arc<ChatRequest>, deltas: DeltaSink) -> Result<Answer, ProviderError> {
         let window_tokens = self.asked_tokens(&request.model);
         let prompt_tokens = || prompt_tokens(request);
         let context = ErrorContext {
@@ -161,16 +172,35 @@ impl HttpProvider {
         stream::read(response, self.protocol.framing(), self.protocol.draft(), &listener).await
     }
 
-    async fn write(&self, request: &ChatRequest, window_tokens: u32) -> Result<RequestBuilder, ProviderError> {
-        let (protocol, images) = (self.protocol.name(), EncodedImages::of(request).await?);
-        let call = Call { protocol, request, images: &images, window_tokens, is_streamed: self.is_streamed };
-        let post = self
-            .http
-            .post(self.protocol.call_url(&call)?)
-            .header(CONTENT_TYPE, "application/json")
-            .body(self.protocol.body(&call));
+    async fn write(&self, request: &Arc<ChatRequest>, window_tokens: u32) -> Result<RequestBuilder, ProviderError> {
+        let (protocol, is_streamed) = (Arc::clone(&self.protocol), self.is_streamed);
+        let (url, body) = if request.messages.iter().all(|message| message.images().is_empty()) {
+            written(&*protocol, request, window_tokens, is_streamed)?
+        } else {
+            let permit = Arc::clone(&self.writers).acquire_owned().await.expect("it is never closed");
+            let request = Arc::clone(request);
+            let write = move || {
+                // A call that is cancelled does not end the writing.
+                let _permit = permit;
+                written(&*protocol, &request, window_tokens, is_streamed)
+            };
+            tokio::task::spawn_blocking(write).await.expect("writing a request does not panic")?
+        };
+        let post = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
         Ok(self.protocol.sign(post, self.key.as_ref()))
     }
+}
+
+/// Returns where a request goes, and its body. Blocks if there are images to read.
+fn written(
+    protocol: &dyn Protocol,
+    request: &ChatRequest,
+    window_tokens: u32,
+    is_streamed: bool,
+) -> Result<(Url, Vec<u8>), ProviderError> {
+    let images = EncodedImages::of(request)?;
+    let call = Call { protocol: protocol.name(), request, images: &images, window_tokens, is_streamed };
+    Ok((protocol.call_url(&call)?, protocol.body(&call)))
 }
 
 impl Provider for HttpProvider {

@@ -20,23 +20,16 @@ pub(in crate::providers) fn shown_by(tool: &str, images: &[Image]) -> String {
 pub(in crate::providers) struct EncodedImages(BTreeMap<BlobHash, String>);
 
 impl EncodedImages {
-    /// Reads all of them, off the async threads.
+    /// Reads all of them. Blocks.
     ///
     /// # Errors
     /// [`ProviderError::UnreadableImage`] for the first that cannot be had.
-    pub(super) async fn of(request: &ChatRequest) -> Result<Self, ProviderError> {
-        let wanted: Vec<Image> = request.messages.iter().flat_map(Message::images).cloned().collect();
-        if wanted.is_empty() {
-            return Ok(Self::default());
-        }
-        let source = request.images.clone();
-        let encode = move |image: Image| match source.read(image.file.blob) {
+    pub(super) fn of(request: &ChatRequest) -> Result<Self, ProviderError> {
+        let encode = |image: &Image| match request.images.read(image.file.blob) {
             Ok(bytes) => Ok((image.file.blob, STANDARD.encode(bytes))),
             Err(why) => Err(ProviderError::UnreadableImage(format!("{}: {why}", image.file.label()))),
         };
-        let encoded = tokio::task::spawn_blocking(move || wanted.into_iter().map(encode).collect());
-        let encoded: Result<_, ProviderError> = encoded.await.expect("reading images does not panic");
-        encoded.map(Self)
+        request.messages.iter().flat_map(Message::images).map(encode).collect::<Result<_, _>>().map(Self)
     }
 
     /// Returns the bytes of an image in base64.

@@ -284,10 +284,10 @@ async fn images_are_sent_where_each_protocol_has_a_place_for_them() {
     }
 }
 
-#[tokio::test]
-async fn openai_itself_is_held_to_the_detail_that_is_counted() {
+#[test]
+fn openai_itself_is_held_to_the_detail_that_is_counted() {
     let request = with_images();
-    let images = EncodedImages::of(&request).await.unwrap();
+    let images = EncodedImages::of(&request).unwrap();
     let url = Url::parse("https://api.openai.com/v1/").unwrap();
     for kind in [ProviderKind::Openai, ProviderKind::OpenaiResponses] {
         let protocol = kinds::protocol(kind, &url, true).unwrap();
@@ -299,8 +299,8 @@ async fn openai_itself_is_held_to_the_detail_that_is_counted() {
 }
 
 /// Returns the roles of what chat completions are sent.
-async fn roles(request: &ChatRequest, is_vendor: bool) -> Vec<String> {
-    let images = EncodedImages::of(request).await.unwrap();
+fn roles(request: &ChatRequest, is_vendor: bool) -> Vec<String> {
+    let images = EncodedImages::of(request).unwrap();
     let url = Url::parse("https://h/v1/").unwrap();
     let protocol = kinds::protocol(ProviderKind::Openai, &url, is_vendor).unwrap();
     let call = Call { protocol: "", request, images: &images, window_tokens: 1, is_streamed: false };
@@ -308,8 +308,8 @@ async fn roles(request: &ChatRequest, is_vendor: bool) -> Vec<String> {
     body["messages"].as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap().to_owned()).collect()
 }
 
-#[tokio::test]
-async fn the_user_never_speaks_right_after_a_result_where_that_may_be_refused() {
+#[test]
+fn the_user_never_speaks_right_after_a_result_where_that_may_be_refused() {
     let shown = with_images();
     let mut asked = shown.clone();
     asked.messages.push(Message::user("Well?"));
@@ -329,7 +329,7 @@ async fn the_user_never_speaks_right_after_a_result_where_that_may_be_refused() 
         (told, vec!["user"], vec!["assistant", "user"]),
     ] {
         for (is_vendor, rest) in [(true, vendor), (false, compatible)] {
-            assert_eq!(roles(&request, is_vendor).await, [begin.as_slice(), &rest].concat(), "vendor: {is_vendor}");
+            assert_eq!(roles(&request, is_vendor), [begin.as_slice(), &rest].concat(), "vendor: {is_vendor}");
         }
     }
 }
@@ -359,4 +359,35 @@ async fn a_request_with_an_image_that_cannot_be_read_is_not_sent() {
     let failed = call(&provider(ProviderKind::Openai, &server, true), request).await.unwrap_err();
     assert_eq!(failed, ProviderError::UnreadableImage("a: gone".to_owned()));
     assert!(server.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_bodies_with_images_are_written_at_a_time() {
+    let server = TestServer::start(|_| Reply::Send(response(400, "", "{}"))).await;
+    let provider = provider(ProviderKind::Openai, &server, true);
+    // Reading lasts until the test has seen who reads.
+    let (began, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let images = ImageSource::new(move |_| {
+        began.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        Ok(Vec::new())
+    });
+    let shown = || {
+        let messages = vec![Message::User { text: "What is it?".into(), images: vec![image("a", MediaType::Png)] }];
+        ChatRequest { messages, images: images.clone(), ..request("") }
+    };
+    let calls = stream::iter((0..10).map(|_| call(&provider, shown()))).buffer_unordered(10).collect::<Vec<_>>();
+    let watch = async {
+        for _ in 0..4 {
+            begins.recv().await.unwrap();
+        }
+        let words = call(&provider, request("without images")).await;
+        assert!(matches!(words, Err(ProviderError::Rejected(_))), "what shows none does not wait: {words:?}");
+        assert!(begins.try_recv().is_err(), "the others wait");
+        (0..10).for_each(|_| release.send(()).unwrap());
+    };
+    let (results, ()) = futures::future::join(calls, watch).await;
+    assert_eq!((results.len(), server.requests.lock().unwrap().len()), (10, 11), "all are sent in the end");
 }
