@@ -177,5 +177,27 @@ async fn what_a_tool_draws_is_shown_after_its_result_and_kept_for_as_long_as_the
     assert_eq!(std::fs::read(blob).unwrap(), PIXEL);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_the_provider_cannot_read_is_left_out() {
+    let server = StubServer::start(|request: &StubRequest| match (request.path.as_str(), pixels(&request.body)) {
+        ("/v1/chat/completions", 0) => {
+            (200, json!({ "choices": [{ "message": { "content": "seen" }, "finish_reason": "stop" }] }))
+        }
+        ("/v1/chat/completions", _) => (400, json!({ "error": { "message": "cannot decode it" } })),
+        _ => (404, Value::Null),
+    })
+    .await;
+    let host = engine_with(&server, Some(TakesImages::All(true))).await;
+    let owner = host.engine.local_owner();
+    let files = vec![upload(&host.engine, "photo.png", PIXEL).await];
+    let task = host.engine.submit_task(&owner, looker(files)).await.unwrap();
+    let task = host.finish(task.id).await;
+    assert_eq!((task.status, task.error), (TaskStatus::Succeeded, None));
+    let asked = server.bodies("/v1/chat/completions");
+    assert_eq!(asked.iter().map(pixels).collect::<Vec<_>>(), [1, 0]);
+    assert!(text(&asked[1]).contains("(image inputs/photo.png, 1×1, not shown: "), "{}", text(&asked[1]));
+    host.engine.stop().await;
+}
+
 /// The address of the pixel.
 const PIXEL_SHA256: &str = "4ff6ab670a58c14270e034e2090d9a432caa263a14e0a25785386b0c12f880b5";
