@@ -97,7 +97,6 @@ impl Engine {
     /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
     /// cannot be used.
     pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
-        let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         // None of them needs the others, and each waits for something else: the disk, the network, a process.
         let (store, providers, sandbox) = tokio::join!(
             open_store(&options.data_dir),
@@ -115,6 +114,8 @@ impl Engine {
             },
         );
         let (store, providers) = (store?, providers?);
+        // Whoever held the directory until now may have changed the keys.
+        let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use super::{
@@ -21,6 +21,8 @@ pub struct Vault {
     ring: RwLock<KeyRing>,
     /// Keys that only open.
     old: KeyRing,
+    /// Held by whoever goes by the file, so that those who open need not wait for the disk.
+    changing: Mutex<()>,
 }
 
 impl Vault {
@@ -36,21 +38,33 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let source = KeySource::find(env, configured, data_dir);
         let ring = RwLock::new(source.read(env)?);
-        Ok(Self { source, ring, old: old_keys(env)? })
+        Ok(Self { source, ring, old: old_keys(env)?, changing: Mutex::default() })
     }
 
-    /// Seals a secret for its place, with the newest key. The very first time it makes one.
+    /// Seals a secret for its place, with the newest key. The very first time it makes one. Waits for the disk.
     ///
     /// # Errors
     ///
-    /// Fails where a first key cannot be made and kept.
+    /// Fails where a first key cannot be made and kept, or the file of keys cannot be read.
     pub fn seal(&self, place: Place<'_>, secret: &Secret) -> Result<Sealed, VaultError> {
-        let mut ring = self.write();
-        if ring.newest().is_none() {
-            *ring = file::ensure(self.source.writable()?)?;
+        let _changing = self.lock();
+        if let Ok(path) = self.source.writable() {
+            self.take_up(path)?;
         }
-        let newest = ring.newest().expect("a file of keys that was read holds one");
-        Sealed::new(newest, place, secret)
+        let newest = self.read().newest().cloned().expect("a ring that was read holds a key");
+        Sealed::new(&newest, place, secret)
+    }
+
+    /// Sees to it that the key that seals is in the file. Another process may have dropped it since that was read.
+    fn take_up(&self, path: &Path) -> Result<(), VaultError> {
+        let on_disk = match self.newest() {
+            None => file::ensure(path)?,
+            Some(_) => file::read(path)?,
+        };
+        if self.newest().is_none_or(|newest| on_disk.find(newest).is_none()) {
+            *self.write() = on_disk;
+        }
+        Ok(())
     }
 
     /// Opens what was sealed for this place.
@@ -92,12 +106,14 @@ impl Vault {
     /// Fails where the keys are not ours to change, or the file cannot be written; the ring is then as it was.
     pub fn add_key(&self) -> Result<KeyId, VaultError> {
         let path = self.source.writable()?;
-        let mut ring = self.write();
-        *ring = match ring.newest() {
+        let _changing = self.lock();
+        let ring = match self.newest() {
             None => file::ensure(path)?,
             Some(_) => file::change(path, |ring| MasterKey::generate().map(|key| ring.push(key)))?,
         };
-        Ok(ring.newest().expect("a file of keys that was written holds one").id())
+        let newest = ring.newest().expect("a file of keys that was written holds one").id();
+        *self.write() = ring;
+        Ok(newest)
     }
 
     /// Drops all keys but the newest. Returns how many. Whoever calls knows that nothing is sealed with them.
@@ -107,15 +123,20 @@ impl Vault {
     /// As [`Self::add_key`].
     pub fn drop_old_keys(&self) -> Result<usize, VaultError> {
         let path = self.source.writable()?;
-        let (mut ring, mut dropped) = (self.write(), 0);
+        let _changing = self.lock();
+        let (ring, mut dropped) = (self.read().clone(), 0);
         // Another process may have added one meanwhile: what goes is what was old here.
         let is_old = |id| ring.find(id).is_some() && ring.newest().map(MasterKey::id) != Some(id);
         let kept = file::change(path, |on_disk| {
             dropped = on_disk.keep(|id| !is_old(id));
             Ok(())
         })?;
-        *ring = kept;
+        *self.write() = kept;
         Ok(dropped)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, KeyRing> {

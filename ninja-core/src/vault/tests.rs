@@ -172,6 +172,22 @@ fn older_keys_open_until_they_are_dropped() {
 }
 
 #[test]
+fn nothing_is_sealed_with_a_key_that_is_no_longer_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = vault(folder.path());
+    first.seal(PLACE, &secret()).unwrap();
+    let late = vault(folder.path());
+    let added = first.add_key().unwrap();
+    assert_ne!(late.seal(PLACE, &secret()).unwrap().key(), added, "what it knows is still there");
+    first.drop_old_keys().unwrap();
+    let sealed = late.seal(PLACE, &secret()).unwrap();
+    assert_eq!((sealed.key(), late.newest(), first.open(PLACE, &sealed)), (added, Some(added), Ok(secret())));
+    fs::remove_file(folder.path().join("vault.keys")).unwrap();
+    let gone = late.seal(PLACE, &secret()).unwrap_err();
+    assert!(gone.to_string().starts_with("failed to read "), "{gone}");
+}
+
+#[test]
 fn keys_that_are_given_are_not_changed_and_old_ones_still_open() {
     let folder = tempfile::tempdir().unwrap();
     let before = Vault::find(&env([("NINJA_MASTER_KEY", HEX)]), None, folder.path()).unwrap();

@@ -318,6 +318,24 @@ async fn a_rotation_seals_everything_anew_and_drops_older_keys_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_waited_for_the_directory_seals_with_the_keys_that_are_left() {
+    let mut host = start().await;
+    store_three(&host).await;
+    let mut options = EngineOptions::new(host.directory.path());
+    alone(&mut options);
+    let mut waiting = Box::pin(Engine::start(options));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let owner = host.engine.local_owner();
+    host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap();
+    host.engine.stop().await;
+    host.engine = waiting.await.unwrap();
+    put(&host, settings("p4", "http://127.0.0.1:9/v1", Some("sk-canary-long-enough-0004"))).await.unwrap();
+    restart(&mut host, |_| {}).await;
+    assert_eq!(key_ends(&host).await, ["0001", "0002", "0003", "0004"]);
+    host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_breaks_off_anywhere_is_finished_by_the_next() {
     let mut host = start().await;
     let ends = store_three(&host).await;
