@@ -86,7 +86,7 @@ impl Engine {
         check(&settings, key.clone(), key.is_some() || kept.is_some())?;
         let api_key = match key {
             Some(key) => {
-                let sealed = self.0.vault.seal(place(&record_of(&name)), &key);
+                let sealed = within_place(&name, &settings, |place| self.0.vault.seal(place, &key));
                 Some(sealed.map_err(|error| vault_error(&error))?)
             }
             None => kept.map(|(sealed, _)| sealed),
@@ -135,12 +135,13 @@ impl StoredSettings {
 
     /// Opens the key, if there is one.
     pub(super) fn open(&self, vault: &Vault, name: &str) -> Result<Option<Secret>, VaultError> {
-        self.api_key.as_ref().map(|sealed| vault.open(place(&record_of(name)), sealed)).transpose()
+        let open = |sealed| within_place(name, &self.settings, |place| vault.open(place, sealed));
+        self.api_key.as_ref().map(open).transpose()
     }
 
     /// Seals a key in the place of the one there is.
     pub(super) fn reseal(&mut self, vault: &Vault, name: &str, key: &Secret) -> Result<(), VaultError> {
-        self.api_key = Some(vault.seal(place(&record_of(name)), key)?);
+        self.api_key = Some(within_place(name, &self.settings, |place| vault.seal(place, key))?);
         Ok(())
     }
 }
@@ -184,13 +185,12 @@ fn decode(bytes: &[u8]) -> ReadSettings {
     serde_json::from_slice(bytes).map_err(|error| format!("its settings cannot be read: {error}"))
 }
 
-fn record_of(name: &str) -> String {
-    format!("provider/{name}")
-}
-
-/// Providers belong to the installation, not to one of its users.
-fn place(record: &str) -> Place<'_> {
-    Place { owner: "installation", record, field: "api_key" }
+/// Providers belong to the installation, not to one of its users. A key is for what it was given for: where another address stands
+/// in the record, it does not open.
+fn within_place<T>(name: &str, settings: &ProviderSettings, work: impl FnOnce(Place<'_>) -> T) -> T {
+    let record = format!("provider/{name}");
+    let bound_to = [settings.kind.as_str(), settings.base_url.as_deref().unwrap_or_default()];
+    work(Place { owner: "installation", record: &record, field: "api_key", bound_to: &bound_to })
 }
 
 fn is_stored(info: &ProviderInfo, name: &str) -> bool {

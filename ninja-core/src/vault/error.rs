@@ -43,7 +43,7 @@ pub enum VaultError {
         place: String,
     },
     /// The bytes are not those that were sealed, or not for this place.
-    #[error("its sealed bytes were altered or belong elsewhere: restore a backup, or give the secret again")]
+    #[error("its sealed bytes, or what they are for, were altered: restore a backup, or give the secret again")]
     Altered,
     /// The ring comes from where Ninja does not write.
     #[error("{0}")]

@@ -1,6 +1,7 @@
 //! What is sealed: a version byte, the key's id, a random nonce, and what XChaCha20-Poly1305 makes of the secret.
 //!
-//! The place of a secret is authenticated with it: moved to another record it does not open.
+//! The place of a secret is authenticated with it, and what it is for: moved to another record, or with another address in its own,
+//! it does not open.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
@@ -21,7 +22,7 @@ const VERSION: u8 = 1;
 /// So long that random ones do not meet.
 const NONCE_BYTES: usize = 24;
 
-/// Where a secret is kept.
+/// Where a secret is kept, and what it is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// Whose it is.
@@ -30,6 +31,8 @@ pub struct Place<'a> {
     pub record: &'a str,
     /// The field of the record.
     pub field: &'a str,
+    /// What else stands in the record and says where the secret may go.
+    pub bound_to: &'a [&'a str],
 }
 
 /// A secret that only its key and its place open. As text it is base64.
@@ -78,9 +81,9 @@ impl Sealed {
 }
 
 /// What is authenticated and not sealed: the form, the key and the place, each part behind its length.
-fn authenticated(key: KeyId, Place { owner, record, field }: Place<'_>) -> Vec<u8> {
+fn authenticated(key: KeyId, Place { owner, record, field, bound_to }: Place<'_>) -> Vec<u8> {
     let mut bytes = [&[VERSION], &key.0[..]].concat();
-    for part in [owner, record, field] {
+    for part in [owner, record, field].iter().chain(bound_to) {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
         bytes.extend_from_slice(part.as_bytes());
     }

@@ -10,7 +10,12 @@ use std::{
 use super::*;
 use crate::api::{ErrorCode, Secret};
 
-const PLACE: Place<'_> = Place { owner: "installation", record: "provider/openai", field: "api_key" };
+const PLACE: Place<'_> = Place {
+    owner: "installation",
+    record: "provider/openai",
+    field: "api_key",
+    bound_to: &["openai", "https://gateway.example/v1"],
+};
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const BASE64: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -53,6 +58,8 @@ fn what_is_sealed_opens_in_its_place_and_nowhere_else() {
         Place { owner: "user", ..PLACE },
         Place { record: "provider/other", ..PLACE },
         Place { field: "password", ..PLACE },
+        Place { bound_to: &["openai", "https://elsewhere.example/v1"], ..PLACE },
+        Place { bound_to: &["openai"], ..PLACE },
         Place { owner: "installationprovider/openai", record: "", ..PLACE },
     ] {
         assert_eq!(vault.open(elsewhere, &sealed), Err(VaultError::Altered), "{elsewhere:?}");
@@ -91,7 +98,7 @@ fn no_byte_of_what_is_sealed_can_be_changed() {
 #[test]
 fn the_form_on_disk_stays_readable() {
     const SEALED: &str =
-        "\"AUsykjCOy1eJ3MYFF1tPFMUI0qiPFuEv/DjNGuA+C6T2e+XzBGtpngxjY475+/IhLbH0i75rZaoz0IYM5Jiqw3BH8klm\"";
+        "\"AUsykjCOy1eJ6DXYSWGSy5kWpGeyTWDz/5WmDnGyURcSxxGn9IlYR5Xpt6hCc2DKLb4JNhqBpcckIgZ4X2BjQhl1K01w\"";
     let folder = tempfile::tempdir().unwrap();
     let vault = Vault::find(&env([("NINJA_MASTER_KEY", HEX)]), None, folder.path()).unwrap();
     let sealed: Sealed = serde_json::from_str(SEALED).unwrap();

@@ -16,11 +16,15 @@ use ninja_core::{
         DollarPrice, ErrorCode, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, RotateKeys, Secret, Task,
         TaskStatus,
     },
+    journal::{
+        disk::{DiskOptions, DiskStore},
+        store::{Commit, DocKey, DocKind, Store},
+    },
     maintenance,
     providers::{ProviderConfig, Scripted},
 };
 use ninja_tests::{ScriptedEngine, agent_step, plan};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, sync::Semaphore};
 
 use super::protocols::{Parrot, answer, events_of, holders, read_request};
@@ -381,6 +385,32 @@ async fn a_secret_whose_key_is_gone_is_told_of_kept_and_given_again() {
     fs::write(&keys, both).unwrap();
     restart(&mut host, |_| {}).await;
     assert_eq!(key_ends(&host).await, [&ends[0], "2222", &ends[2]]);
+    host.engine.stop().await;
+}
+
+/// Changes what is stored of a provider, past the engine, which must be stopped.
+async fn alter(folder: &Path, name: &str, change: impl FnOnce(&mut Value)) {
+    let store = DiskStore::open(folder, DiskOptions::default()).unwrap();
+    let key = DocKey::new(DocKind::Provider, name);
+    let mut document: Value = serde_json::from_slice(&store.read_doc(&key).unwrap().unwrap()).unwrap();
+    change(&mut document);
+    let puts = vec![(key, serde_json::to_vec(&document).unwrap().into())];
+    store.commit(Commit { puts, ..Commit::default() }).await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_does_not_open_for_another_address_or_kind() {
+    let (mut host, thief) = (start().await, Server::start(100).await);
+    for (field, value) in [("base_url", thief.url.as_str()), ("kind", "deepseek")] {
+        put(&host, settings("mine", "http://127.0.0.1:9/v1", Some(KEY))).await.unwrap();
+        host.engine.stop().await;
+        alter(host.directory.path(), "mine", |document| document["settings"][field] = json!(value)).await;
+        restart(&mut host, |_| {}).await;
+        let info = stored(&host).await.remove(0);
+        assert!(info.has_key && !info.can_answer && info.reason.contains("were altered"), "{info:?}");
+    }
+    assert_eq!(thief.keys(), Vec::<String>::new());
     host.engine.stop().await;
 }
 
