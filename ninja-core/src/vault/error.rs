@@ -48,6 +48,12 @@ pub enum VaultError {
     /// The ring comes from where Ninja does not write.
     #[error("{0}")]
     NotOurs(String),
+    /// Another process holds the file.
+    #[error("another process is changing {place}, and has been for some seconds: nothing was changed, try again")]
+    Busy {
+        /// The file.
+        place: String,
+    },
     /// There are no random numbers.
     #[error("the system gives no random numbers: {0}")]
     NoRandom(String),
@@ -76,7 +82,7 @@ impl VaultError {
         match self {
             Self::Unusable { .. } | Self::Exposed { .. } => ErrorCode::InvalidRequest,
             Self::UnknownKey { .. } | Self::Altered => ErrorCode::Corrupt,
-            Self::NotOurs(_) => ErrorCode::Conflict,
+            Self::NotOurs(_) | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Io { .. } | Self::NoRandom(_) => ErrorCode::Internal,
         }
     }

@@ -21,8 +21,9 @@ pub struct Vault {
     ring: RwLock<KeyRing>,
     /// Keys that only open.
     old: KeyRing,
-    /// Held by whoever goes by the file, so that those who open need not wait for the disk.
-    changing: Mutex<()>,
+    /// Held by whoever goes by the file, so that those who open need not wait for the disk. Whether what was found in it is known
+    /// to be on the disk.
+    is_synced: Mutex<bool>,
 }
 
 impl Vault {
@@ -36,9 +37,9 @@ impl Vault {
         configured: Option<&Path>,
         data_dir: &Path,
     ) -> Result<Self, VaultError> {
-        let source = KeySource::find(env, configured, data_dir);
+        let source = KeySource::find(env, configured, data_dir)?;
         let ring = RwLock::new(source.read(env)?);
-        Ok(Self { source, ring, old: old_keys(env)?, changing: Mutex::default() })
+        Ok(Self { source, ring, old: old_keys(env)?, is_synced: Mutex::default() })
     }
 
     /// Seals a secret for its place, with the newest key. The very first time it makes one. Waits for the disk.
@@ -47,7 +48,6 @@ impl Vault {
     ///
     /// Fails where a first key cannot be made and kept, or the file of keys cannot be read.
     pub fn seal(&self, place: Place<'_>, secret: &Secret) -> Result<Sealed, VaultError> {
-        let _changing = self.lock();
         if let Ok(path) = self.source.writable() {
             self.take_up(path)?;
         }
@@ -55,14 +55,21 @@ impl Vault {
         Sealed::new(&newest, place, secret)
     }
 
-    /// Sees to it that the key that seals is in the file. Another process may have dropped it since that was read.
+    /// Sees to it that the key that seals is in the file and on the disk. Another process may have dropped it since the file was
+    /// read, and a person may have written the file just now.
     fn take_up(&self, path: &Path) -> Result<(), VaultError> {
+        let mut is_synced = self.lock();
         let on_disk = match self.newest() {
-            None => file::ensure(path)?,
+            None => file::ensure(path)?.0,
             Some(_) => file::read(path)?,
         };
         if self.newest().is_none_or(|newest| on_disk.find(newest).is_none()) {
             *self.write() = on_disk;
+            *is_synced = false;
+        }
+        if !*is_synced {
+            file::sync(path)?;
+            *is_synced = true;
         }
         Ok(())
     }
@@ -84,9 +91,19 @@ impl Vault {
         self.read().newest().map(MasterKey::id)
     }
 
+    /// Returns whether a key is among those that open.
+    pub fn knows(&self, key: KeyId) -> bool {
+        self.read().find(key).is_some() || self.old.find(key).is_some()
+    }
+
     /// Returns how many keys open what is sealed.
     pub fn key_count(&self) -> usize {
         self.read().len() + self.old.len()
+    }
+
+    /// Returns where the keys come from, in the words of a person.
+    pub fn place(&self) -> String {
+        self.source.to_string()
     }
 
     /// Returns whether keys can be added here.
@@ -106,10 +123,14 @@ impl Vault {
     /// Fails where the keys are not ours to change, or the file cannot be written; the ring is then as it was.
     pub fn add_key(&self) -> Result<KeyId, VaultError> {
         let path = self.source.writable()?;
-        let _changing = self.lock();
-        let ring = match self.newest() {
-            None => file::ensure(path)?,
-            Some(_) => file::change(path, |ring| MasterKey::generate().map(|key| ring.push(key)))?,
+        let _is_synced = self.lock();
+        let made = match self.newest() {
+            None => Some(file::ensure(path)?).filter(|(_, is_new)| *is_new),
+            Some(_) => None,
+        };
+        let ring = match made {
+            Some((ring, _)) => ring,
+            None => file::change(path, |ring| MasterKey::generate().map(|key| ring.push(key)))?,
         };
         let newest = ring.newest().expect("a file of keys that was written holds one").id();
         *self.write() = ring;
@@ -123,7 +144,7 @@ impl Vault {
     /// As [`Self::add_key`].
     pub fn drop_old_keys(&self) -> Result<usize, VaultError> {
         let path = self.source.writable()?;
-        let _changing = self.lock();
+        let _is_synced = self.lock();
         let (ring, mut dropped) = (self.read().clone(), 0);
         // Another process may have added one meanwhile: what goes is what was old here.
         let is_old = |id| ring.find(id).is_some() && ring.newest().map(MasterKey::id) != Some(id);
@@ -135,8 +156,8 @@ impl Vault {
         Ok(dropped)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.is_synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, KeyRing> {

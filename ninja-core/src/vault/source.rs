@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -34,29 +35,34 @@ pub(super) enum KeySource {
 }
 
 impl KeySource {
-    /// Returns the first that there is.
-    pub(super) fn find(env: &BTreeMap<String, String>, configured: Option<&Path>, data_dir: &Path) -> Self {
-        let set = |name: &str| env.get(name).filter(|value| !value.trim().is_empty());
-        if set(VARIABLE).is_some() {
-            return Self::Variable;
+    /// Returns the first that there is. What was meant and cannot be used is an error, not a reason to go on to the next.
+    pub(super) fn find(
+        env: &BTreeMap<String, String>,
+        configured: Option<&Path>,
+        data_dir: &Path,
+    ) -> Result<Self, VaultError> {
+        if env.contains_key(VARIABLE) {
+            return Ok(Self::Variable);
         }
-        let credential = set(CREDENTIALS_VARIABLE).map(|folder| Path::new(folder).join(CREDENTIAL));
-        if let Some(path) = credential.filter(|path| path.exists()) {
-            return Self::Credential(path);
+        let credentials = env.get(CREDENTIALS_VARIABLE).filter(|folder| !folder.trim().is_empty());
+        if let Some(path) = credentials.map(|folder| Path::new(folder).join(CREDENTIAL))
+            && is_there(&path)?
+        {
+            return Ok(Self::Credential(path));
         }
-        match configured {
+        Ok(match configured {
             Some(path) => Self::Configured(path.to_owned()),
             None => Self::Own(data_dir.join(FILE)),
-        }
+        })
     }
 
     /// Reads the ring; an empty one where it is made later.
     pub(super) fn read(&self, env: &BTreeMap<String, String>) -> Result<KeyRing, VaultError> {
         match self {
-            Self::Variable => parse(env.get(VARIABLE).map_or("", String::as_str), &self.to_string()),
+            Self::Variable => parse(env.get(VARIABLE).map_or("", String::as_str), VARIABLE),
             Self::Credential(path) => file::read_any(path),
             Self::Configured(path) => file::read(path),
-            Self::Own(path) if path.exists() => file::read(path),
+            Self::Own(path) if is_there(path)? => file::read(path),
             Self::Own(_) => Ok(KeyRing::default()),
         }
     }
@@ -78,6 +84,15 @@ impl KeySource {
             }
         };
         Err(VaultError::NotOurs(format!("the master key comes from {self}, which Ninja does not change: {what}")))
+    }
+}
+
+/// Returns whether anything is there, be it a link that leads nowhere.
+fn is_there(path: &Path) -> Result<bool, VaultError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(file::failed("look for", path)(error)),
     }
 }
 

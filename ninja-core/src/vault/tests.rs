@@ -71,7 +71,9 @@ fn what_is_sealed_opens_in_its_place_and_nowhere_else() {
     assert_eq!(next.open(PLACE, &sealed), Ok(secret()), "after a restart");
     let metadata = fs::metadata(folder.path().join("vault.keys")).unwrap();
     assert_eq!((metadata.mode() & 0o777, metadata.nlink()), (0o600, 1));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["vault.keys", "vault.keys.lock"], "nothing else is left");
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn the_first_source_that_there_is_counts() {
     let sealed = own.seal(PLACE, &secret()).unwrap();
     for (variables, configured, place) in [
         (env([("NINJA_MASTER_KEY", HEX), ("CREDENTIALS_DIRECTORY", &credentials)]), None, "NINJA_MASTER_KEY"),
-        (env([("NINJA_MASTER_KEY", " "), ("CREDENTIALS_DIRECTORY", &credentials)]), None, "ninja-master-key"),
+        (env([("CREDENTIALS_DIRECTORY", &credentials)]), None, "ninja-master-key"),
         (env([("CREDENTIALS_DIRECTORY", "/nowhere")]), Some(configured.as_path()), "/keys"),
     ] {
         let vault = Vault::find(&variables, configured, folder.path()).unwrap();
@@ -157,6 +159,65 @@ fn a_key_that_cannot_be_used_is_named_and_never_shown() {
     let vault = Vault::find(&BTreeMap::new(), Some(&path), folder.path()).unwrap();
     let debug = format!("{vault:?} {:?}", vault.seal(PLACE, &secret()).unwrap());
     assert!(debug.contains("4b3292308ecb5789") && !debug.contains("AAEC") && !debug.contains("canary"), "{debug}");
+}
+
+#[test]
+fn what_was_meant_and_is_not_there_is_no_reason_for_another_source() {
+    let folder = tempfile::tempdir().unwrap();
+    for blank in ["", " "] {
+        let error = Vault::find(&env([("NINJA_MASTER_KEY", blank)]), None, folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with("NINJA_MASTER_KEY: it holds no key"), "{error}");
+    }
+    let no_folder = file_with(folder.path(), HEX).display().to_string();
+    let error = Vault::find(&env([("CREDENTIALS_DIRECTORY", &no_folder)]), None, folder.path()).unwrap_err();
+    assert!(error.to_string().starts_with("failed to look for "), "{error}");
+    let credentials = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/nowhere", credentials.path().join("ninja-master-key")).unwrap();
+    let credentials = credentials.path().display().to_string();
+    let error = Vault::find(&env([("CREDENTIALS_DIRECTORY", &credentials)]), None, folder.path()).unwrap_err();
+    assert!(error.to_string().starts_with("failed to read "), "{error}");
+}
+
+#[test]
+fn a_rotation_keeps_the_link_and_the_owner_of_the_file() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (path, link) = (file_with(elsewhere.path(), HEX), folder.path().join("link"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let vault = Vault::find(&BTreeMap::new(), Some(&link), folder.path()).unwrap();
+    let added = vault.add_key().unwrap();
+    assert_eq!((fs::read_link(&link).unwrap(), fs::symlink_metadata(&path).unwrap().is_file()), (path.clone(), true));
+    assert!(fs::read_to_string(&path).unwrap().contains(&added.to_string()));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "all of it is written beside the file");
+    assert_eq!(file::check_owner(&path, 7, 7), Ok(()));
+    let refused = file::check_owner(&path, 7, 0).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Conflict);
+    assert!(refused.to_string().contains("belongs to the user 7"), "{refused}");
+    // Only an administrator's tests can give a file away.
+    if std::os::unix::fs::chown(&path, Some(7), None).is_ok() {
+        assert!(vault.add_key().unwrap_err().to_string().contains("belongs to the user 7"));
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 7);
+    }
+}
+
+#[test]
+fn a_file_that_another_process_holds_is_waited_for_and_not_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault.keys");
+    let held = file::lock(&path, 1).unwrap();
+    let busy = file::lock(&path, 2).unwrap_err();
+    assert_eq!((busy.code(), busy.to_string().contains("vault.keys, and has been")), (ErrorCode::Conflict, true));
+    assert_eq!(fs::metadata(folder.path().join("vault.keys.lock")).unwrap().mode() & 0o777, 0o600);
+    drop(held);
+    file::lock(&path, 1).unwrap();
+}
+
+#[test]
+fn a_rotation_adds_a_key_where_a_file_came_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let early = vault(folder.path());
+    let sealed = vault(folder.path()).seal(PLACE, &secret()).unwrap();
+    assert_ne!(early.add_key().unwrap(), sealed.key(), "it is a new one");
+    assert_eq!((early.open(PLACE, &sealed), early.key_count()), (Ok(secret()), 2));
 }
 
 #[test]
