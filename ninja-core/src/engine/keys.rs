@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::{ApiError, KeysRotated, Principal, RotateKeys},
     journal::store::Commit,
+    vault::Vault,
 };
 
 impl Engine {
@@ -32,7 +33,7 @@ impl Engine {
     async fn rotate(&self, RotateKeys { drop_old }: RotateKeys) -> Result<KeysRotated, ApiError> {
         let _changing = self.0.stored_settings.lock().await;
         let (vault, failpoints) = (&self.0.vault, &self.0.services.failpoints);
-        let is_new = self.begin_rotation()?;
+        let is_new = self.begin_rotation().await?;
         failpoints.visit("rotate: key added");
         let (mut resealed, mut unopened) = (0, Vec::new());
         for (name, stored) in stored_providers::read_all(self.store().as_ref()).map_err(store_error)? {
@@ -47,7 +48,7 @@ impl Engine {
             failpoints.visit("rotate: resealed");
         }
         let dropped = match drop_old && is_new && unopened.is_empty() {
-            true => vault.drop_old_keys().map_err(|error| vault_error(&error))?,
+            true => self.with_vault(Vault::drop_old_keys).await?,
             false => 0,
         };
         failpoints.visit("rotate: done");
@@ -57,10 +58,11 @@ impl Engine {
     }
 
     /// Adds a key where that is ours to do. Otherwise there must be something to do with those that are given.
-    fn begin_rotation(&self) -> Result<bool, ApiError> {
+    async fn begin_rotation(&self) -> Result<bool, ApiError> {
         let vault = &self.0.vault;
         let Err(not_ours) = vault.check_writable() else {
-            vault.add_key().map_err(|error| vault_error(&error))?;
+            self.check_first_key()?;
+            self.with_vault(Vault::add_key).await?;
             return Ok(true);
         };
         let stored = stored_providers::read_all(self.store().as_ref()).map_err(store_error)?;
@@ -79,7 +81,7 @@ impl Engine {
             return Ok(Resealed::Already);
         }
         let Ok(Some(key)) = stored.open(vault, name) else { return Ok(Resealed::Unopened) };
-        stored.reseal(vault, name, &key).map_err(|error| vault_error(&error))?;
+        stored.api_key = Some(self.with_vault(stored.sealing(name, key)).await?);
         let commit = Commit { puts: vec![stored.document(name)], ..Commit::default() };
         self.store().commit(commit).await.map_err(store_error)?;
         Ok(Resealed::Anew)

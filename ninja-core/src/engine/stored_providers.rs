@@ -86,8 +86,10 @@ impl Engine {
         check(&settings, key.clone(), key.is_some() || kept.is_some())?;
         let api_key = match key {
             Some(key) => {
-                let sealed = within_place(&name, &settings, |place| self.0.vault.seal(place, &key));
-                Some(sealed.map_err(|error| vault_error(&error))?)
+                self.check_first_key()?;
+                let (name, settings) = (name.clone(), settings.clone());
+                let seal = move |vault: &Vault| within_place(&name, &settings, |place| vault.seal(place, &key));
+                Some(self.with_vault(seal).await?)
             }
             None => kept.map(|(sealed, _)| sealed),
         };
@@ -116,6 +118,39 @@ impl Engine {
         self.take_up_stored()
     }
 
+    /// Has keys read or written where that keeps nobody waiting: the disk may take its time, and so may another process.
+    pub(super) async fn with_vault<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Vault) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let engine = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&engine.0.vault)).await;
+        let broke_off = |error| ApiError::new(ErrorCode::Internal, format!("the keys were not changed: {error}"));
+        done.map_err(broke_off)?.map_err(|error| vault_error(&error))
+    }
+
+    /// Refuses to begin with another key where there were keys before. Whoever forgot to hand them in would else have everything
+    /// sealed from then on with a key that lies beside the data.
+    pub(super) fn check_first_key(&self) -> Result<(), ApiError> {
+        let vault = &self.0.vault;
+        if vault.newest().is_some() {
+            return Ok(());
+        }
+        let stored = read_all(self.store().as_ref()).map_err(store_error)?;
+        let lost = stored.into_iter().find_map(|(name, stored)| {
+            let key = stored.ok()?.api_key?.key();
+            (!vault.knows(key)).then_some((name, key))
+        });
+        let Some((name, key)) = lost else { return Ok(()) };
+        let what = format!(
+            "the key of the provider {name} is sealed with the master key {key}, which is not here, and no other one is begun in its \
+             stead: hand that key in as before (NINJA_MASTER_KEY, the credential, master_key_file), or put the saved lines into \
+             {}, and start the daemon again; or give the secret up with `ninja providers remove {name}`",
+            vault.place()
+        );
+        Err(ApiError::new(ErrorCode::Conflict, what))
+    }
+
     /// Has the calls that begin from now on go by what is stored.
     fn take_up_stored(&self) -> Result<(), ApiError> {
         let services = &self.0.services;
@@ -139,10 +174,10 @@ impl StoredSettings {
         self.api_key.as_ref().map(open).transpose()
     }
 
-    /// Seals a key in the place of the one there is.
-    pub(super) fn reseal(&mut self, vault: &Vault, name: &str, key: &Secret) -> Result<(), VaultError> {
-        self.api_key = Some(within_place(name, &self.settings, |place| vault.seal(place, key))?);
-        Ok(())
+    /// Returns what has to be done to seal a key in the place of the one there is.
+    pub(super) fn sealing(&self, name: &str, key: Secret) -> impl FnOnce(&Vault) -> Result<Sealed, VaultError> + use<> {
+        let (name, settings) = (name.to_owned(), self.settings.clone());
+        move |vault| within_place(&name, &settings, |place| vault.seal(place, &key))
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Cursor,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -374,7 +375,21 @@ async fn a_secret_whose_key_is_gone_is_told_of_kept_and_given_again() {
         assert!(info.reason.contains("sealed with the master key") && info.reason.contains("vault.keys"), "{info:?}");
     }
     let owner = host.engine.local_owner();
-    put(&host, settings("p2", "http://127.0.0.1:9/v1", Some("sk-canary-given-again-2222"))).await.unwrap();
+    let again = || settings("p2", "http://127.0.0.1:9/v1", Some("sk-canary-given-again-2222"));
+    for refused in [
+        host.engine.put_provider(&owner, again()).await.unwrap_err(),
+        host.engine.rotate_keys(&owner, RotateKeys::default()).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.code, ErrorCode::Conflict);
+        assert!(refused.detail.contains("no other one is begun") && refused.detail.contains("vault.keys"), "{refused}");
+    }
+    assert!(!keys.exists());
+    // Somebody who means it begins with another one.
+    fs::write(&keys, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n").unwrap();
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
+    restart(&mut host, |_| {}).await;
+    let owner = host.engine.local_owner();
+    put(&host, again()).await.unwrap();
     let rotated = host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap();
     assert_eq!((rotated.resealed, rotated.dropped, rotated.keys), (1, 0, 2), "no key goes: {rotated:?}");
     assert_eq!(rotated.unopened, ["p1", "p3"]);
