@@ -5,11 +5,13 @@
 //! - [`kinds`]: the kinds, one row each.
 //! - [`protocol`]: what distinguishes one API from another.
 //! - [`stream`]: what comes back, piece by piece and with patience; [`answer`] is what every answer needs.
+//! - [`address`]: where a key may go.
 //! - [`error`]: everything that fails as a [`ProviderError`].
 //! - [`images`]: the bytes of a request's images, while it is written.
 //! - [`listing`]: which models are served; [`inspect`]: what their server does with them; [`windows`]: what follows for a
 //!   prompt.
 
+mod address;
 pub(super) mod answer;
 pub(super) mod error;
 pub(super) mod images;
@@ -114,6 +116,16 @@ impl HttpProvider {
     /// Returns whether this is the vendor's own address rather than something compatible.
     pub fn is_vendor(&self) -> bool {
         self.is_vendor
+    }
+
+    /// Says what is wrong with its address, where a request gives it.
+    pub(super) fn check_stored(&self, has_key: bool) -> Result<(), ProviderError> {
+        address::check_stored(&self.url, has_key).map_err(|what| ProviderError::Rejected(what.to_owned()))
+    }
+
+    /// Returns whether its key can be read on the way.
+    pub(super) fn shows_its_key(&self) -> bool {
+        self.key.is_some() && address::is_in_clear(&self.url)
     }
 
     /// Returns the model to use at the vendor's own address when nobody names one.
@@ -260,7 +272,7 @@ fn http_client(url: &Url, timeouts: Timeouts) -> Result<reqwest::Client, Provide
         .connect_timeout(timeouts.connect())
         // A prompt goes where it was sent and nowhere else.
         .redirect(reqwest::redirect::Policy::none());
-    if kinds::is_loopback(url) {
+    if address::is_loopback(url) {
         builder = builder.no_proxy();
         if url.scheme() == "http" {
             // Neither a proxy nor a redirect leads to TLS from here, and reading the system's certificates takes longer

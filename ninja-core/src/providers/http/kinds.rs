@@ -103,9 +103,10 @@ impl Wire {
         Ok(url)
     }
 
-    /// Returns whether `url` is at the vendor's own host.
+    /// Returns whether `url` is at the vendor's own host, and so that nobody else can be there.
     pub(super) fn is_vendor(&self, url: &Url) -> bool {
-        self.vendor_model.is_some() && Url::parse(self.base_url).is_ok_and(|vendor| vendor.host() == url.host())
+        let is_theirs = |vendor: Url| vendor.host() == url.host() && url.scheme() == "https";
+        self.vendor_model.is_some() && Url::parse(self.base_url).is_ok_and(is_theirs)
     }
 
     /// Returns what people call the place that answers.
@@ -117,12 +118,6 @@ impl Wire {
 fn host_and_port(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// Returns whether an address is this machine's own.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Returns what a kind speaks, at `url`.
@@ -217,6 +212,7 @@ mod tests {
         let wire = Wire::of(ProviderKind::Openai);
         assert!(wire.is_vendor(&wire.base_url(None).unwrap()));
         assert!(!wire.is_vendor(&wire.base_url(Some("http://127.0.0.1:1/v1")).unwrap()));
+        assert!(!wire.is_vendor(&wire.base_url(Some("http://api.openai.com/v1")).unwrap()), "anybody could be there");
         assert!(!Wire::of(ProviderKind::Ollama).is_vendor(&Url::parse("http://127.0.0.1:11434/").unwrap()));
     }
 

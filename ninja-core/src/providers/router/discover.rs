@@ -156,6 +156,9 @@ pub(super) fn entry(
         Ok(provider) => Arc::new(provider),
         Err(error) => return broken(error.to_string()),
     };
+    if provider.shows_its_key() {
+        tracing::warn!(provider = name, "the key goes over http, where others can read it");
+    }
     let model = config.model.clone().or_else(|| provider.vendor_model().map(str::to_owned));
     let pricing = match (config.price, config.kind) {
         (Some(price), _) => Pricing::Is(price),

@@ -26,6 +26,7 @@ impl StoredProvider {
     /// Says what is wrong with settings, before they are stored. They may have a key that is not at hand.
     pub(crate) fn check(config: &ProviderConfig, has_key: bool) -> Result<(), ProviderError> {
         let provider = HttpProvider::new(config, config.api_key.clone())?;
+        provider.check_stored(has_key)?;
         match provider.is_vendor() && !has_key {
             true => Err(ProviderError::Rejected("the vendor's own address wants an api_key".into())),
             false => Ok(()),
