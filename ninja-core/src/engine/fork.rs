@@ -30,7 +30,7 @@ impl Engine {
         let Some(Entry { record: Record::TaskSubmitted(submitted), .. }) = entries.first() else {
             return Err(no_task(id));
         };
-        let mut models = self.models_of_fork(submitted, request.model.as_deref())?;
+        let mut models = self.models_of_fork(submitted, request.model.as_deref()).await?;
         if submitted.budget.cost_micro_usd.is_some() || self.0.services.ledger.is_in_money() {
             keep_priced(&mut models)?;
         }
@@ -60,9 +60,9 @@ impl Engine {
         Ok(task)
     }
 
-    fn models_of_fork(&self, old: &TaskSubmitted, wanted: Option<&str>) -> Result<Models, ApiError> {
+    async fn models_of_fork(&self, old: &TaskSubmitted, wanted: Option<&str>) -> Result<Models, ApiError> {
         match wanted {
-            Some(_) => self.models(wanted, true),
+            Some(_) => self.models(wanted, true).await,
             None => Ok((old.model.clone(), old.lineup.clone())),
         }
     }

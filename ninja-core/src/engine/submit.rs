@@ -92,7 +92,7 @@ impl Engine {
         }
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
-        let mut models = self.models(request.model.as_deref(), needs_model)?;
+        let mut models = self.models(request.model.as_deref(), needs_model).await?;
         let is_in_money = request.budget.is_some_and(|budget| budget.cost_micro_usd.is_some());
         if is_in_money || self.0.services.ledger.is_in_money() {
             keep_priced(&mut models)?;
@@ -148,8 +148,12 @@ impl Engine {
     }
 
     /// Returns the models that answer.
-    pub(super) fn models(&self, wanted: Option<&str>, needs_one: bool) -> Result<Models, ApiError> {
-        let lineup = match self.0.services.providers.now().line_up(wanted) {
+    pub(super) async fn models(&self, wanted: Option<&str>, needs_one: bool) -> Result<Models, ApiError> {
+        let providers = self.0.services.providers.now();
+        if needs_one || wanted.is_some() {
+            providers.ask_again(wanted).await;
+        }
+        let lineup = match providers.line_up(wanted) {
             Ok(lineup) => lineup,
             Err(_) if !needs_one && wanted.is_none() => return Ok((None, BTreeMap::new())),
             Err(error) => return Err(ApiError::new(ErrorCode::NoProvider, error.to_string())),

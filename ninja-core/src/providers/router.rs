@@ -21,8 +21,10 @@ mod tests;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
@@ -39,6 +41,9 @@ const CONCURRENCY: usize = 8;
 
 /// What is said of a name in `fallback` that no provider has.
 const NO_SUCH_FALLBACK: &str = "named in `fallback`, but there is no such provider";
+
+/// How long a server that told no models is left alone by those who submit tasks: little to somebody who waits for it to come up.
+const ASK_PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns numbers evenly spread over `0.0..1.0`, so that those who wait together do not return together.
 type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -85,6 +90,8 @@ struct Entry {
     provider: Result<Arc<dyn Provider>, String>,
     /// The same provider, if it can be asked for a model when none is configured.
     asked: Option<Arc<HttpProvider>>,
+    /// When it was last asked. Held while it is.
+    asked_at: tokio::sync::Mutex<Option<Instant>>,
     /// The model if a task names none, or why there is none yet.
     default_model: Mutex<Result<String, String>>,
     /// The models for other classes of agents.
@@ -158,6 +165,7 @@ impl Providers {
             reason: "built in".into(),
             provider: Ok(provider),
             asked: None,
+            asked_at: tokio::sync::Mutex::default(),
             default_model: Mutex::new(Ok(default_model.to_owned())),
             models: BTreeMap::new(),
             pricing: Pricing::Unknown,
@@ -248,6 +256,18 @@ impl Providers {
         futures::future::join_all(self.entries.iter().map(|entry| entry.find_default_model())).await;
     }
 
+    /// Asks those again that [`Self::line_up`] would take and cannot, since their server told no models so far: it may be up by
+    /// now. One that was asked within the last seconds is not.
+    pub async fn ask_again(&self, wanted: Option<&str>) {
+        let wanted = named(wanted);
+        let fallback = if wanted.is_some() { &[] } else { self.fallback.as_slice() };
+        let first = wanted.or(self.preferred.as_deref());
+        let names = std::iter::once(first).chain(fallback.iter().map(|name| Some(name.as_str())));
+        let meant = names.filter_map(|name| self.split(name)).filter(|(_, model)| model.is_none());
+        let asked = meant.map(|(entry, _)| entry.find_missing_model());
+        futures::future::join_all(asked).await;
+    }
+
     /// Makes one call, waiting for its turn at the provider and trying again what may succeed later. `request.model`
     /// is replaced by the model's name. After a try that was cut off the deltas begin again from the start.
     ///
@@ -334,12 +354,26 @@ impl Entry {
     }
 
     async fn find_default_model(&self) {
+        let mut asked_at = self.asked_at.lock().await;
+        self.ask(&mut asked_at).await;
+    }
+
+    async fn find_missing_model(&self) {
+        let mut asked_at = self.asked_at.lock().await;
+        let is_recent = asked_at.is_some_and(|at| at.elapsed() < ASK_PAUSE);
+        if self.default_model().is_err() && !is_recent {
+            self.ask(&mut asked_at).await;
+        }
+    }
+
+    async fn ask(&self, asked_at: &mut Option<Instant>) {
         let Some(provider) = &self.asked else { return };
         // Asked even if a model is configured: the answer also tells the models' windows.
         let found = match provider.list_models().await {
             Ok(models) => discover::first_chat_model(&models).ok_or_else(|| "it serves no chat model".into()),
             Err(error) => Err(error.to_string()),
         };
+        *asked_at = Some(Instant::now());
         let mut model = self.default_model.lock().unwrap_or_else(PoisonError::into_inner);
         if model.is_err() {
             *model = found;

@@ -359,3 +359,32 @@ async fn a_server_that_comes_up_later_is_found_on_asking_again() {
     providers.refresh().await;
     assert_eq!(providers.choose(None).unwrap().model, model("mine", "late"));
 }
+
+#[tokio::test]
+async fn a_server_that_was_down_is_asked_again_at_most_once_in_some_seconds() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = TestServer::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => Reply::Send(response(503, "", "{}")),
+        _ => Reply::Send(response(200, "", r#"{"data":[{"id":"served"}]}"#)),
+    })
+    .await;
+    let config = ProviderConfig { base_url: Some(server.url.clone()), ..ProviderConfig::new(ProviderKind::Openai) };
+    let mut providers = Providers::new(|| 0.0);
+    let entry = discover::entry("mine", &config, None, ProviderOrigin::Configured, "configured");
+    providers.entries.push(Arc::new(entry));
+    providers.refresh().await;
+    let times = || asked.load(Ordering::Relaxed);
+    providers.ask_again(None).await;
+    assert_eq!((times(), providers.choose(None).is_err()), (1, true), "it was asked just now");
+    for (wanted, asked) in [(Some("mine"), 2), (None, 3), (None, 3)] {
+        tokio::time::pause();
+        tokio::time::advance(ASK_PAUSE).await;
+        tokio::time::resume();
+        tokio::join!(providers.ask_again(wanted), providers.ask_again(wanted));
+        assert_eq!(times(), asked, "two that come at once ask once");
+    }
+    assert_eq!(providers.choose(None).unwrap().model, model("mine", "served"));
+    providers.ask_again(Some("mine/other")).await;
+    assert_eq!(times(), 3);
+}
