@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{
     api::{ComponentHealth, ComponentState, Health},
-    providers::Choice,
+    providers::{Choice, ChooseError},
 };
 
 impl Engine {
@@ -47,7 +47,12 @@ impl Engine {
                     self.0.services.providers.now().note(&model).map(|note| format!("; {note}")).unwrap_or_default();
                 component("providers", ComponentState::Ok, format!("{model} ({}){note}", info.label))
             }
-            Err(error) => component("providers", ComponentState::Down, error.to_string()),
+            // Everybody may read this: where keys are and what a provider said is for those who may list the providers.
+            Err(ChooseError::Unusable { provider, reason: _ }) => {
+                let what = format!("the provider {provider} cannot be used; `ninja providers` says why");
+                component("providers", ComponentState::Down, what)
+            }
+            Err(error @ ChooseError::NoProvider) => component("providers", ComponentState::Down, error.to_string()),
         }
     }
 
