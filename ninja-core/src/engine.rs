@@ -41,6 +41,7 @@ mod references;
 mod replay;
 mod start;
 mod steer;
+mod stored_form;
 mod stored_providers;
 mod submit;
 mod usage;

@@ -5,7 +5,8 @@
 
 use super::{
     Engine, store_error,
-    stored_providers::{self, StoredSettings, administrators_only, vault_error},
+    stored_form::StoredSettings,
+    stored_providers::{self, administrators_only, vault_error},
     uninterrupted,
 };
 use crate::{

@@ -1,10 +1,8 @@
 //! `providers`, `put_provider`, `remove_provider`: what an administrator says of providers, kept in the store with the keys sealed.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Engine, store_error, uninterrupted};
+use super::{Engine, store_error, stored_form::StoredSettings, uninterrupted};
 use crate::{
-    api::{ApiError, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Role, Secret, Timestamp},
+    api::{ApiError, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Role, Secret},
     journal::store::{Commit, DocKey, DocKind, Store, StoreError},
     providers::{CurrentProviders, ProviderConfig, ProviderError, Providers, StoredProvider},
     redaction::Redaction,
@@ -15,17 +13,6 @@ use crate::{
 const NAME_BYTES_MAX: usize = 64;
 /// No vendor's key is as long; a header takes no more.
 const KEY_BYTES_MAX: usize = 4_096;
-
-/// A provider as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct StoredSettings {
-    /// Without the key.
-    settings: ProviderSettings,
-    /// The key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) api_key: Option<Sealed>,
-    changed_at: Timestamp,
-}
 
 /// What was read of the settings of a provider, or why that cannot be.
 type ReadSettings = Result<StoredSettings, String>;
@@ -73,11 +60,12 @@ impl Engine {
     async fn put(&self, mut settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {
         check_name(&settings.name)?;
         let key = settings.api_key.take().map(|key| clean_key(&key)).transpose()?;
-        // Before anything can come of it.
-        self.0.services.redaction.learn(key.clone());
         let name = settings.name.clone();
-        let changing = self.0.stored_settings.lock().await;
-        let before = read(self.store().as_ref(), &name).map_err(store_error)?.and_then(Result::ok);
+        let _changing = self.0.stored_settings.lock().await;
+        let before = match read(self.store().as_ref(), &name).map_err(store_error)? {
+            Some(Err(reason)) if key.is_none() => return Err(unreadable(&name, &reason)),
+            before => before.and_then(Result::ok),
+        };
         let kept = before.filter(|_| key.is_none()).and_then(|before| Some((before.api_key?, before.settings)));
         let is_elsewhere = |kept: &ProviderSettings| (kept.kind, &kept.base_url) != (settings.kind, &settings.base_url);
         if kept.as_ref().is_some_and(|(_, before)| is_elsewhere(before)) {
@@ -87,6 +75,8 @@ impl Engine {
         let api_key = match key {
             Some(key) => {
                 self.check_first_key()?;
+                // Before anything can come of it. What is refused is no key of anybody, but may be a word that texts have.
+                self.0.services.redaction.learn([key.clone()]);
                 let (name, settings) = (name.clone(), settings.clone());
                 let seal = move |vault: &Vault| within_place(&name, &settings, |place| vault.seal(place, &key));
                 Some(self.with_vault(seal).await?)
@@ -96,13 +86,9 @@ impl Engine {
         let stored = StoredSettings { settings, api_key, changed_at: self.0.services.clock.now() };
         let commit = Commit { puts: vec![stored.document(&name)], ..Commit::default() };
         self.store().commit(commit).await.map_err(store_error)?;
-        self.take_up_stored()?;
-        drop(changing);
-        let providers = self.0.services.providers.now();
-        providers.ask_stored(Some(&name)).await;
-        let info = providers.describe().into_iter().find(|info| is_stored(info, &name));
-        let info =
-            info.ok_or_else(|| ApiError::new(ErrorCode::Conflict, "it was removed at once by another request"))?;
+        self.take_up_stored(Some(&name)).await?;
+        let info = self.0.services.providers.now().describe().into_iter().find(|info| is_stored(info, &name));
+        let info = info.expect("what was stored just now is among the providers");
         Ok(ProviderInfo { settings: Some(stored.settings), ..info })
     }
 
@@ -115,7 +101,7 @@ impl Engine {
         }
         let commit = Commit { deletes: vec![key], ..Commit::default() };
         self.store().commit(commit).await.map_err(store_error)?;
-        self.take_up_stored()
+        self.take_up_stored(None).await
     }
 
     /// Has keys read or written where that keeps nobody waiting: the disk may take its time, and so may another process.
@@ -151,12 +137,17 @@ impl Engine {
         Err(ApiError::new(ErrorCode::Conflict, what))
     }
 
-    /// Has the calls that begin from now on go by what is stored.
-    fn take_up_stored(&self) -> Result<(), ApiError> {
+    /// Has the calls that begin from now on go by what is stored. The provider that was `changed` is asked for its models before
+    /// that: until it answers, or is known not to, the ones before it do.
+    async fn take_up_stored(&self, changed: Option<&str>) -> Result<(), ApiError> {
         let services = &self.0.services;
         let stored = open_all(self.store().as_ref(), &self.0.vault).map_err(store_error)?;
         services.redaction.learn(Providers::stored_secrets(&stored));
-        services.providers.replace(services.providers.now().with_stored(stored));
+        let next = services.providers.now().with_stored(stored);
+        if changed.is_some() {
+            next.ask_stored(changed).await;
+        }
+        services.providers.replace(next);
         Ok(())
     }
 }
@@ -250,17 +241,20 @@ fn clean_key(key: &Secret) -> Result<Secret, ApiError> {
 
 /// Checks that the settings make a provider.
 fn check(settings: &ProviderSettings, api_key: Option<Secret>, has_key: bool) -> Result<(), ApiError> {
-    let address = settings.base_url.as_deref().unwrap_or_default();
-    let authority = address.split_once("://").map_or(address, |(_, rest)| rest).split(['/', '?', '#']).next();
-    if authority.is_some_and(|authority| authority.contains('@')) {
-        return Err(invalid("the base_url holds a name or password; what is secret goes into api_key"));
-    }
     let settings = ProviderSettings { api_key, ..settings.clone() };
     let config = ProviderConfig::try_from(&settings).map_err(|error| invalid(&error))?;
     StoredProvider::check(&config, has_key).map_err(|error| match error {
         ProviderError::Rejected(what) => invalid(&what),
         error => invalid(&error.to_string()),
     })
+}
+
+fn unreadable(name: &str, reason: &str) -> ApiError {
+    let what = format!(
+        "what is stored of {name} cannot be read, and a key may be in it, so it is not replaced without one: give the api_key, or \
+         remove it first ({reason})"
+    );
+    ApiError::new(ErrorCode::Conflict, what)
 }
 
 fn invalid(what: &str) -> ApiError {

@@ -38,6 +38,10 @@ struct Server {
     keys: Arc<Mutex<Vec<String>>>,
     arrived: Arc<Semaphore>,
     answers: Arc<Semaphore>,
+    /// Somebody asked for its models.
+    listed: Arc<Semaphore>,
+    /// How often it tells them.
+    lists: Arc<Semaphore>,
 }
 
 impl Server {
@@ -46,7 +50,15 @@ impl Server {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (keys, arrived) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(Semaphore::new(0)));
         let answers = Arc::new(Semaphore::new(answers));
-        let server = Self { url, keys: keys.clone(), arrived: arrived.clone(), answers: answers.clone() };
+        let (listed, lists) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(100)));
+        let server = Self {
+            url,
+            keys: keys.clone(),
+            arrived: arrived.clone(),
+            answers: answers.clone(),
+            listed: listed.clone(),
+            lists: lists.clone(),
+        };
         tokio::spawn(async move {
             loop {
                 let (mut socket, _) = listener.accept().await.unwrap();
@@ -57,9 +69,13 @@ impl Server {
                         keys.lock().unwrap().push(key.unwrap_or("none").to_owned());
                         arrived.add_permits(1);
                         answers.acquire().await.unwrap().forget();
-                        answer(json!({ "content": "it was asked" }))
+                        answer(json!({ "content": "it was answered" }))
                     }
-                    false => json!({ "data": [{ "id": "served" }] }),
+                    false => {
+                        listed.add_permits(1);
+                        lists.acquire().await.unwrap().forget();
+                        json!({ "data": [{ "id": "served" }] })
+                    }
                 };
                 let body = body.to_string();
                 let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: ";
@@ -167,6 +183,51 @@ async fn a_stored_provider_answers_at_once_and_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_changes_is_asked_for_its_models_before_it_counts() {
+    let (host, server) = (start().await, Server::start(100).await);
+    put(&host, settings("mine", &server.url, Some(KEY))).await.unwrap();
+    server.listed.acquire().await.unwrap().forget();
+    server.lists.forget_permits(100);
+    let changed = put(&host, settings("mine", &server.url, Some("sk-another-key-0123")));
+    let meanwhile = async {
+        server.listed.acquire().await.unwrap().forget();
+        let task = submit(&host, 1).await;
+        server.lists.add_permits(100);
+        task
+    };
+    let (changed, task) = tokio::join!(changed, meanwhile);
+    assert!(changed.unwrap().can_answer);
+    assert_eq!(host.finish(task.unwrap().id).await.status, TaskStatus::Succeeded);
+    host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_as_a_key_is_no_secret() {
+    let (host, server) = (start().await, Server::start(100).await);
+    let word = settings("other", "http://example.com/v1", Some("answered"));
+    assert_eq!(put(&host, word).await, Err(ErrorCode::InvalidRequest));
+    put(&host, settings("mine", &server.url, Some(KEY))).await.unwrap();
+    let task = submit(&host, 1).await.unwrap();
+    assert_eq!(host.finish(task.id).await.steps[0].output, json!("it was answered"));
+    host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_is_not_replaced_without_a_key() {
+    let mut host = start().await;
+    put(&host, settings("mine", "http://127.0.0.1:9/v1", Some(KEY))).await.unwrap();
+    host.engine.stop().await;
+    alter(host.directory.path(), "mine", |document| document["settings"]["kind"] = json!("of-tomorrow")).await;
+    restart(&mut host, |_| {}).await;
+    assert!(stored(&host).await[0].reason.contains("cannot be read"));
+    assert_eq!(put(&host, settings("mine", "http://127.0.0.1:9/v1", None)).await, Err(ErrorCode::Conflict));
+    assert!(stored(&host).await[0].reason.contains("cannot be read"), "it is as it was");
+    put(&host, settings("mine", "http://127.0.0.1:9/v1", Some(KEY))).await.unwrap();
+    assert_eq!(key_ends(&host).await, ["ored"]);
+    host.engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_under_way_ends_with_the_provider_that_it_began_with() {
     let (host, server) = (start().await, Server::start(0).await);
     put(&host, settings("mine", &server.url, Some(KEY))).await.unwrap();
@@ -175,7 +236,7 @@ async fn a_call_under_way_ends_with_the_provider_that_it_began_with() {
     host.engine.remove_provider(&host.engine.local_owner(), "mine").await.unwrap();
     server.answers.add_permits(1);
     let task = host.finish(task.id).await;
-    assert_eq!(task.steps[0].output, json!("it was asked"));
+    assert_eq!(task.steps[0].output, json!("it was answered"));
     let error = task.error.unwrap();
     assert_eq!(error.code, ErrorCode::ProviderRejected, "{error}");
     assert!(error.detail.contains("there is no provider named mine any more"), "{error}");
@@ -233,6 +294,10 @@ async fn what_makes_no_provider_is_refused_and_leaves_nothing() {
         ("no address", at("canary")),
         ("a file", at("file:///etc/passwd")),
         ("a password in the address", at("https://me:sk-canary@example.com/v1")),
+        ("a password behind other slashes", at("https:\\\\me:sk-canary@example.com/v1")),
+        ("a query", at("https://example.com/v1?key=sk-canary")),
+        ("a link-local address", settings("mine", "http://169.254.169.254/v1", None)),
+        ("a key in clear", at("http://example.com/v1")),
         ("no key", with_key(" ")),
         ("a key of two lines", with_key("sk-canary\nx: y")),
         ("a key without end", with_key(&"canary".repeat(1_000))),
@@ -374,6 +439,10 @@ async fn a_secret_whose_key_is_gone_is_told_of_kept_and_given_again() {
         assert!(info.has_key && !info.can_answer && info.key_end.is_none(), "{info:?}");
         assert!(info.reason.contains("sealed with the master key") && info.reason.contains("vault.keys"), "{info:?}");
     }
+    // Everybody may read this.
+    let health = json!(host.engine.health().await).to_string();
+    assert!(health.contains("the provider p1 cannot be used; `ninja providers` says why"), "{health}");
+    assert!(!health.contains("vault.keys") && !health.contains("master key"), "{health}");
     let owner = host.engine.local_owner();
     let again = || settings("p2", "http://127.0.0.1:9/v1", Some("sk-canary-given-again-2222"));
     for refused in [
