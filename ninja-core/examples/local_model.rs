@@ -25,7 +25,8 @@ async fn main() -> Result<(), Failure> {
     let models_dir = args.next().ok_or("give the directory of the models")?;
     let prompt = args.next().unwrap_or_else(|| "Write three sentences about the sea.".to_owned());
 
-    let request = InstallRequest::new(ModelSource::Default);
+    #[expect(clippy::disallowed_methods, reason = "a program of its own reads its environment itself")]
+    let request = InstallRequest::new(ModelSource::Default, &std::env::vars().collect());
     println!("{}", local::plan(&request, models_dir.as_ref()).await?);
     let installed = timed(local::install(&request, models_dir.as_ref(), &|_| ())).await;
     println!("{} after {:.1?}", installed.0?.name, installed.1);

