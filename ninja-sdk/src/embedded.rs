@@ -5,8 +5,8 @@ use ninja_core::{
     Engine,
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, Forecast,
-        ForkTask, Health, KeysRotated, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys,
-        SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+        ForkTask, Health, KeysRotated, MasterKeys, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport,
+        RotateKeys, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -134,6 +134,10 @@ impl Embedded {
 
     pub(crate) async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
         Ok(self.engine.remove_provider(&self.owner, name).await?)
+    }
+
+    pub(crate) async fn master_keys(&self) -> Result<MasterKeys, SdkError> {
+        Ok(self.engine.master_keys(&self.owner).await?)
     }
 
     pub(crate) async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {

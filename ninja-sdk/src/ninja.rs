@@ -2,8 +2,8 @@
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
-    KeysRotated, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task, TaskDiff, TaskId,
-    TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,
+    TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 #[cfg(feature = "embedded")]
@@ -406,6 +406,20 @@ impl Ninja {
             Transport::Remote(client) => client.remove_provider(name).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.remove_provider(name).await,
+        }
+    }
+
+    /// Says where the keys come from under which secrets are sealed; never a key. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `forbidden` for others.
+    pub async fn master_keys(&self) -> Result<MasterKeys, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.master_keys().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.master_keys().await,
         }
     }
 

@@ -48,4 +48,4 @@ pub use task::{
 };
 pub use template::{FileCount, TemplateInfo};
 pub use usage::{BudgetItem, BudgetReport, UsageBy, UsageItem, UsageQuery, UsageReport};
-pub use vault::{KeysRotated, RotateKeys};
+pub use vault::{KeysRotated, MasterKeys, RotateKeys};

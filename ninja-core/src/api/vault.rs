@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What is to be said of the keys under which secrets are sealed. Holds none of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKeys {
+    /// Where they come from.
+    pub source: String,
+}
+
 /// The body of `POST /admin/keys/rotate`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! `rotate_keys`: another master key, and everything sealed anew with it.
+//! `master_keys`: where they come from. `rotate_keys`: another master key, and everything sealed anew with it.
 //!
 //! A new key is on the disk before anything is sealed with it, and an older one stays there until nothing is. So whenever it is
 //! killed, the ring on the disk opens everything, and the next rotation finishes what this one began.
@@ -10,12 +10,22 @@ use super::{
     uninterrupted,
 };
 use crate::{
-    api::{ApiError, KeysRotated, Principal, RotateKeys},
+    api::{ApiError, KeysRotated, MasterKeys, Principal, RotateKeys},
     journal::store::Commit,
     vault::Vault,
 };
 
 impl Engine {
+    /// Says where the master keys come from.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `forbidden` where the caller is no administrator.
+    pub async fn master_keys(&self, by: &Principal) -> Result<MasterKeys, ApiError> {
+        administrators_only(by)?;
+        Ok(MasterKeys { source: self.0.vault.describe() })
+    }
+
     /// Makes a new master key and seals everything anew with it. Where keys are given by the environment, which is not ours to
     /// change, it seals anew what the newest of them has not sealed.
     ///

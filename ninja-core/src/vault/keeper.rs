@@ -101,9 +101,14 @@ impl Vault {
         self.read().len() + self.old.len()
     }
 
-    /// Returns where the keys come from, in the words of a person.
+    /// Returns the name of the variable or the path of the file that holds the keys.
     pub fn place(&self) -> String {
         self.source.to_string()
+    }
+
+    /// Says where the keys come from, to a person.
+    pub fn describe(&self) -> String {
+        self.source.describe(self.newest().is_some())
     }
 
     /// Returns whether keys can be added here.

@@ -67,6 +67,17 @@ impl KeySource {
         }
     }
 
+    /// Says where the keys come from, to a person.
+    pub(super) fn describe(&self, is_begun: bool) -> String {
+        match self {
+            Self::Variable => format!("the variable {VARIABLE}"),
+            Self::Credential(path) => format!("the systemd credential {}", path.display()),
+            Self::Configured(path) => format!("{}, by master_key_file", path.display()),
+            Self::Own(path) if is_begun => format!("{}, beside the data", path.display()),
+            Self::Own(path) => format!("{}, beside the data, made when the first key is stored", path.display()),
+        }
+    }
+
     /// Returns the file, if it is one that we write.
     ///
     /// # Errors

@@ -123,6 +123,8 @@ fn the_first_source_that_there_is_counts() {
         let vault = Vault::find(&variables, configured, folder.path()).unwrap();
         assert_eq!(vault.newest().map(|id| id.to_string()).as_deref(), Some("4b3292308ecb5789"), "{place}");
         let error = vault.open(PLACE, &sealed).unwrap_err().to_string();
+        let described = vault.describe();
+        assert!(described.contains(place) && !described.contains("beside the data"), "{described}");
         assert!(error.contains(place) && error.contains(&own.newest().unwrap().to_string()), "{error}");
     }
 }

@@ -23,8 +23,8 @@ impl Doctor {
     pub(super) async fn execute(self, surroundings: Surroundings, output: &Output) -> Result<Exit, Failure> {
         let models = local_models(&surroundings.models_dir());
         let data_dir = surroundings.data_dir.clone();
-        let (daemon, mut health) = examine(surroundings).await?;
-        let found = [component("data", ComponentState::Ok, data_dir.display().to_string()), daemon];
+        let (daemon, keys, mut health) = examine(surroundings).await?;
+        let found = [component("data", ComponentState::Ok, data_dir.display().to_string()), daemon, keys];
         health.components.splice(0..0, found);
         health.components.push(models);
         output.json_if_wanted(&health);
@@ -39,16 +39,22 @@ impl Doctor {
 }
 
 /// Asks the daemon that runs, or an engine that is started for the question and takes up no task.
-async fn examine(surroundings: Surroundings) -> Result<(ComponentHealth, Health), Failure> {
+async fn examine(surroundings: Surroundings) -> Result<(ComponentHealth, ComponentHealth, Health), Failure> {
     let options = surroundings.engine_options(ResumePolicy::None)?;
     if let Some(ninja) = Finder::new(surroundings).running()? {
         let health = ninja.health().await?;
-        return Ok((component("daemon", ComponentState::Ok, format!("running, version {}", health.version)), health));
+        let keys = match ninja.master_keys().await {
+            Ok(keys) => component("master_keys", ComponentState::Ok, keys.source),
+            Err(error) => component("master_keys", ComponentState::Degraded, error.to_string()),
+        };
+        let running = format!("running, version {}", health.version);
+        return Ok((component("daemon", ComponentState::Ok, running), keys, health));
     }
     let engine = Engine::start(options).await.map_err(|error| error.to_api())?;
-    let health = engine.health().await;
+    let (health, keys) = (engine.health().await, engine.master_keys(&engine.local_owner()).await);
     engine.stop().await;
-    Ok((component("daemon", ComponentState::Ok, "not running; `ninja run` works without one"), health))
+    let keys = component("master_keys", ComponentState::Ok, keys?.source);
+    Ok((component("daemon", ComponentState::Ok, "not running; `ninja run` works without one"), keys, health))
 }
 
 fn local_models(models: &Path) -> ComponentHealth {

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use ninja_core::api::{KeysRotated, Page, ProviderInfo, ProviderSettings, RotateKeys};
+use ninja_core::api::{KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, RotateKeys};
 
 use crate::{app::App, auth::Caller, error::Refusal, extract::Body};
 
@@ -31,6 +31,11 @@ pub(super) async fn remove_provider(
 ) -> Result<StatusCode, Refusal> {
     app.engine.remove_provider(&by, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says where the keys come from that seal. None of them is among it.
+pub(super) async fn master_keys(State(app): State<App>, Caller(by): Caller) -> Result<Json<MasterKeys>, Refusal> {
+    Ok(Json(app.engine.master_keys(&by).await?))
 }
 
 /// Seals everything anew under another key.

@@ -80,6 +80,7 @@ pub(crate) fn table() -> Vec<Route> {
         route("/api/v1/backup",                              User,   0,               get(backup::backup)),
         route("/api/v1/admin/settings/ai-providers",         User,   ANSWER_BODY_MAX, get(admin::providers).post(admin::put_provider)),
         route("/api/v1/admin/settings/ai-providers/{name}",  User,   0,               delete(admin::remove_provider)),
+        route("/api/v1/admin/keys",                          User,   0,               get(admin::master_keys)),
         route("/api/v1/admin/keys/rotate",                   User,   ANSWER_BODY_MAX, post(admin::rotate_keys)),
         route("/api/v1/files/upload",                        User,   FILE_BODY_MAX,   post(files::upload_file)),
         route("/api/v1/usage",                               User,   0,               get(catalog::usage)),

@@ -55,6 +55,8 @@ async fn no_answer_holds_a_key_and_nobody_else_is_answered() {
         (changed("base_url", json!(format!("http://me:{KEY}@127.0.0.1/v1"))), 400),
         (changed("model", json!("m".repeat(70_000))), 413),
         (daemon.request("GET", PROVIDERS), 200),
+        (daemon.request("GET", "/api/v1/admin/keys"), 200),
+        (daemon.http.get(format!("{}/api/v1/admin/keys", daemon.url)), 401),
         (daemon.request("POST", "/api/v1/admin/keys/rotate").json(&json!({ "drop": 1 })), 400),
         (daemon.http.get(format!("{}{PROVIDERS}", daemon.url)), 401),
         (daemon.http.post(format!("{}{PROVIDERS}", daemon.url)).json(&settings()), 401),

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
-    KeysRotated, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task, TaskDiff, TaskId,
-    TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,
+    TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -300,6 +300,15 @@ impl Client {
     pub async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
         let request = self.http.api(Method::DELETE, AI_PROVIDERS.into_iter().chain([name]))?;
         self.http.done(request).await
+    }
+
+    /// Says where the keys come from under which secrets are sealed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn master_keys(&self) -> Result<MasterKeys, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["admin", "keys"])?).await
     }
 
     /// Seals every stored secret anew, under a new master key.
