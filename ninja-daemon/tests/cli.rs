@@ -383,6 +383,11 @@ fn providers_are_set_listed_and_removed_without_a_daemon() {
     assert_eq!((&mine["name"], &mine["model"], &mine["key_end"]), (&json!("mine"), &json!("m"), &json!("efgh")));
     assert_eq!(mine["settings"]["models"], json!({ "best": "large" }));
     let table = text(home.run(&["providers"]), 0);
+    let doctor = text(home.run(&["doctor"]), 0);
+    for said in [&table, &doctor] {
+        assert!(said.contains("vault.keys, beside the data"), "{said}");
+    }
+    assert!(!table.contains("made when"), "{table}");
     assert!(
         table.lines().any(|line| line.starts_with('*') && line.contains("stored") && line.contains("…efgh")),
         "{table}"

@@ -248,7 +248,7 @@ fn a_key_is_asked_for_and_never_shown() {
     let Some(desk) = Desk::new() else { return };
     let set = ["providers", "set", "mine", "--kind", "openai", "--base-url", "http://127.0.0.1:9/v1", "--model", "m"];
     desk.open(&set);
-    desk.see("it asks", |screen| screen.contains("API key"));
+    desk.see("it asks", |screen| screen.contains("API key for 127.0.0.1:9"));
     desk.keys(&["-l", "sk-canary-0123456789"]);
     desk.keys(&["Enter"]);
     assert_eq!(desk.exit_code(), "0", "{}", desk.screen());

@@ -45,6 +45,19 @@ impl ProviderKind {
     }
 }
 
+impl ProviderKind {
+    /// Returns where it is if nothing else is said: at the vendor, or on this machine.
+    pub fn usual_address(self) -> &'static str {
+        match self {
+            Self::Openai | Self::OpenaiResponses => "https://api.openai.com/v1/",
+            Self::Anthropic => "https://api.anthropic.com/v1/",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta/",
+            Self::Deepseek => "https://api.deepseek.com/",
+            Self::Ollama => "http://127.0.0.1:11434/",
+        }
+    }
+}
+
 impl FromStr for ProviderKind {
     type Err = String;
 

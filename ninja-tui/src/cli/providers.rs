@@ -27,7 +27,7 @@ enum Verb {
 }
 
 /// The arguments of `ninja providers set`. The key is none of them: it is asked for, or read from the standard input.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Set {
     /// Its name, as in NAME/MODEL
     name: String,
@@ -64,7 +64,7 @@ impl Providers {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
         // Before anything is opened: a person takes as long as it takes.
         let key = match &self.verb {
-            Some(Verb::Set(set)) => set.key(output).await?,
+            Some(Verb::Set(set)) => set.key(connector, output).await?,
             Some(Verb::Remove(_)) | None => None,
         };
         let session = connector.connect(Need::Store).await?;
@@ -80,8 +80,7 @@ impl Providers {
 
 impl Set {
     /// Returns the key, if one is given.
-    async fn key(&self, output: &Output) -> Result<Option<Secret>, Failure> {
-        const QUESTION: &str = "API key (not shown; nothing: none, or the one that is stored): ";
+    async fn key(&self, connector: &dyn Connector, output: &Output) -> Result<Option<Secret>, Failure> {
         let unreadable = |error| Failure::new(Exit::Failed, format!("the key cannot be read: {error}"), "try again");
         if self.key_stdin {
             let key = key_input::from_stdin().map_err(unreadable)?;
@@ -91,7 +90,8 @@ impl Set {
         if !output.terminal().stdin || !output.terminal().stderr {
             return Ok(None);
         }
-        let asked = tokio::task::spawn_blocking(|| key_input::ask(QUESTION)).await;
+        let question = question(&self.address(connector).await?);
+        let asked = tokio::task::spawn_blocking(move || key_input::ask(&question)).await;
         match asked.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(unreadable)? {
             Some(key) => Ok(Some(key).filter(|key| !key.expose().is_empty())),
             None => Err(Failure::new(
@@ -102,12 +102,29 @@ impl Set {
         }
     }
 
+    /// Returns where the key will go. Looked up before a person types: afterwards they could only be told.
+    async fn address(&self, connector: &dyn Connector) -> Result<String, Failure> {
+        if let Some(base_url) = &self.base_url {
+            return Ok(base_url.clone());
+        }
+        let session = connector.connect(Need::Store).await?;
+        let stored = self.stored(session.ninja()).await;
+        session.close().await;
+        let settings = self.clone().over(stored?, None)?;
+        Ok(settings.base_url.unwrap_or_else(|| settings.kind.usual_address().to_owned()))
+    }
+
+    /// Returns what is stored under its name.
+    async fn stored(&self, ninja: &Ninja) -> Result<Option<ProviderSettings>, Failure> {
+        let providers = ninja.providers().await?;
+        Ok(providers.into_iter().find_map(|info| info.settings.filter(|was| was.name == self.name)))
+    }
+
     async fn execute(self, ninja: &Ninja, key: Option<Secret>, output: &Output) -> Result<(), Failure> {
-        let stored =
-            ninja.providers().await?.into_iter().find_map(|info| info.settings.filter(|was| was.name == self.name));
+        let stored = self.stored(ninja).await?;
         let info = ninja.put_provider(&self.over(stored, key)?).await?;
         output.json_if_wanted(&info);
-        output.say(&format!("{} is stored and answers from now on", info.name));
+        output.say(&outcome(&info));
         if !info.can_answer {
             output.note(&format!("it cannot answer yet: {}", one_line(&info.reason)));
         }
@@ -139,6 +156,26 @@ impl Set {
     }
 }
 
+/// Asks for a key, and says to whom it will be sent.
+fn question(address: &str) -> String {
+    // Addresses are read as if these were the same.
+    let address = address.replace('\\', "/");
+    let rest = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    format!("API key for {} (not shown; nothing: none, or the one that is stored): ", one_line(host))
+}
+
+/// Says what follows from its being stored.
+fn outcome(info: &ProviderInfo) -> String {
+    let name = one_line(&info.name);
+    match (info.can_answer, info.is_default) {
+        (true, true) => format!("{name} is stored and answers from now on"),
+        (true, false) => format!("{name} is stored and answers tasks that name it, such as by `--model {name}`"),
+        (false, _) => format!("{name} is stored"),
+    }
+}
+
 impl Remove {
     async fn execute(self, ninja: &Ninja, output: &Output) -> Result<(), Failure> {
         match ninja.remove_provider(&self.name).await {
@@ -154,7 +191,7 @@ impl Remove {
 }
 
 async fn list(ninja: &Ninja, output: &Output) -> Result<(), Failure> {
-    let providers = ninja.providers().await?;
+    let (providers, keys) = (ninja.providers().await?, ninja.master_keys().await?);
     output.json_if_wanted(&providers);
     if output.json {
         return Ok(());
@@ -170,6 +207,7 @@ async fn list(ninja: &Ninja, output: &Output) -> Result<(), Failure> {
     for provider in missing {
         output.note(&format!("not there: {}, {}", one_line(&provider.name), one_line(&provider.reason)));
     }
+    output.note(&format!("master keys: {}", one_line(&keys.source)));
     if there.is_empty() {
         output.note("store one with `ninja providers set NAME --kind KIND`, or set the variable of a vendor");
     }
@@ -252,6 +290,30 @@ mod tests {
         let lines: Vec<String> = table(&infos.iter().collect::<Vec<_>>());
         assert_eq!(lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>(), wanted);
         assert!(table(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_person_is_told_where_the_key_goes() {
+        for (address, host) in [
+            ("https://api.openai.com/v1/", "api.openai.com"),
+            ("http://127.0.0.1:9/v1", "127.0.0.1:9"),
+            ("https://api.openai.com@evil.example/v1", "evil.example"),
+            ("https:\\\\evil.example\\@api.openai.com", "evil.example"),
+            ("gateway.example?x", "gateway.example"),
+        ] {
+            let asked = question(address);
+            assert!(asked.starts_with(&format!("API key for {host} (")), "{asked}");
+        }
+    }
+
+    #[test]
+    fn only_the_default_answers_from_now_on() {
+        let mine = info("mine", ProviderOrigin::Stored, None);
+        assert_eq!(outcome(&mine), "mine is stored and answers from now on");
+        let second = ProviderInfo { is_default: false, ..mine };
+        assert_eq!(outcome(&second), "mine is stored and answers tasks that name it, such as by `--model mine`");
+        let hidden = ProviderInfo { can_answer: false, ..second };
+        assert_eq!(outcome(&hidden), "mine is stored");
     }
 
     #[test]

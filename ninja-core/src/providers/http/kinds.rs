@@ -37,7 +37,7 @@ impl Wire {
     pub(super) fn of(kind: ProviderKind) -> Self {
         match kind {
             ProviderKind::Openai | ProviderKind::OpenaiResponses => Self {
-                base_url: "https://api.openai.com/v1/",
+                base_url: kind.usual_address(),
                 path: None,
                 other_path: None,
                 // Small, cheap and able to use tools; a task that needs more names it.
@@ -46,7 +46,7 @@ impl Wire {
                 place: None,
             },
             ProviderKind::Anthropic => Self {
-                base_url: "https://api.anthropic.com/v1/",
+                base_url: kind.usual_address(),
                 path: Some("v1/"),
                 other_path: None,
                 vendor_model: Some("claude-haiku-4-5"),
@@ -54,7 +54,7 @@ impl Wire {
                 place: None,
             },
             ProviderKind::Gemini => Self {
-                base_url: "https://generativelanguage.googleapis.com/v1beta/",
+                base_url: kind.usual_address(),
                 path: Some("v1beta/"),
                 other_path: None,
                 vendor_model: Some("gemini-3.6-flash"),
@@ -62,7 +62,7 @@ impl Wire {
                 place: None,
             },
             ProviderKind::Deepseek => Self {
-                base_url: "https://api.deepseek.com/",
+                base_url: kind.usual_address(),
                 path: None,
                 other_path: None,
                 vendor_model: Some("deepseek-flash"),
@@ -70,7 +70,7 @@ impl Wire {
                 place: None,
             },
             ProviderKind::Ollama => Self {
-                base_url: "http://127.0.0.1:11434/",
+                base_url: kind.usual_address(),
                 path: None,
                 other_path: Some("v1/"),
                 vendor_model: None,
