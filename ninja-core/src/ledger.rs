@@ -20,7 +20,7 @@ pub(crate) use self::books::Warning;
 pub use self::limits::{Allowance, Periods, SharedBudgets};
 use self::{
     books::{Books, Standing},
-    limits::{Limit, in_money},
+    limits::Limit,
 };
 use crate::{
     api::{BudgetItem, BudgetLimit, StepId, TaskId, Timestamp, UserId},
@@ -67,7 +67,7 @@ impl Ledger {
 
     /// Returns whether money is.
     pub(crate) fn is_in_money(&self) -> bool {
-        in_money(&self.limits)
+        self.limits.iter().any(|limit| limit.limit == BudgetLimit::Cost)
     }
 
     /// Returns what others leave for a user's tasks.
@@ -216,7 +216,8 @@ impl LiveRoom {
 impl Room for LiveRoom {
     fn check(&self, _: &StepId, wanted: Wanted) -> Result<(), Short> {
         let Wanted { call, is_priced, before, now } = wanted;
-        for Standing { limit: Limit { of, limit, most }, used, set_aside, period } in &self.standings {
+        for standing in &self.standings {
+            let Standing { limit: Limit { of, limit, most }, used, set_aside, period } = standing;
             let (whose, amount) = (of.words(), call.get(*limit));
             // What no time will bring waits for none.
             let never = |detail| Err(Short { limit: *limit, of: *of, detail, until: None });
@@ -228,7 +229,7 @@ impl Room for LiveRoom {
                 return never(format!("the next call may use {wanted}, more than {whose} ({at_most})"));
             }
             let taken = used.plus(*set_aside).plus(now).minus(before);
-            if amount > 0 && taken.get(*limit).saturating_add(amount) > *most {
+            if !(Standing { used: taken, set_aside: Amounts::default(), ..*standing }).has_room_for(call) {
                 let mut refused = self.refused.borrow_mut();
                 if !refused.contains(&call) {
                     refused.push(call);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApiError, ModelRef, StepId, StepKind};
+use super::{ApiError, ModelRef, StepId, StepKind, model::is_zero};
 
 /// What `POST /tasks/forecast` answers: the plan, and what its model calls may come to. Nothing of it was begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,11 +52,6 @@ pub struct Outlook {
     /// How many of the likely calls have no known price.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced_calls: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A number that is not known yet.

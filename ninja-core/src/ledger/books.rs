@@ -4,18 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
 
-use super::limits::{Limit, Period, is_within};
+use super::limits::{Limit, Period};
 use crate::{
     api::{BudgetLimit, BudgetOf, TaskId, Timestamp, UserId},
-    machine::{Amounts, Spent},
+    machine::{Amounts, Spent, is_nearly_used},
 };
 
 /// Tasks that are looked at each time that something comes back. Those behind wait until the ones before have gone on.
 const LOOKED_AT_MAX: usize = 1_000;
 /// Days that are kept: a month, and what began before it.
 const DAYS_KEPT: usize = 64;
-/// It is told when this share of a limit is used, in percent.
-const WARNED_AT_PERCENT: u128 = 80;
 
 /// One book: of a user, or of all.
 #[derive(Debug, Default)]
@@ -62,7 +60,8 @@ pub(super) struct Standing {
 impl Standing {
     /// Returns whether there is room for something; nothing fits always.
     pub(super) fn has_room_for(&self, wanted: Amounts) -> bool {
-        wanted.get(self.limit.limit) == 0 || is_within(&self.limit, self.used.plus(self.set_aside).plus(wanted))
+        let Limit { limit, most, .. } = self.limit;
+        wanted.get(limit) == 0 || self.used.plus(self.set_aside).plus(wanted).get(limit) <= most
     }
 }
 
@@ -221,9 +220,8 @@ impl Books {
         let mut warnings = Vec::new();
         for Standing { limit: Limit { of, limit, most }, used, period, .. } in self.stand(limits, user, at) {
             let used = used.get(limit);
-            let near = u128::from(used) * 100 >= u128::from(most) * WARNED_AT_PERCENT;
             let whose = is_of_user(of).then_some(user);
-            if near && self.warned.insert((whose, of, limit, period.first)) {
+            if is_nearly_used(used, most) && self.warned.insert((whose, of, limit, period.first)) {
                 warnings.push(Warning { of, limit, used, most });
             }
         }

@@ -3,10 +3,7 @@
 use jiff::{civil::Date, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{
-    api::{BudgetLimit, BudgetOf, Timestamp},
-    machine::Amounts,
-};
+use crate::api::{BudgetLimit, BudgetOf, Timestamp};
 
 /// The most dollars that a limit takes: far more than anybody means.
 const DOLLARS_MAX: f64 = 1e9;
@@ -104,14 +101,4 @@ impl Period {
     pub(super) fn end(self) -> Option<Timestamp> {
         self.last.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp())
     }
-}
-
-/// Returns whether money is limited.
-pub(super) fn in_money(limits: &[Limit]) -> bool {
-    limits.iter().any(|limit| limit.limit == BudgetLimit::Cost)
-}
-
-/// Returns whether `used` is within a limit.
-pub(super) fn is_within(limit: &Limit, used: Amounts) -> bool {
-    used.get(limit.limit) <= limit.most
 }

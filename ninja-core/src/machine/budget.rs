@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A task is warned when this share of a limit is used, in percent.
-const WARNED_AT_PERCENT: u64 = 80;
+const WARNED_AT_PERCENT: u128 = 80;
 
 /// What is set aside for a model call.
 #[derive(Clone, Copy)]
@@ -161,11 +161,15 @@ pub(super) fn change(draft: &mut Draft<'_>, by: UserId, wanted: Budget) -> Resul
 /// Tells once of each limit that is nearly used up.
 pub(super) fn warn(draft: &mut Draft<'_>) {
     for (limit, used, most) in used_of(&draft.state, draft.now) {
-        let near = u128::from(used) * 100 >= u128::from(most) * u128::from(WARNED_AT_PERCENT);
-        if near && !draft.state.warned.contains(&limit) {
+        if is_nearly_used(used, most) && !draft.state.warned.contains(&limit) {
             draft.push(Record::BudgetWarned { limit, used, most });
         }
     }
+}
+
+/// Returns whether so much of a limit is used that it is to be told.
+pub fn is_nearly_used(used: u64, most: u64) -> bool {
+    u128::from(used) * 100 >= u128::from(most) * WARNED_AT_PERCENT
 }
 
 fn used_of(state: &TaskState, now: Timestamp) -> Vec<(BudgetLimit, u64, u64)> {

@@ -16,7 +16,7 @@ use super::{
     values::{self, Piece, Scope},
 };
 use crate::{
-    api::ErrorCode,
+    api::{ApiError, ErrorCode},
     journal::record::{
         Action, Answer, Carry, ContextChoice, Intent, Message, ModelInfo, Offer, Outcome, PinnedModel, Pins, ToolCall,
         ToolDefinition,
@@ -90,6 +90,23 @@ pub(super) enum Fit {
         /// Tokens there are for it.
         window: u64,
     },
+}
+
+impl Fit {
+    /// Returns how it is cut and how many tokens it has.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `prompt_too_large` where it does not fit.
+    pub(super) fn checked(self) -> Result<(ContextChoice, u64), ApiError> {
+        match self {
+            Self::Fits(context, tokens) => Ok((context, tokens)),
+            Self::TooLarge { tokens, window } => {
+                let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");
+                Err(ApiError::new(ErrorCode::PromptTooLarge, detail))
+            }
+        }
+    }
 }
 
 /// Chooses how to cut the conversation of a step: as it was cut before if that fits, else with fewer images where more than one

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    context::{Fit, choose, offered_tools},
+    context::{choose, offered_tools},
     contract, models, nest,
     state::{StepState, TaskState},
     turn::PLANNER_TURNS_MAX,
@@ -125,13 +125,8 @@ impl Foreseen<'_> {
 
     /// Returns what they come to where one of the models answers all of them.
     fn calls_of(&self, step: &StepState, pinned: &PinnedModel, likely: u32, most: u32) -> Result<Outlook, ApiError> {
-        let (prompt, answer_most) = match choose(self.state, step, pinned, None) {
-            Fit::Fits(context, tokens) => (tokens, u64::from(context.max_output_tokens)),
-            Fit::TooLarge { tokens, window } => {
-                let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");
-                return Err(ApiError::new(ErrorCode::PromptTooLarge, detail));
-            }
-        };
+        let (context, prompt) = choose(self.state, step, pinned, None).checked()?;
+        let answer_most = u64::from(context.max_output_tokens);
         let room = u64::from(pinned.info.window_tokens).saturating_sub(answer_most);
         let answer = ANSWER_LIKELY.min(answer_most);
         let first = prompt + answer * step.planned.after.len() as u64;

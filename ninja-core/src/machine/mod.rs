@@ -38,6 +38,7 @@ mod wait;
 mod tests;
 
 pub use apply::FoldError;
+pub use budget::is_nearly_used;
 pub use context::{assemble, estimate_tokens, offered_tools};
 pub use contract::call_of as call_of_check;
 pub use decide::{Decided, Input, Refusal, Surroundings, decide, decide_through};

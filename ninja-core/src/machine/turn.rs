@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     budget,
-    context::{Fit, choose, offered_tools},
+    context::{choose, offered_tools},
     decide::Draft,
     models, nest, plan,
     room::Short,
@@ -333,11 +333,10 @@ fn plan_model_call(draft: &Draft<'_>, id: &StepId, feedback: Option<String>, fro
         if from > 0 && pinned.price.is_none() && state.budget.cost_micro_usd.is_some() {
             continue;
         }
-        let (context, prompt_tokens) = match choose(state, step, pinned, feedback.as_deref()) {
-            Fit::Fits(context, tokens) => (context, tokens),
-            Fit::TooLarge { tokens, window } => {
-                let detail = format!("the prompt has about {tokens} tokens at its smallest; the model takes {window}");
-                refused = ApiError::new(ErrorCode::PromptTooLarge, detail);
+        let (context, prompt_tokens) = match choose(state, step, pinned, feedback.as_deref()).checked() {
+            Ok(fit) => fit,
+            Err(error) => {
+                refused = error;
                 continue;
             }
         };

@@ -6,7 +6,10 @@ use ninja_sdk::{
 };
 
 use super::{Exit, Failure, Output, key_input};
-use crate::{Connector, Need, format::one_line};
+use crate::{
+    Connector, Need,
+    format::{columns, one_line},
+};
 
 /// The arguments of `ninja providers`.
 #[derive(Debug, clap::Args)]
@@ -199,7 +202,7 @@ async fn list(ninja: &Ninja, output: &Output) -> Result<(), Failure> {
     let (missing, there): (Vec<_>, Vec<_>) =
         providers.iter().partition(|provider| provider.origin == ProviderOrigin::Missing);
     for line in table(&there) {
-        output.say(line.trim_end());
+        output.say(&line);
     }
     for provider in there.iter().filter(|provider| !provider.can_answer) {
         output.note(&format!("{} cannot answer: {}", one_line(&provider.name), one_line(&provider.reason)));
@@ -218,17 +221,7 @@ async fn list(ninja: &Ninja, output: &Output) -> Result<(), Failure> {
 fn table(providers: &[&ProviderInfo]) -> Vec<String> {
     let mut rows = vec![["", "name", "kind", "model", "from", "key"].map(str::to_owned)];
     rows.extend(providers.iter().map(|provider| row(provider)));
-    let widths = rows.iter().fold([0; 6], |mut widths: [usize; 6], row| {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-        widths
-    });
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ")
-    };
-    if providers.is_empty() { Vec::new() } else { rows.iter().map(line).collect() }
+    if providers.is_empty() { Vec::new() } else { columns(6, &rows) }
 }
 
 fn row(provider: &ProviderInfo) -> [String; 6] {
