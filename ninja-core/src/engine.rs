@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::{
     actors::{ActorTree, Services},
     api::{
-        Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Role, Task, TaskId, TaskStatus, TaskSummary,
+        Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Task, TaskId, TaskStatus, TaskSummary,
         UserId,
     },
     clock::{Clock, SystemClock},
@@ -146,7 +146,7 @@ impl Engine {
 
     /// Returns the local owner: whoever may read the data directory.
     pub fn local_owner(&self) -> Principal {
-        Principal { user: self.0.owner, role: Role::Admin }
+        Principal::local_owner(self.0.owner)
     }
 
     /// Lists the caller's tasks, newest first.
@@ -231,7 +231,7 @@ impl Engine {
         decision: Decision,
     ) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
-        let asker = *by;
+        let asker = by;
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             let (decision, by) = (decision.clone(), by.user);
@@ -239,7 +239,7 @@ impl Engine {
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // An earlier send was taken and only its reply was lost: the question is answered.
-                Some(Err(Refusal::NotOpen(_) | Refusal::Ended)) if sent > 0 => return self.task(&asker, id).await,
+                Some(Err(Refusal::NotOpen(_) | Refusal::Ended)) if sent > 0 => return self.task(asker, id).await,
                 Some(Err(refusal)) => return Err(refused(&refusal)),
                 None => self.check_writable()?,
             }
@@ -283,7 +283,7 @@ impl Engine {
     fn check_owner(&self, by: &Principal, id: TaskId) -> Result<TaskHead, ApiError> {
         let bytes = self.store().read_head(id).map_err(store_error)?.ok_or_else(|| no_task(id))?;
         let head: TaskHead = serde_json::from_slice(&bytes).map_err(|error| damaged_head(id, &error))?;
-        match head.owner == by.user || by.role == Role::Admin {
+        match by.may_handle(head.owner) {
             true => Ok(head),
             false => Err(no_task(id)),
         }

@@ -16,6 +16,8 @@ mod actors;
 #[cfg(feature = "engine")]
 pub mod agents;
 #[cfg(feature = "engine")]
+mod audit;
+#[cfg(feature = "engine")]
 pub mod clock;
 #[cfg(feature = "engine")]
 pub mod config;

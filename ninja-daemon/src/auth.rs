@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use ninja_core::api::{ErrorCode, Principal};
+use ninja_core::api::{Access, ErrorCode, Origin, Principal};
 
 use crate::{
     app::App,
@@ -14,22 +14,29 @@ use crate::{
     error::Refusal,
 };
 
-/// The verified identity behind a request to a route whose rule demands one.
-#[derive(Debug, Clone, Copy)]
+/// The verified identity behind a request to a route that is not open to everybody.
+#[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Principal);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        let caller = parts.extensions.get::<Self>().copied();
+        let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or_else(|| Refusal::new(ErrorCode::Internal, "a route that asks who calls is not open to everybody"))
     }
 }
 
-/// Lets nobody through whom the engine does not know.
-pub(crate) async fn require_user(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match identify(&app, &request) {
+/// Lets nobody through to whom the route is not open.
+pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
+    if access == Access::Public {
+        return next.run(request).await;
+    }
+    let known = identify(&app, &request).and_then(|principal| {
+        principal.check(access)?;
+        Ok(Caller(principal))
+    });
+    match known {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -38,9 +45,10 @@ pub(crate) async fn require_user(State(app): State<App>, mut request: Request, n
     }
 }
 
-fn identify(app: &App, request: &Request) -> Result<Caller, Refusal> {
+fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
+    let origin = request.extensions().get::<Origin>().cloned().unwrap_or_default();
     if let Some(Peer::LocalOwner) = request.extensions().get::<Peer>() {
-        return Ok(Caller(app.engine.local_owner()));
+        return Ok(Principal { origin, ..app.engine.local_owner() });
     }
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|pair| pair.starts_with("access_token=") || pair.starts_with("key=")) {
@@ -49,8 +57,7 @@ fn identify(app: &App, request: &Request) -> Result<Caller, Refusal> {
     let unauthorized = |detail: &str| Refusal::new(ErrorCode::Unauthorized, detail);
     let key = bearer(request.headers())
         .ok_or_else(|| unauthorized("this path needs an API key, sent as `Authorization: Bearer nj_…`"))?;
-    let principal = app.engine.authenticate(key).ok_or_else(|| unauthorized("the API key is not valid"))?;
-    Ok(Caller(principal))
+    app.engine.authenticate(key, origin).ok_or_else(|| unauthorized("the API key is not valid"))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use ninja_core::api::ErrorCode;
+use ninja_core::api::{ErrorCode, Origin};
 use uuid::Uuid;
 
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) enum Peer {
     /// The owner of the data directory, through its Unix socket.
     LocalOwner,
     /// Somebody, over TCP.
-    Network,
+    Network(IpAddr),
 }
 
 /// The id of a request, in its answer and in the log.
@@ -46,8 +46,10 @@ impl RequestId {
 }
 
 /// Wraps every route, known or not.
-pub(crate) async fn surround(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn surround(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
+    let origin = origin(&request, &id);
+    request.extensions_mut().insert(origin);
     let answer = match check_host(&app, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
@@ -68,12 +70,22 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
     answer
 }
 
+/// Returns where a request came from, as the audit log tells it.
+fn origin(request: &Request, id: &RequestId) -> Origin {
+    let ip = match request.extensions().get::<Peer>() {
+        Some(Peer::Network(ip)) => Some(*ip),
+        Some(Peer::LocalOwner) | None => None,
+    };
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
+    Origin { ip, user_agent: user_agent.map(Into::into), request_id: Some(id.0.as_str().into()) }
+}
+
 /// A web page can make a browser send requests to this machine under the page's own host name (DNS rebinding). A daemon
 /// that listens on loopback only is never rightly called by another name.
 fn check_host(app: &App, request: &Request) -> Result<(), Refusal> {
     let refusal = || Refusal::invalid("this daemon is called localhost, 127.0.0.1 or [::1]; correct the header Host");
     match request.extensions().get::<Peer>() {
-        Some(Peer::Network) if app.loopback_only => {
+        Some(Peer::Network(_)) if app.loopback_only => {
             let host = host(request.headers()).ok_or_else(refusal)?;
             // A request line may name a host of its own.
             let named = request.uri().authority().unwrap_or(&host);
@@ -82,7 +94,7 @@ fn check_host(app: &App, request: &Request) -> Result<(), Refusal> {
                 false => Err(refusal()),
             }
         }
-        Some(Peer::Network | Peer::LocalOwner) | None => Ok(()),
+        Some(Peer::Network(_) | Peer::LocalOwner) | None => Ok(()),
     }
 }
 

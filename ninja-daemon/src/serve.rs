@@ -136,12 +136,12 @@ impl Connections {
     async fn accept_tcp(&self, listener: Option<TcpListener>) {
         let Some(listener) = listener else { return };
         while let Some(room) = self.room().await {
-            let Some((stream, _)) = self.accepted(listener.accept()).await else { continue };
+            let Some((stream, from)) = self.accepted(listener.accept()).await else { continue };
             // Events are small and wanted at once.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "failed to set nodelay");
             }
-            self.spawn(stream, Peer::Network, room);
+            self.spawn(stream, Peer::Network(from.ip()), room);
         }
     }
 

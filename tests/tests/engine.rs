@@ -332,7 +332,7 @@ async fn wrong_submissions_are_refused_before_anything_is_accepted() {
     let host = ScriptedEngine::start(Scripted::answering("")).await;
     let owner = host.engine.local_owner();
     let refused = |request: SubmitTask| {
-        let engine = host.engine.clone();
+        let (engine, owner) = (host.engine.clone(), owner.clone());
         async move { engine.submit_task(&owner, request).await.unwrap_err() }
     };
     let goal = |goal: &str| SubmitTask { goal: goal.to_owned(), ..SubmitTask::default() };

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::api::{BlobHash, Role, Timestamp, UserId};
+use crate::api::{ApiKeyId, BlobHash, Role, Timestamp, UserId};
 
 const PREFIX: &str = "nj_";
-const ID_CHARS: usize = 12;
+const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
 const SECRET_CHARS: usize = 43;
 const CHECK_CHARS: usize = 6;
 
 /// A key as its holder knows it. Never stored, never printed by `Debug`.
 pub(crate) struct ApiKey {
-    id: String,
+    id: ApiKeyId,
     secret: String,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum ApiKeyError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredApiKey {
     /// Its id, the part that may be shown.
-    pub id: String,
+    pub id: ApiKeyId,
     /// SHA-256 of its secret.
     pub secret_sha256: BlobHash,
     /// Whose it is.
@@ -63,11 +63,10 @@ impl ApiKey {
     ///
     /// Fails where the system gives none.
     pub(crate) fn generate() -> Result<Self, ApiKeyError> {
-        let (mut id, mut secret) = ([0; ID_CHARS / 2], [0; SECRET_BYTES]);
+        let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
         getrandom::fill(&mut id).map_err(|_| ApiKeyError::Random)?;
         getrandom::fill(&mut secret).map_err(|_| ApiKeyError::Random)?;
-        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { id, secret: URL_SAFE_NO_PAD.encode(secret) })
+        Ok(Self { id: ApiKeyId::from_bytes(id), secret: URL_SAFE_NO_PAD.encode(secret) })
     }
 
     /// Reads a key.
@@ -78,11 +77,12 @@ impl ApiKey {
     pub(crate) fn parse(text: &str) -> Result<Self, ApiKeyError> {
         let rest = text.strip_prefix(PREFIX).filter(|rest| rest.is_ascii()).ok_or(ApiKeyError::Form)?;
         let (id, rest) = rest.split_once('_').ok_or(ApiKeyError::Form)?;
-        if id.len() != ID_CHARS || rest.len() != SECRET_CHARS + CHECK_CHARS {
+        let id = id.parse().map_err(|_| ApiKeyError::Form)?;
+        if rest.len() != SECRET_CHARS + CHECK_CHARS {
             return Err(ApiKeyError::Form);
         }
         let (secret, check) = rest.split_at(SECRET_CHARS);
-        let key = Self { id: id.to_owned(), secret: secret.to_owned() };
+        let key = Self { id, secret: secret.to_owned() };
         match key.checksum() == check {
             true => Ok(key),
             false => Err(ApiKeyError::Checksum),
@@ -95,13 +95,13 @@ impl ApiKey {
     }
 
     /// Returns its id.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    pub(crate) fn id(&self) -> ApiKeyId {
+        self.id
     }
 
     /// Returns what is stored of it.
     pub(crate) fn stored(&self, user: UserId, role: Role, created_at: Timestamp) -> StoredApiKey {
-        StoredApiKey { id: self.id.clone(), secret_sha256: self.digest(), user, role, created_at }
+        StoredApiKey { id: self.id, secret_sha256: self.digest(), user, role, created_at }
     }
 
     /// Returns whether this is the stored key, in constant time.

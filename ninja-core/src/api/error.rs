@@ -19,6 +19,12 @@ pub enum ErrorCode {
     NotFound,
     /// The thing is not in a state that allows this.
     Conflict,
+    /// The thing has changed since the version that `If-Match` names.
+    PreconditionFailed,
+    /// The body is of a type that the route does not take.
+    UnsupportedMediaType,
+    /// What the account may have is used up.
+    QuotaExceeded,
     /// The body or file is larger than its route takes.
     TooLarge,
     /// Admission is full; try again later.
@@ -75,6 +81,9 @@ impl ErrorCode {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::TooLarge => "too_large",
             Self::TooManyRequests => "too_many_requests",
             Self::ReadOnly => "read_only",
@@ -108,10 +117,12 @@ impl ErrorCode {
             Self::Forbidden | Self::Denied => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::AlreadyRunning | Self::Cancelled => 409,
+            Self::PreconditionFailed => 412,
             Self::TooLarge | Self::PromptTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
             Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed | Self::ContractFailed => 422,
             Self::BudgetDenied => 402,
-            Self::TooManyRequests => 429,
+            Self::TooManyRequests | Self::QuotaExceeded => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,
             Self::ProviderFailed | Self::ProviderRejected | Self::ProviderUnauthorized => 502,
             Self::ReadOnly | Self::NoProvider | Self::NoSandbox => 503,

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Engine, store_error};
 use crate::{
-    api::{ApiError, Artifact, ErrorCode, FILE_BYTES_MAX, File, FileId, Principal, Role, TaskId, UserId},
+    api::{ApiError, Artifact, ErrorCode, FILE_BYTES_MAX, File, FileId, Principal, TaskId, UserId},
     journal::store::{Commit, DocKey, DocKind},
 };
 
@@ -57,7 +57,7 @@ impl Engine {
         let bytes = self.store().read_doc(&DocKey::new(DocKind::File, id)).map_err(store_error)?.ok_or_else(missing)?;
         let stored: StoredFile = serde_json::from_slice(&bytes)
             .map_err(|error| ApiError::new(ErrorCode::Corrupt, format!("{id}: {error}")))?;
-        match stored.owner == by.user || by.role == Role::Admin {
+        match by.may_handle(stored.owner) {
             true => Ok(stored.file),
             false => Err(missing()),
         }

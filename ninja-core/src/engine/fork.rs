@@ -10,7 +10,8 @@ use super::{
     submit::{Models, accept, keep_priced},
 };
 use crate::{
-    api::{ApiError, ErrorCode, ForkPoint, ForkTask, Principal, StepId, Task, TaskId},
+    api::{ApiError, AuditAction, ErrorCode, ForkPoint, ForkTask, Principal, StepId, Task, TaskId},
+    audit::Audit,
     journal::record::{Entry, Record, StepEnd, TaskSubmitted},
     machine::TaskState,
 };
@@ -54,7 +55,8 @@ impl Engine {
             state.apply(&entry).map_err(broken)?;
             log.push(entry);
         }
-        accept(&self.0.services, &state, &log, Vec::new()).await?;
+        let audit = Audit::of(by, AuditAction::ForkTask, state.created_at).to(state.id).saying(format!("from {id}"));
+        accept(&self.0.services, &state, &log, Vec::new(), audit).await?;
         let task = state.view();
         self.0.tree.start_task(state);
         Ok(task)

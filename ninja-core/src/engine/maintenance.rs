@@ -23,7 +23,7 @@ pub use crate::journal::{
     item::ItemCounts,
 };
 use crate::{
-    api::{ApiError, ErrorCode, Principal, Role, TaskId, Timestamp},
+    api::{ApiError, ErrorCode, Principal, TaskId, Timestamp},
     journal::{
         backup,
         disk::{DiskOptions, DiskStore},
@@ -46,7 +46,7 @@ impl Engine {
     ///
     /// Fails with `forbidden` where the caller is no administrator.
     pub async fn backup(&self, by: &Principal) -> Result<BoxStream<'static, io::Result<Bytes>>, ApiError> {
-        if by.role != Role::Admin {
+        if !by.is_admin() {
             return Err(ApiError::new(ErrorCode::Forbidden, "a backup holds everybody's tasks: administrators only"));
         }
         let (pieces, arriving) = mpsc::channel(PIECES_WAITING);

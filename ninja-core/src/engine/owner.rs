@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, StartError};
 use crate::{
     accounts::{ApiKey, StoredApiKey},
-    api::{Principal, Role, UserId},
+    api::{Credential, Origin, Principal, Role, Scopes, UserId},
     clock::Clock,
     journal::store::{Commit, DocKey, DocKind, Store, StoreError},
 };
@@ -79,10 +79,16 @@ fn write_key(path: &Path, key: &ApiKey) -> std::io::Result<()> {
 
 impl Engine {
     /// Returns who holds an API key, if it is one.
-    pub fn authenticate(&self, key: &str) -> Option<Principal> {
+    pub fn authenticate(&self, key: &str, origin: Origin) -> Option<Principal> {
         let key = ApiKey::parse(key.trim()).ok()?;
         let bytes = self.store().read_doc(&DocKey::new(DocKind::ApiKey, key.id())).ok()??;
         let stored: StoredApiKey = serde_json::from_slice(&bytes).ok()?;
-        key.matches(&stored).then_some(Principal { user: stored.user, role: stored.role })
+        key.matches(&stored).then_some(Principal {
+            user: stored.user,
+            role: stored.role,
+            credential: Credential::Key(key.id()),
+            scopes: Scopes::ALL,
+            origin,
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Engine, store_error, stored_form::StoredSettings, uninterrupted};
 use crate::{
-    api::{ApiError, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Role, Secret},
+    api::{ApiError, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Secret},
     journal::store::{Commit, DocKey, DocKind, Store, StoreError},
     providers::{CurrentProviders, ProviderConfig, ProviderError, Providers, StoredProvider},
     redaction::Redaction,
@@ -266,7 +266,8 @@ pub(super) fn vault_error(error: &VaultError) -> ApiError {
 }
 
 pub(super) fn administrators_only(by: &Principal) -> Result<(), ApiError> {
-    match by.role {
-        Role::Admin => Ok(()),
+    match by.is_admin() {
+        true => Ok(()),
+        false => Err(ApiError::new(ErrorCode::Forbidden, "this is for administrators")),
     }
 }

@@ -10,8 +10,10 @@ use crate::{
     actors::{Services, head_update},
     agents,
     api::{
-        ApiError, Autonomy, BlobHash, ErrorCode, Forecast, ModelClass, Planning, Principal, SubmitTask, Task, TaskId,
+        ApiError, AuditAction, Autonomy, BlobHash, ErrorCode, Forecast, ModelClass, Planning, Principal, SubmitTask,
+        Task, TaskId,
     },
+    audit::Audit,
     journal::{
         feed::encode_feed,
         record::{Action, Entry, ImageShape, InputFile, PinnedModel, Pins, PlannedStep, Record, TaskSubmitted},
@@ -51,7 +53,7 @@ impl Engine {
             return Err(ApiError::new(ErrorCode::Internal, detail));
         }
         let checked = self.check(by, request).await?;
-        let state = self.accept(checked).await?;
+        let state = self.accept(by, checked).await?;
         let task = state.view();
         self.0.tree.start_task(state);
         Ok(task)
@@ -166,11 +168,12 @@ impl Engine {
         Ok((usual, lineup))
     }
 
-    async fn accept(&self, checked: Checked) -> Result<TaskState, ApiError> {
+    async fn accept(&self, by: &Principal, checked: Checked) -> Result<TaskState, ApiError> {
         let (services, pins) = (&self.0.services, Arc::clone(&checked.pins));
         services.tasks.remember(pins.hash, &pins.pins);
         let (state, log) = self.begin(checked)?;
-        accept(services, &state, &log, pins.blobs()).await?;
+        let audit = Audit::of(by, AuditAction::SubmitTask, state.created_at).to(state.id);
+        accept(services, &state, &log, pins.blobs(), audit).await?;
         pins.note_stored();
         Ok(state)
     }
@@ -217,6 +220,7 @@ pub(super) async fn accept(
     state: &TaskState,
     log: &[Entry],
     blobs: Vec<bytes::Bytes>,
+    audit: Audit,
 ) -> Result<(), ApiError> {
     let (at, owner) = (state.created_at, state.submitted.owner);
     let told = feed_of(None, state);
@@ -229,6 +233,7 @@ pub(super) async fn accept(
         }),
         feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
         blobs,
+        audit: vec![audit.encode()],
         ..Commit::default()
     };
     let committed = services.store.commit(commit).await.map_err(store_error)?;

@@ -23,8 +23,19 @@ enum Tag {
 
 const ID_BYTES: usize = 16;
 
-const DOC_KINDS: [DocKind; 6] =
-    [DocKind::Installation, DocKind::User, DocKind::ApiKey, DocKind::File, DocKind::Count, DocKind::Provider];
+const DOC_KINDS: [DocKind; 11] = [
+    DocKind::Installation,
+    DocKind::User,
+    DocKind::ApiKey,
+    DocKind::File,
+    DocKind::Count,
+    DocKind::Provider,
+    DocKind::Session,
+    DocKind::Token,
+    DocKind::Idempotency,
+    DocKind::Setting,
+    DocKind::Email,
+];
 
 /// Returns the key under which the position of the last applied frame stands.
 pub(super) fn position() -> Vec<u8> {

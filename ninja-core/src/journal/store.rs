@@ -22,6 +22,8 @@ pub struct Commit {
     pub deletes: Vec<DocKey>,
     /// Numbers to add to rows of counters, after all documents were put and deleted.
     pub counts: Vec<Count>,
+    /// Entries for the audit log, which tell of this very change; the writer numbers and chains them.
+    pub audit: Vec<Bytes>,
     /// Small blobs that travel in the frame. Larger ones are written with [`Store::put_blob_file`] before.
     pub blobs: Vec<Bytes>,
 }
@@ -78,6 +80,16 @@ pub enum DocKind {
     Count = 5,
     /// Settings of a provider, with its key sealed.
     Provider = 6,
+    /// A login and what it may be renewed with.
+    Session = 7,
+    /// A token with which somebody sets a password, by its digest.
+    Token = 8,
+    /// What a request with an `Idempotency-Key` made.
+    Idempotency = 9,
+    /// Settings that are changed while the engine runs.
+    Setting = 10,
+    /// Whose an e-mail address is.
+    Email = 11,
 }
 
 /// The address of a document: its kind and an id unique within the kind.

@@ -17,94 +17,103 @@ mod tasks;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    handler::Handler,
+    http::Method,
     middleware,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, delete, get, post},
+    routing::{self, MethodRouter},
 };
-use ninja_core::api::ErrorCode;
+use ninja_core::api::{Access, ErrorCode, Scope};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{app::App, auth, edge, error::Refusal};
 
-/// To whom a path is open. There is no path without a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    /// Everybody who can connect.
-    Public,
-    /// Whoever shows a valid key, or comes over the Unix socket.
-    User,
-}
-
-/// A path.
+/// A path and what it takes of one method. There is none without a rule that says to whom it is open.
 pub(crate) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "so far only tests look at the table"))]
+    pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) rule: Rule,
+    pub(crate) access: Access,
     /// The largest body it takes, in bytes.
     body_max: usize,
-    methods: MethodRouter<App>,
+    handler: MethodRouter<App>,
 }
 
+const NO_BODY: usize = 0;
 /// A task with a plan of a thousand steps fits.
-const TASK_BODY_MAX: usize = 1024 * 1024;
-/// An answer to a question is a few sentences; where to fork and with what, and the settings of a provider, are less.
-const ANSWER_BODY_MAX: usize = 64 * 1024;
+const TASK_BODY: usize = 1024 * 1024;
+/// An answer to a question is a few sentences; where to fork and with what, and settings, are less.
+const SMALL_BODY: usize = 64 * 1024;
 /// A file of 50 MB and the multipart around it. The engine counts the file itself.
-const FILE_BODY_MAX: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
+const FILE_BODY: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
 
 /// Every path there is.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    use Rule::{Public, User};
+    use Access::{Admin, Public, User};
+    use Scope::{AdminRead, AdminWrite, FilesWrite, TasksRead, TasksWrite, UsageRead};
     vec![
-        route("/",                                           Public, 0,               get(system::root)),
-        route("/health",                                     Public, 0,               get(system::health)),
-        route("/ready",                                      Public, 0,               get(system::ready)),
-        route("/ws",                                         User,   0,               get(socket::open)),
-        route("/api/v1/tasks",                               User,   TASK_BODY_MAX,   get(tasks::list_tasks).post(tasks::submit_task)),
-        route("/api/v1/tasks/templates",                     User,   0,               get(catalog::templates)),
-        route("/api/v1/tasks/forecast",                      User,   TASK_BODY_MAX,   post(tasks::forecast)),
-        route("/api/v1/tasks/{id}",                          User,   0,               get(tasks::task)),
-        route("/api/v1/tasks/{id}/steps",                    User,   0,               get(tasks::steps)),
-        route("/api/v1/tasks/{id}/cancel",                   User,   0,               post(tasks::cancel_task)),
-        route("/api/v1/tasks/{id}/pause",                    User,   0,               post(steer::pause_task)),
-        route("/api/v1/tasks/{id}/resume",                   User,   0,               post(steer::resume_task)),
-        route("/api/v1/tasks/{id}/budget",                   User,   ANSWER_BODY_MAX, post(steer::change_budget)),
-        route("/api/v1/tasks/{id}/retry",                    User,   0,               post(steer::retry_task)),
-        route("/api/v1/tasks/{id}/fork",                     User,   ANSWER_BODY_MAX, post(steer::fork_task)),
-        route("/api/v1/tasks/{id}/replay",                   User,   0,               get(replay::replay_task)),
-        route("/api/v1/tasks/{id}/diff/{other}",             User,   0,               get(replay::diff_tasks)),
-        route("/api/v1/tasks/{id}/approvals/{approval_id}",  User,   ANSWER_BODY_MAX, post(approvals::decide_approval)),
-        route("/api/v1/tasks/{id}/events",                   User,   0,               get(events::task_events)),
-        route("/api/v1/tasks/{id}/artifacts",                User,   0,               get(artifacts::list)),
-        route("/api/v1/tasks/{id}/artifacts/{*path}",        User,   0,               get(artifacts::artifact)),
-        route("/api/v1/backup",                              User,   0,               get(backup::backup)),
-        route("/api/v1/admin/settings/ai-providers",         User,   ANSWER_BODY_MAX, get(admin::providers).post(admin::put_provider)),
-        route("/api/v1/admin/settings/ai-providers/{name}",  User,   0,               delete(admin::remove_provider)),
-        route("/api/v1/admin/keys",                          User,   0,               get(admin::master_keys)),
-        route("/api/v1/admin/keys/rotate",                   User,   ANSWER_BODY_MAX, post(admin::rotate_keys)),
-        route("/api/v1/files/upload",                        User,   FILE_BODY_MAX,   post(files::upload_file)),
-        route("/api/v1/usage",                               User,   0,               get(catalog::usage)),
-        route("/api/v1/budgets",                             User,   0,               get(catalog::budgets)),
-        route("/api/v1/agents",                              User,   0,               get(catalog::agents)),
-        route("/api/v1/agents/{type}",                       User,   0,               get(catalog::agent)),
-        route("/api/v1/agents/{type}/capabilities",          User,   0,               get(catalog::agent_capabilities)),
+        get   ("/",                                           Public,                         system::root),
+        get   ("/health",                                     Public,                         system::health),
+        get   ("/ready",                                      Public,                         system::ready),
+        get   ("/ws",                                         User(TasksRead),                socket::open),
+
+        get   ("/api/v1/tasks",                               User(TasksRead),                tasks::list_tasks),
+        post  ("/api/v1/tasks",                               User(TasksWrite), TASK_BODY,    tasks::submit_task),
+        get   ("/api/v1/tasks/templates",                     User(TasksRead),                catalog::templates),
+        post  ("/api/v1/tasks/forecast",                      User(TasksRead),  TASK_BODY,    tasks::forecast),
+        get   ("/api/v1/tasks/{id}",                          User(TasksRead),                tasks::task),
+        get   ("/api/v1/tasks/{id}/steps",                    User(TasksRead),                tasks::steps),
+        post  ("/api/v1/tasks/{id}/cancel",                   User(TasksWrite), NO_BODY,      tasks::cancel_task),
+        post  ("/api/v1/tasks/{id}/pause",                    User(TasksWrite), NO_BODY,      steer::pause_task),
+        post  ("/api/v1/tasks/{id}/resume",                   User(TasksWrite), NO_BODY,      steer::resume_task),
+        post  ("/api/v1/tasks/{id}/budget",                   User(TasksWrite), SMALL_BODY,   steer::change_budget),
+        post  ("/api/v1/tasks/{id}/retry",                    User(TasksWrite), NO_BODY,      steer::retry_task),
+        post  ("/api/v1/tasks/{id}/fork",                     User(TasksWrite), SMALL_BODY,   steer::fork_task),
+        get   ("/api/v1/tasks/{id}/replay",                   User(TasksRead),                replay::replay_task),
+        get   ("/api/v1/tasks/{id}/diff/{other}",             User(TasksRead),                replay::diff_tasks),
+        post  ("/api/v1/tasks/{id}/approvals/{approval_id}",  User(TasksWrite), SMALL_BODY,   approvals::decide_approval),
+        get   ("/api/v1/tasks/{id}/events",                   User(TasksRead),                events::task_events),
+        get   ("/api/v1/tasks/{id}/artifacts",                User(TasksRead),                artifacts::list),
+        get   ("/api/v1/tasks/{id}/artifacts/{*path}",        User(TasksRead),                artifacts::artifact),
+
+        get   ("/api/v1/agents",                              User(TasksRead),                catalog::agents),
+        get   ("/api/v1/agents/{type}",                       User(TasksRead),                catalog::agent),
+        get   ("/api/v1/agents/{type}/capabilities",          User(TasksRead),                catalog::agent_capabilities),
+
+        post  ("/api/v1/files/upload",                        User(FilesWrite), FILE_BODY,    files::upload_file),
+
+        get   ("/api/v1/usage",                               User(UsageRead),                catalog::usage),
+        get   ("/api/v1/budgets",                             User(UsageRead),                catalog::budgets),
+
+        get   ("/api/v1/backup",                              Admin(AdminWrite),              backup::backup),
+        get   ("/api/v1/admin/settings/ai-providers",         Admin(AdminRead),               admin::providers),
+        post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
+        delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
+        get   ("/api/v1/admin/keys",                          Admin(AdminRead),               admin::master_keys),
+        post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys),
     ]
 }
 
-fn route(path: &'static str, rule: Rule, body_max: usize, methods: MethodRouter<App>) -> Route {
-    Route { path, rule, body_max, methods }
+fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route { method: Method::GET, path, access, body_max: NO_BODY, handler: routing::get(handler) }
+}
+
+fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body_max: usize, handler: H) -> Route {
+    Route { method: Method::POST, path, access, body_max, handler: routing::post(handler) }
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route { method: Method::DELETE, path, access, body_max: NO_BODY, handler: routing::delete(handler) }
 }
 
 /// Makes the service of the table.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Route { path, rule, body_max, methods } in table() {
-        let methods = methods.layer(DefaultBodyLimit::max(body_max));
-        let methods = match rule {
-            Rule::Public => methods,
-            Rule::User => methods.layer(middleware::from_fn_with_state(app.clone(), auth::require_user)),
-        };
-        router = router.route(path, methods);
+    for Route { method: _, path, access, body_max, handler } in table() {
+        let handler = handler.layer(DefaultBodyLimit::max(body_max));
+        let gate = middleware::from_fn_with_state((app.clone(), access), auth::admit);
+        router = router.route(path, handler.layer(gate));
     }
     router
         .layer(CatchPanicLayer::custom(panicked))
@@ -124,9 +133,22 @@ mod tests {
 
     #[test]
     fn whatever_is_not_about_the_daemon_itself_asks_who_calls() {
-        for Route { path, rule, .. } in table() {
+        for Route { method, path, access, .. } in table() {
             let is_open = matches!(path, "/" | "/health" | "/ready");
-            assert_eq!(rule == Rule::Public, is_open, "{path}");
+            assert_eq!(access == Access::Public, is_open, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_asks_for_more_than_reading() {
+        for Route { method, path, access, .. } in table() {
+            let scope = match access {
+                Access::Public => continue,
+                Access::User(scope) | Access::Admin(scope) => scope.as_str(),
+            };
+            // It computes and keeps nothing.
+            let reads = method == Method::GET || path == "/api/v1/tasks/forecast";
+            assert_eq!(scope.ends_with(":read"), reads && path != "/api/v1/backup", "{method} {path}");
         }
     }
 }
