@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use crate::{
-    actors::{ActorTree, Services},
+    actors::{ActorTree, Services, note_uses},
     api::{
         Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Task, TaskId, TaskStatus, TaskSummary,
         UserId,
@@ -28,6 +28,7 @@ use crate::{
     vault::Vault,
 };
 
+mod accounts;
 mod catalog;
 mod diff;
 mod files;
@@ -47,6 +48,7 @@ mod submit;
 mod usage;
 
 pub use crate::actors::ResumePolicy;
+pub use accounts::{ListUsers, OpenConnection};
 pub use owner::key_file;
 pub use start::StartError;
 
@@ -138,6 +140,9 @@ impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
         self.0.tree.stop().await;
+        if let Err(error) = note_uses(Arc::clone(&self.0.services)).await {
+            tracing::warn!(%error, "failed to note when API keys were last used");
+        }
         self.0.services.lives.settle();
         if let Err(error) = self.0.services.store.close().await {
             tracing::error!(%error, "failed to close the store");

@@ -1,4 +1,4 @@
-//! Who asks: the key of a request, or the Unix socket it came over. Every other question is the engine's.
+//! Who asks: the key or token of a request, or the Unix socket it came over. Every other question is the engine's.
 
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -51,13 +51,14 @@ fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
         return Ok(Principal { origin, ..app.engine.local_owner() });
     }
     let query = request.uri().query().unwrap_or_default();
-    if query.split('&').any(|pair| pair.starts_with("access_token=") || pair.starts_with("key=")) {
-        return Err(Refusal::invalid("a key in a URL ends up in logs; send it as `Authorization: Bearer nj_…`"));
+    if query.split('&').any(|pair| pair.starts_with("access_token=")) {
+        return Err(Refusal::invalid("a credential in a URL ends up in logs; send it as `Authorization: Bearer …`"));
     }
-    let unauthorized = |detail: &str| Refusal::new(ErrorCode::Unauthorized, detail);
-    let key = bearer(request.headers())
-        .ok_or_else(|| unauthorized("this path needs an API key, sent as `Authorization: Bearer nj_…`"))?;
-    app.engine.authenticate(key, origin).ok_or_else(|| unauthorized("the API key is not valid"))
+    let credential = bearer(request.headers()).ok_or_else(|| {
+        let what = "this path needs an API key or an access token, sent as `Authorization: Bearer …`";
+        Refusal::new(ErrorCode::Unauthorized, what)
+    })?;
+    Ok(app.engine.authenticate(credential, origin)?)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -85,6 +85,9 @@ pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
             problem.headers_mut().insert(name, value);
         }
     }
+    if let Some(seconds) = error.retry_after_s {
+        problem.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
     let kind = HeaderValue::from_static("application/problem+json");
     problem.headers_mut().insert(header::CONTENT_TYPE, kind);
     if status == StatusCode::UNAUTHORIZED {

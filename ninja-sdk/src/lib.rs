@@ -39,6 +39,6 @@ pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 pub use client::{Client, ClientBuilder};
 pub use content::{Backup, Content, Download};
 pub use error::{BoxError, SdkError};
-pub use list::ListTasks;
+pub use list::{ListTasks, ListUsers};
 pub use ninja::Ninja;
 pub use stream::{EventStream, Signal};

@@ -1,5 +1,7 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
+mod accounts;
+
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
     KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,

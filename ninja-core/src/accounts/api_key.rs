@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::api::{ApiKeyId, BlobHash, Role, Timestamp, UserId};
+use crate::api::{ApiKeyId, ApiKeyInfo, BlobHash, Scopes, Secret, Timestamp, UserId};
 
-const PREFIX: &str = "nj_";
 const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
 const SECRET_CHARS: usize = 43;
@@ -44,19 +43,44 @@ pub(crate) struct StoredApiKey {
     pub secret_sha256: BlobHash,
     /// Whose it is.
     pub user: UserId,
-    /// What it may do.
-    pub role: Role,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What it is for.
+    #[serde(default)]
+    pub name: String,
+    /// What it may be used for. Keys of the first version could be used for everything.
+    #[serde(default = "all")]
+    pub scopes: Scopes,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to about a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+}
+
+fn all() -> Scopes {
+    Scopes::ALL
+}
+
+impl StoredApiKey {
+    /// Returns what is shown of it.
+    pub(crate) fn info(self) -> ApiKeyInfo {
+        let Self { id, secret_sha256: _, user: _, created_at, name, scopes, expires_at, last_used_at } = self;
+        ApiKeyInfo { id, name, scopes, created_at, expires_at, last_used_at }
+    }
 }
 
 impl std::fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{PREFIX}{}_…", self.id)
+        write!(f, "{}{}_…", Self::PREFIX, self.id)
     }
 }
 
 impl ApiKey {
+    /// What every key begins with.
+    pub(crate) const PREFIX: &str = "nj_";
+
     /// Makes a new key from the system's random numbers.
     ///
     /// # Errors
@@ -75,7 +99,7 @@ impl ApiKey {
     ///
     /// Fails where the form or the checksum is wrong.
     pub(crate) fn parse(text: &str) -> Result<Self, ApiKeyError> {
-        let rest = text.strip_prefix(PREFIX).filter(|rest| rest.is_ascii()).ok_or(ApiKeyError::Form)?;
+        let rest = text.strip_prefix(Self::PREFIX).filter(|rest| rest.is_ascii()).ok_or(ApiKeyError::Form)?;
         let (id, rest) = rest.split_once('_').ok_or(ApiKeyError::Form)?;
         let id = id.parse().map_err(|_| ApiKeyError::Form)?;
         if rest.len() != SECRET_CHARS + CHECK_CHARS {
@@ -90,8 +114,8 @@ impl ApiKey {
     }
 
     /// Returns the key in full, to be shown once.
-    pub(crate) fn reveal(&self) -> String {
-        format!("{PREFIX}{}_{}{}", self.id, self.secret, self.checksum())
+    pub(crate) fn reveal(&self) -> Secret {
+        Secret::new(format!("{}{}_{}{}", Self::PREFIX, self.id, self.secret, self.checksum()))
     }
 
     /// Returns its id.
@@ -100,8 +124,9 @@ impl ApiKey {
     }
 
     /// Returns what is stored of it.
-    pub(crate) fn stored(&self, user: UserId, role: Role, created_at: Timestamp) -> StoredApiKey {
-        StoredApiKey { id: self.id, secret_sha256: self.digest(), user, role, created_at }
+    pub(crate) fn stored(&self, user: UserId, name: String, scopes: Scopes, created_at: Timestamp) -> StoredApiKey {
+        let (id, secret_sha256) = (self.id, self.digest());
+        StoredApiKey { id, secret_sha256, user, created_at, name, scopes, expires_at: None, last_used_at: None }
     }
 
     /// Returns whether this is the stored key, in constant time.
@@ -125,12 +150,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_of_the_first_version_still_reads() {
+        let text = r#"{"id":"0123456789ab","secret_sha256":"0000000000000000000000000000000000000000000000000000000000000000",
+            "user":"user_00000000000000000000000000000001","role":"admin","created_at":"2026-01-01T00:00:00Z"}"#;
+        let stored: StoredApiKey = serde_json::from_str(text).unwrap();
+        assert_eq!((stored.scopes, stored.expires_at, stored.name.as_str()), (Scopes::ALL, None, ""));
+    }
+
+    #[test]
     fn a_key_is_recognised_and_a_mistyped_one_refused_before_any_look_up() {
         let key = ApiKey::generate().unwrap();
         let text = key.reveal();
+        let text = text.expose().to_owned();
         assert_eq!(text.len(), "nj_".len() + 12 + 1 + 43 + 6);
         let now = Timestamp::UNIX_EPOCH;
-        let stored = key.stored(UserId::from_uuid(uuid::Uuid::nil()), Role::Admin, now);
+        let stored = key.stored(UserId::from_uuid(uuid::Uuid::nil()), "key".to_owned(), Scopes::ALL, now);
         assert!(ApiKey::parse(&text).unwrap().matches(&stored));
         assert!(!ApiKey::generate().unwrap().matches(&stored));
         assert!(!format!("{key:?}").contains(&key.secret));

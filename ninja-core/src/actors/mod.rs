@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! root ─┬─ orchestrator ─── one task actor per active task ─── one agent actor per agent step at work, kept for a next one
+//!       ├─ session manager
 //!       └─ sandbox
 //! ```
 //!
@@ -16,10 +17,12 @@ mod orchestrator;
 mod root;
 mod sandbox;
 mod services;
+mod session_manager;
 mod supervision;
 mod task;
 
 pub(crate) use root::ActorTree;
 pub use root::ResumePolicy;
 pub(crate) use services::Services;
+pub(crate) use session_manager::{Attached, Attachment, Revoked, note_uses};
 pub(crate) use task::{TaskMsg, head_update};

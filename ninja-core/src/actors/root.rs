@@ -18,10 +18,14 @@ use super::{
     orchestrator::{Handed, Orchestrator, OrchestratorMsg, OrchestratorStatus},
     sandbox::{SandboxActor, SandboxHandle},
     services::Services,
+    session_manager::{Attached, Attachment, Revoked, SessionManager, SessionManagerHandle, SessionManagerMsg},
     supervision::{Failures, RestartPolicy, Verdict},
     task::TaskMsg,
 };
-use crate::{api::TaskId, machine::TaskState};
+use crate::{
+    api::{Principal, Secret, TaskId, Timestamp},
+    machine::TaskState,
+};
 
 /// How long a stop waits for the tree to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -53,6 +57,7 @@ pub(crate) struct ActorTree {
 struct Shared {
     orchestrator: RwLock<Option<ActorRef<OrchestratorMsg>>>,
     sandbox: SandboxHandle,
+    sessions: SessionManagerHandle,
     gave_up: AtomicBool,
     taken: TakenUp,
     states_handed: Arc<Semaphore>,
@@ -99,6 +104,7 @@ impl ActorTree {
         let shared = Arc::new(Shared {
             orchestrator: RwLock::default(),
             sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
+            sessions: SessionManagerHandle::default(),
             gave_up: AtomicBool::new(false),
             taken: TakenUp::new(resume),
             states_handed: Arc::new(Semaphore::new(STATES_HANDED_MAX)),
@@ -140,6 +146,26 @@ impl ActorTree {
         tokio::time::timeout(CALL_WAIT, receiver).await.ok()?.ok()
     }
 
+    /// Keeps a connection open in somebody's name until they lose what let them in; nothing where that cannot be watched.
+    pub(crate) async fn attach(&self, attached: Attached) -> Option<Attachment> {
+        self.shared.sessions.attach(attached).await
+    }
+
+    /// Closes the connections of somebody who has lost what let them in.
+    pub(crate) fn revoke(&self, whom: Revoked) {
+        self.shared.sessions.revoke(whom);
+    }
+
+    /// Makes a ticket that opens one WebSocket.
+    pub(crate) async fn issue_ticket(&self, by: Principal) -> Option<(Secret, Timestamp)> {
+        self.shared.sessions.ask(|reply| SessionManagerMsg::IssueTicket { by: Box::new(by), reply }).await?
+    }
+
+    /// Returns in whose name a ticket was made; it is worth nothing after this.
+    pub(crate) async fn redeem_ticket(&self, ticket: Secret) -> Option<Principal> {
+        self.shared.sessions.ask(|reply| SessionManagerMsg::RedeemTicket { ticket, reply }).await?.map(|by| *by)
+    }
+
     /// Returns whether an actor failed too often and was not started again.
     pub(crate) fn gave_up(&self) -> bool {
         self.shared.gave_up.load(Ordering::Relaxed)
@@ -166,6 +192,7 @@ enum RootMsg {
 enum Child {
     Orchestrator,
     Sandbox,
+    SessionManager,
 }
 
 struct Root {
@@ -177,6 +204,7 @@ struct Root {
 struct RootState {
     orchestrator: (Option<ActorId>, Failures),
     sandbox: (Option<ActorId>, Failures),
+    sessions: (Option<ActorId>, Failures),
 }
 
 impl Actor for Root {
@@ -188,6 +216,7 @@ impl Actor for Root {
         let mut state = RootState::default();
         // The sandbox first: the orchestrator's sweep may want it at once.
         self.start(&myself, &mut state, Child::Sandbox).await?;
+        self.start(&myself, &mut state, Child::SessionManager).await?;
         self.start(&myself, &mut state, Child::Orchestrator).await?;
         Ok(state)
     }
@@ -223,6 +252,11 @@ impl Root {
                 state.sandbox.0 = Some(actor.get_id());
                 self.shared.sandbox.point_to(actor);
             }
+            Child::SessionManager => {
+                let (actor, _) = Actor::spawn_linked(None, SessionManager { services }, (), myself.get_cell()).await?;
+                state.sessions.0 = Some(actor.get_id());
+                self.shared.sessions.point_to(actor);
+            }
             Child::Orchestrator => {
                 let sandbox = self.shared.sandbox.clone();
                 let orchestrator = Orchestrator { services, sandbox, taken: self.shared.taken.clone() };
@@ -248,6 +282,8 @@ impl Root {
             (Child::Sandbox, &mut state.sandbox.1)
         } else if state.orchestrator.0 == Some(actor) {
             (Child::Orchestrator, &mut state.orchestrator.1)
+        } else if state.sessions.0 == Some(actor) {
+            (Child::SessionManager, &mut state.sessions.1)
         } else {
             return;
         };

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
+    accounts::Accounts,
     clock::Clock,
     journal::{feed::FeedHub, store::Store},
     ledger::Ledger,
@@ -26,6 +27,8 @@ pub(crate) struct Services {
     pub hub: FeedHub,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Who may use the engine.
+    pub accounts: Accounts,
     /// The limits that tasks share.
     pub ledger: Arc<Ledger>,
     /// Models.

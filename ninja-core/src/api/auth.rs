@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{ApiError, ApiKeyId, ErrorCode, SessionId, UserId};
 
 /// What an account may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Its own things, within the quotas of users.
+    #[default]
     User,
     /// Its own things, within the quotas of premium users.
     Premium,
@@ -95,6 +96,18 @@ pub struct Scopes(u16);
 impl Scopes {
     /// The set of all scopes.
     pub const ALL: Self = Self((1 << Scope::ALL.len()) - 1);
+
+    /// Returns all that a role may be given.
+    pub fn of(role: Role) -> Self {
+        let is_given = |scope: &Scope| role == Role::Admin || !matches!(scope, Scope::AdminRead | Scope::AdminWrite);
+        Scope::ALL.into_iter().filter(is_given).collect()
+    }
+
+    /// Returns what is in both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
 
     /// Returns whether a scope is in the set.
     pub fn contains(self, scope: Scope) -> bool {

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// What the account may have is used up.
     QuotaExceeded,
+    /// The password is too short, too long, or easily guessed.
+    WeakPassword,
     /// The body or file is larger than its route takes.
     TooLarge,
     /// Admission is full; try again later.
@@ -84,6 +86,7 @@ impl ErrorCode {
             Self::PreconditionFailed => "precondition_failed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::WeakPassword => "weak_password",
             Self::TooLarge => "too_large",
             Self::TooManyRequests => "too_many_requests",
             Self::ReadOnly => "read_only",
@@ -120,7 +123,12 @@ impl ErrorCode {
             Self::PreconditionFailed => 412,
             Self::TooLarge | Self::PromptTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed | Self::ContractFailed => 422,
+            Self::WeakPassword
+            | Self::SchemaMismatch
+            | Self::Stuck
+            | Self::LimitReached
+            | Self::ToolFailed
+            | Self::ContractFailed => 422,
             Self::BudgetDenied => 402,
             Self::TooManyRequests | Self::QuotaExceeded => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,
@@ -145,11 +153,20 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// What happened and, where there is one, what to do about it.
     pub detail: String,
+    /// In how many seconds to try again, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
 }
 
 impl ApiError {
     /// Makes an error from its code and its sentence.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), retry_after_s: None }
+    }
+
+    /// Says in how many seconds to try again.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 }

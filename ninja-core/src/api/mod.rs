@@ -3,6 +3,7 @@
 //! HTTP bodies, SDK types, console state and the embedder's types are these same types. Nothing here does I/O or
 //! knows the engine; journal records are a separate, versioned format (`journal::record`).
 
+mod account;
 mod agent;
 mod approval;
 mod artifact;
@@ -24,6 +25,11 @@ mod template;
 mod usage;
 mod vault;
 
+pub use account::{
+    ApiKeyInfo, ChangePassword, ChangeQuotas, ChangeSettings, ChangeUser, CreateApiKey, CreateUser, InvitedUser,
+    LiveSettings, Login, Me, NewApiKey, Quotas, RedeemToken, Refresh, Register, RoleQuotas, Session, TokenType, Tokens,
+    User, WsTicket,
+};
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
 pub use artifact::{Artifact, BlobHash, FILE_BYTES_MAX, File};

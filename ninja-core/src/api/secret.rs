@@ -1,6 +1,6 @@
 //! A text that must not be seen.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serializer};
 
 /// A secret such as a key. It cannot be printed or serialised; [`Secret::expose`] is the one way to its content.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -22,6 +22,12 @@ impl Secret {
     pub fn redact(&self, text: &str) -> String {
         if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, "[redacted]") }
     }
+}
+
+/// Serialises a secret in the open: for a field that carries it to whoever it is for, such as a new key in the one answer that
+/// shows it. A field must ask for it by name.
+pub(super) fn reveal<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
 }
 
 impl std::fmt::Debug for Secret {

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
 use crate::{
+    accounts::{Accounts, SigningKey},
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
     api::{ApiError, ErrorCode},
@@ -131,8 +132,11 @@ impl Engine {
             ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
+        let takes_up_all = options.resume == ResumePolicy::All;
         let ledger = Arc::new(Ledger::open(&options.config.budgets, store.as_ref())?);
+        let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
         let services = Arc::new(Services {
+            accounts,
             ledger,
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),
@@ -166,8 +170,16 @@ impl Engine {
             vault,
             stored_settings: Mutex::default(),
         };
-        Ok(Self(Arc::new(inner)))
+        let engine = Self(Arc::new(inner));
+        if takes_up_all {
+            engine.finish_deletions_soon();
+        }
+        Ok(engine)
     }
+}
+
+fn signing_key() -> Result<SigningKey, StartError> {
+    SigningKey::generate().map_err(|error| StartError::other("make the key that signs access tokens", error))
 }
 
 /// Without isolation code steps are refused, with the reason.

@@ -3,6 +3,7 @@
 mod admin;
 mod approvals;
 mod artifacts;
+mod auth;
 mod backup;
 mod catalog;
 mod events;
@@ -13,6 +14,7 @@ mod socket;
 mod steer;
 mod system;
 mod tasks;
+mod users;
 
 use axum::{
     Router,
@@ -26,7 +28,7 @@ use axum::{
 use ninja_core::api::{Access, ErrorCode, Scope};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{app::App, auth, edge, error::Refusal};
+use crate::{app::App, auth as gate, edge, error::Refusal};
 
 /// A path and what it takes of one method. There is none without a rule that says to whom it is open.
 pub(crate) struct Route {
@@ -51,12 +53,26 @@ const FILE_BODY: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
     use Access::{Admin, Public, User};
-    use Scope::{AdminRead, AdminWrite, FilesWrite, TasksRead, TasksWrite, UsageRead};
+    use Scope::{AccountRead, AccountWrite, AdminRead, AdminWrite, FilesWrite, TasksRead, TasksWrite, UsageRead};
     vec![
         get   ("/",                                           Public,                         system::root),
         get   ("/health",                                     Public,                         system::health),
         get   ("/ready",                                      Public,                         system::ready),
         get   ("/ws",                                         User(TasksRead),                socket::open),
+
+        post  ("/api/v1/auth/register",                       Public,           SMALL_BODY,   auth::register),
+        post  ("/api/v1/auth/login",                          Public,           SMALL_BODY,   auth::login),
+        post  ("/api/v1/auth/refresh",                        Public,           SMALL_BODY,   auth::refresh),
+        post  ("/api/v1/auth/redeem",                         Public,           SMALL_BODY,   auth::redeem_token),
+        post  ("/api/v1/auth/logout",                         User(AccountWrite), NO_BODY,    auth::logout),
+        get   ("/api/v1/auth/me",                             User(AccountRead),              auth::me),
+        post  ("/api/v1/auth/password",                       User(AccountWrite), SMALL_BODY, auth::change_password),
+        get   ("/api/v1/auth/api-keys",                       User(AccountRead),              auth::api_keys),
+        post  ("/api/v1/auth/api-keys",                       User(AccountWrite), SMALL_BODY, auth::create_api_key),
+        delete("/api/v1/auth/api-keys/{id}",                  User(AccountWrite),             auth::revoke_api_key),
+        post  ("/api/v1/auth/ws-ticket",                      User(TasksRead),  NO_BODY,      auth::ws_ticket),
+        get   ("/api/v1/sessions",                            User(AccountRead),              auth::sessions),
+        delete("/api/v1/sessions/{id}",                       User(AccountWrite),             auth::revoke_session),
 
         get   ("/api/v1/tasks",                               User(TasksRead),                tasks::list_tasks),
         post  ("/api/v1/tasks",                               User(TasksWrite), TASK_BODY,    tasks::submit_task),
@@ -87,6 +103,15 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/budgets",                             User(UsageRead),                catalog::budgets),
 
         get   ("/api/v1/backup",                              Admin(AdminWrite),              backup::backup),
+        get   ("/api/v1/admin/users",                         Admin(AdminRead),               users::users),
+        post  ("/api/v1/admin/users",                         Admin(AdminWrite), SMALL_BODY,  users::create_user),
+        get   ("/api/v1/admin/users/{id}",                    Admin(AdminRead),               users::user),
+        patch ("/api/v1/admin/users/{id}",                    Admin(AdminWrite), SMALL_BODY,  users::change_user),
+        delete("/api/v1/admin/users/{id}",                    Admin(AdminWrite),              users::delete_user),
+        post  ("/api/v1/admin/users/{id}/token",              Admin(AdminWrite), NO_BODY,     users::invite_user),
+        delete("/api/v1/admin/users/{id}/sessions",           Admin(AdminWrite),              users::end_sessions),
+        get   ("/api/v1/admin/settings",                      Admin(AdminRead),               users::settings),
+        patch ("/api/v1/admin/settings",                      Admin(AdminWrite), SMALL_BODY,  users::change_settings),
         get   ("/api/v1/admin/settings/ai-providers",         Admin(AdminRead),               admin::providers),
         post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
@@ -103,6 +128,10 @@ fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body
     Route { method: Method::POST, path, access, body_max, handler: routing::post(handler) }
 }
 
+fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body_max: usize, handler: H) -> Route {
+    Route { method: Method::PATCH, path, access, body_max, handler: routing::patch(handler) }
+}
+
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     Route { method: Method::DELETE, path, access, body_max: NO_BODY, handler: routing::delete(handler) }
 }
@@ -112,7 +141,7 @@ pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for Route { method: _, path, access, body_max, handler } in table() {
         let handler = handler.layer(DefaultBodyLimit::max(body_max));
-        let gate = middleware::from_fn_with_state((app.clone(), access), auth::admit);
+        let gate = middleware::from_fn_with_state((app.clone(), access), gate::admit);
         router = router.route(path, handler.layer(gate));
     }
     router
@@ -134,7 +163,9 @@ mod tests {
     #[test]
     fn whatever_is_not_about_the_daemon_itself_asks_who_calls() {
         for Route { method, path, access, .. } in table() {
-            let is_open = matches!(path, "/" | "/health" | "/ready");
+            let is_open = matches!(path, "/" | "/health" | "/ready")
+                // Whoever comes there has nothing yet but what is in the body.
+                || ["register", "login", "refresh", "redeem"].iter().any(|name| path == format!("/api/v1/auth/{name}"));
             assert_eq!(access == Access::Public, is_open, "{method} {path}");
         }
     }
@@ -147,7 +178,7 @@ mod tests {
                 Access::User(scope) | Access::Admin(scope) => scope.as_str(),
             };
             // It computes and keeps nothing.
-            let reads = method == Method::GET || path == "/api/v1/tasks/forecast";
+            let reads = method == Method::GET || matches!(path, "/api/v1/tasks/forecast" | "/api/v1/auth/ws-ticket");
             assert_eq!(scope.ends_with(":read"), reads && path != "/api/v1/backup", "{method} {path}");
         }
     }

@@ -97,7 +97,7 @@ pub(crate) fn mask(value: &mut Value) {
             }
         }
         Value::String(text) => {
-            for prefix in ["task_", "appr_", "file_", "user_"] {
+            for prefix in ["task_", "appr_", "file_", "user_", "sess_"] {
                 while let Some(id) = text
                     .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
                     .find(|word| word.strip_prefix(prefix).is_some_and(|hex| hex.len() == 32))

@@ -2,6 +2,7 @@
 //! ends with an [`Exit`] that scripts rely on.
 
 mod agents;
+mod api_keys;
 mod artifacts;
 mod ask;
 mod attend;
@@ -25,10 +26,12 @@ mod report;
 mod resume;
 mod retry;
 mod run;
+mod settings;
 mod show;
 mod tasks;
 mod templates;
 mod usage;
+mod users;
 mod watch;
 mod worker;
 
@@ -80,6 +83,12 @@ pub enum Command {
     Usage(usage::ShowUsage),
     /// List who answers model calls, store a provider with its key, or forget one
     Providers(providers::Providers),
+    /// List your API keys, make one, or end one
+    ApiKeys(api_keys::ApiKeys),
+    /// List accounts, make, change or delete one
+    Users(users::Users),
+    /// Show what counts for all accounts, or change it
+    Settings(settings::Settings),
     /// List the templates that a task can be made from, or show one
     Templates(templates::Templates),
     /// List the agents, or show what one may do
@@ -108,6 +117,9 @@ impl Command {
             Self::Diff(diff) => diff.json,
             Self::Usage(usage) => usage.json,
             Self::Providers(providers) => providers.json,
+            Self::ApiKeys(keys) => keys.json,
+            Self::Users(users) => users.json,
+            Self::Settings(settings) => settings.json,
             Self::Templates(templates) => templates.json,
             Self::Agents(agents) => agents.json,
         }
@@ -135,6 +147,9 @@ impl Command {
             Self::Diff(diff) => diff.execute(connector, &output).await,
             Self::Usage(usage) => usage.execute(connector, &output).await,
             Self::Providers(providers) => providers.execute(connector, &output).await,
+            Self::ApiKeys(keys) => keys.execute(connector, &output).await,
+            Self::Users(users) => users.execute(connector, &output).await,
+            Self::Settings(settings) => settings.execute(connector, &output).await,
             Self::Templates(templates) => templates.execute(connector, &output).await,
             Self::Agents(agents) => agents.execute(connector, &output).await,
         };
