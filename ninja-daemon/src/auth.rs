@@ -6,13 +6,18 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use ninja_core::api::{Access, ErrorCode, Origin, Principal};
+use ninja_core::api::{Access, ErrorCode, Origin, Principal, Secret};
 
 use crate::{
     app::App,
     edge::{Peer, only},
     error::Refusal,
 };
+
+/// What a page offers beside [`SOCKET_PROTOCOL`], with its ticket behind it: the one thing of a WebSocket's request that it chooses.
+const TICKET_PROTOCOL: &str = "ninja.ticket.";
+/// What is spoken on a WebSocket.
+pub(crate) const SOCKET_PROTOCOL: &str = "ninja.v1";
 
 /// The verified identity behind a request to a route that is not open to everybody.
 #[derive(Debug, Clone)]
@@ -45,20 +50,44 @@ pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut reques
     }
 }
 
+/// Returns who opens a WebSocket, as far as the request alone says so.
+pub(crate) async fn introduced(app: &App, parts: &Parts) -> Result<Option<Principal>, Refusal> {
+    let origin = parts.extensions.get::<Origin>().cloned().unwrap_or_default();
+    if let Some(Peer::LocalOwner) = parts.extensions.get::<Peer>() {
+        return Ok(Some(Principal { origin, ..app.engine.local_owner() }));
+    }
+    check_query(parts.uri.query())?;
+    let ticket = only(&parts.headers, header::SEC_WEBSOCKET_PROTOCOL).and_then(|offered| {
+        offered.to_str().ok()?.split(',').find_map(|offer| offer.trim().strip_prefix(TICKET_PROTOCOL))
+    });
+    match ticket.or_else(|| bearer(&parts.headers)) {
+        Some(credential) => Ok(Some(app.engine.introduce(Secret::new(credential), origin).await?)),
+        None if parts.headers.contains_key(header::AUTHORIZATION) => {
+            Err(Refusal::new(ErrorCode::Unauthorized, "the header Authorization is none of ours: `Bearer …`"))
+        }
+        None => Ok(None),
+    }
+}
+
 fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
     let origin = request.extensions().get::<Origin>().cloned().unwrap_or_default();
     if let Some(Peer::LocalOwner) = request.extensions().get::<Peer>() {
         return Ok(Principal { origin, ..app.engine.local_owner() });
     }
-    let query = request.uri().query().unwrap_or_default();
-    if query.split('&').any(|pair| pair.starts_with("access_token=")) {
-        return Err(Refusal::invalid("a credential in a URL ends up in logs; send it as `Authorization: Bearer …`"));
-    }
+    check_query(request.uri().query())?;
     let credential = bearer(request.headers()).ok_or_else(|| {
         let what = "this path needs an API key or an access token, sent as `Authorization: Bearer …`";
         Refusal::new(ErrorCode::Unauthorized, what)
     })?;
     Ok(app.engine.authenticate(credential, origin)?)
+}
+
+fn check_query(query: Option<&str>) -> Result<(), Refusal> {
+    let query = query.unwrap_or_default();
+    if query.split('&').any(|pair| pair.starts_with("access_token=")) {
+        return Err(Refusal::invalid("a credential in a URL ends up in logs; send it as `Authorization: Bearer …`"));
+    }
+    Ok(())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::secret_text::{self, NoRandom};
 use crate::api::{Secret, Timestamp, UserId};
 
-const PREFIX: &str = "nt_";
 const SECRET_BYTES: usize = 32;
 
 /// A token as its holder knows it.
@@ -21,6 +20,9 @@ pub(crate) struct StoredToken {
 }
 
 impl OneTimeToken {
+    /// What every token begins with.
+    pub(crate) const PREFIX: &str = "nt_";
+
     /// Makes a token.
     pub(crate) fn generate() -> Result<Self, NoRandom> {
         secret_text::random().map(Self)
@@ -28,12 +30,12 @@ impl OneTimeToken {
 
     /// Reads a token. `None` where it is not of the form.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        secret_text::read(text.strip_prefix(PREFIX)?).map(Self)
+        secret_text::read(text.strip_prefix(Self::PREFIX)?).map(Self)
     }
 
     /// Returns the token in full, for its holder.
     pub(crate) fn reveal(&self) -> Secret {
-        Secret::new(format!("{PREFIX}{}", secret_text::write(&self.0)))
+        Secret::new(format!("{}{}", Self::PREFIX, secret_text::write(&self.0)))
     }
 
     /// Returns where it is kept: whoever reads the store cannot tell the token from it.

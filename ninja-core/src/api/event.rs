@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ApiError, Approval, ApprovalId, Budget, BudgetLimit, BudgetOf, CancelReceipt, Decision, IdError, ModelRef, StepId,
-    StepStatus, TaskId, TaskStatus, Timestamp, Usage,
+    ApiError, Approval, ApprovalId, Budget, BudgetLimit, BudgetOf, CancelReceipt, Decision, IdError, ModelRef, Secret,
+    StepId, StepStatus, TaskId, TaskStatus, Timestamp, Usage,
 };
 
 /// A place in a task's events (`t:<seq>`) or in a user's feed (`u:<seq>`): the last entry that was seen.
@@ -362,6 +362,18 @@ pub enum Subscribe {
     },
 }
 
+/// The first thing a WebSocket client sends where its request had no header that says who it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Introduce {
+    /// Who it is.
+    Authenticate {
+        /// A ticket of `POST /auth/ws-ticket`, an access token or an API key.
+        #[serde(serialize_with = "super::secret::reveal")]
+        credential: Secret,
+    },
+}
+
 /// What a WebSocket or SSE client receives. Frames without a sequence number may be dropped; events may not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "frame", rename_all = "snake_case")]
@@ -384,6 +396,15 @@ pub enum StreamFrame {
         step: StepId,
         /// The piece of text.
         text: String,
+    },
+    /// The reader fell behind what is live. It misses no event: what follows is read from disk; text that a model produced
+    /// meanwhile is lost.
+    Lagged {
+        /// The task that is followed; the caller's feed where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+        /// The last number that the reader was sent.
+        seq: u64,
     },
     /// The task has ended and every event of it was sent.
     End {

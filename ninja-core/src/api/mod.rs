@@ -37,7 +37,7 @@ pub use audit::{AuditAction, AuditActor, AuditEntry, AuditOutcome};
 pub use auth::{Access, Credential, Origin, Principal, Role, Scope, Scopes};
 pub use contract::{Check, Contract};
 pub use error::{ApiError, ErrorCode};
-pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, StreamFrame, Subscribe};
+pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, Introduce, StreamFrame, Subscribe};
 pub use forecast::{Forecast, ForecastStep, Outlook, Span};
 pub use health::{ComponentHealth, ComponentState, Health};
 pub use ids::{ApiKeyId, ApprovalId, FileId, IdError, SessionId, StepId, TaskId, UserId};

@@ -72,6 +72,14 @@ impl Frame {
         Self::new(Some(entry.seq), Kind::Notice, &StreamFrame::Feed { entry })
     }
 
+    fn lagged(source: Source, seq: u64) -> Self {
+        let task = match source {
+            Source::Task(task) => Some(task),
+            Source::User(_) => None,
+        };
+        Self::new(None, Kind::Notice, &StreamFrame::Lagged { task, seq })
+    }
+
     fn end(task: TaskId, after: u64) -> Self {
         Self::new(None, Kind::End { after }, &StreamFrame::End { task })
     }
@@ -312,7 +320,10 @@ impl Follow {
                 Received::Progress => so_far,
                 other => other,
             }),
-            Err(broadcast::error::RecvError::Lagged(_)) => self.missed(),
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                self.page.push_back(Frame::lagged(self.source, self.queued()));
+                self.missed()
+            }
             Err(broadcast::error::RecvError::Closed) => Received::Closed,
         }
     }

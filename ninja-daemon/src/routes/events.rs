@@ -61,7 +61,15 @@ pub(super) async fn task_events(
         }
     }
     let events = app.engine.task_events(&by, task, after).await?;
-    let frames = follow_on(events).take_until(app.shutdown.cancelled_owned());
+    let place = app.engine.attach(&by).await?;
+    let shutdown = app.shutdown;
+    let over = async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = place.closed() => {}
+        }
+    };
+    let frames = follow_on(events).take_until(Box::pin(over));
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
     Ok((headers, Body::from_stream(event_stream(frames))).into_response())
 }

@@ -73,6 +73,23 @@ async fn open(daemon: &Daemon, origin: Option<&str>) -> Result<Socket, Error> {
     connect_async(request).await.map(|(socket, _)| socket)
 }
 
+/// Opens a socket that has not said who it is, as a page does.
+async fn open_unknown(daemon: &Daemon) -> Socket {
+    let url = format!("{}/ws", daemon.url.replace("http", "ws"));
+    connect_async(url).await.unwrap().0
+}
+
+/// Returns the code that a socket is closed with.
+async fn close_code(socket: &mut Socket) -> u16 {
+    loop {
+        match socket.next().await.unwrap().unwrap() {
+            Message::Close(close) => return close.unwrap().code.into(),
+            Message::Text(text) => panic!("{text}"),
+            _ => {}
+        }
+    }
+}
+
 async fn next_frame(socket: &mut Socket) -> Value {
     loop {
         match socket.next().await.unwrap().unwrap() {
@@ -128,6 +145,96 @@ async fn one_socket_follows_many_things_and_says_what_it_cannot() {
 }
 
 #[tokio::test]
+async fn a_page_says_who_it_is_with_a_ticket_that_is_good_once() {
+    let daemon = Daemon::start(Scripted::answering("x")).await;
+    let ticket = async || {
+        let response = daemon.request("POST", "/api/v1/auth/ws-ticket").send().await.unwrap();
+        response.json::<Value>().await.unwrap()["ticket"].as_str().unwrap().to_owned()
+    };
+    let introduce = |credential: &str| json!({ "type": "authenticate", "credential": credential });
+    let once = ticket().await;
+    for credential in [once.as_str(), &daemon.key] {
+        let mut socket = open_unknown(&daemon).await;
+        say(&mut socket, introduce(credential)).await;
+        let id = daemon.submit(goal()).await;
+        say(&mut socket, json!({ "type": "task", "task": id })).await;
+        assert_eq!(next_frame(&mut socket).await["event"]["task"], json!(id));
+    }
+    for first in [
+        introduce(&once),
+        introduce("nj_wrong"),
+        introduce("nt_wrong"),
+        introduce(""),
+        json!({ "type": "feed" }),
+        json!({ "type": "authenticate" }),
+        json!({ "type": "authenticate", "credential": daemon.key, "role": "admin" }),
+        json!(null),
+    ] {
+        let mut socket = open_unknown(&daemon).await;
+        say(&mut socket, first.clone()).await;
+        assert_eq!(close_code(&mut socket).await, 4401, "{first}");
+    }
+    // As a header that a page may choose.
+    let offer = async |ticket: String| {
+        let mut request = format!("{}/ws", daemon.url.replace("http", "ws")).into_client_request().unwrap();
+        let offered = format!("ninja.v1, ninja.ticket.{ticket}");
+        request.headers_mut().insert("sec-websocket-protocol", offered.parse().unwrap());
+        connect_async(request).await
+    };
+    let again = ticket().await;
+    let (mut socket, response) = offer(again.clone()).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "ninja.v1", "the ticket is not said back");
+    say(&mut socket, json!({ "type": "feed" })).await;
+    assert_eq!(next_frame(&mut socket).await["frame"], "feed");
+    let Err(Error::Http(response)) = offer(again).await else { panic!("again") };
+    assert_eq!(response.status(), 401);
+    let in_url = format!("{}/ws?access_token={}", daemon.url.replace("http", "ws"), daemon.key);
+    let Err(Error::Http(response)) = connect_async(in_url).await else { panic!("in a URL") };
+    assert_eq!(response.status(), 400);
+}
+
+#[tokio::test]
+async fn whoever_loses_what_let_them_in_loses_what_is_open() {
+    let daemon = Daemon::start(hanging()).await;
+    let create = json!({ "name": "x", "scopes": ["tasks:read", "tasks:write"] });
+    let made = daemon.request("POST", "/api/v1/auth/api-keys").json(&create).send().await.unwrap();
+    let made: Value = made.json().await.unwrap();
+    let key = made["key"].as_str().unwrap();
+    let id = daemon.submit(goal()).await;
+    let mut request = format!("{}/ws", daemon.url.replace("http", "ws")).into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    let mut socket = connect_async(request).await.unwrap().0;
+    say(&mut socket, json!({ "type": "task", "task": id })).await;
+    next_frame(&mut socket).await;
+    let events = format!("{}/api/v1/tasks/{id}/events", daemon.url);
+    let streamed = daemon.http.get(events).bearer_auth(key).send().await.unwrap();
+    let client: Ninja = Client::builder().url(&daemon.url).key(key).build().unwrap().into();
+    let mut followed = client.events(id.parse().unwrap(), None).await.unwrap();
+
+    let path = format!("/api/v1/auth/api-keys/{}", made["info"]["id"].as_str().unwrap());
+    assert_eq!(daemon.request("DELETE", &path).send().await.unwrap().status(), 204);
+    let closed = async {
+        loop {
+            match socket.next().await.unwrap().unwrap() {
+                Message::Close(close) => break u16::from(close.unwrap().code),
+                _ => continue,
+            }
+        }
+    };
+    let all = async {
+        assert_eq!(closed.await, 4401);
+        streamed.text().await.unwrap();
+        loop {
+            match followed.next().await.unwrap() {
+                Err(error) => break assert!(matches!(error, SdkError::Api(_)), "{error:?}"),
+                Ok(_) => continue,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_socket_is_refused_to_strangers_and_closed_on_abuse() {
     let daemon = Daemon::start(Scripted::answering("x")).await;
     for origin in ["https://evil.example", "null"] {
@@ -135,9 +242,9 @@ async fn a_socket_is_refused_to_strangers_and_closed_on_abuse() {
         assert_eq!(response.status(), 403);
     }
     assert!(open(&daemon, Some("http://localhost:3000")).await.is_ok());
-    let Err(Error::Http(response)) = connect_async(format!("{}/ws", daemon.url.replace("http", "ws"))).await else {
-        panic!("no key")
-    };
+    let mut request = format!("{}/ws", daemon.url.replace("http", "ws")).into_client_request().unwrap();
+    request.headers_mut().insert("authorization", "Bearer nj_wrong".parse().unwrap());
+    let Err(Error::Http(response)) = connect_async(request).await else { panic!("a wrong key") };
     assert_eq!(response.status(), 401);
 
     for message in [Message::text("x".repeat(64 * 1024 + 1)), Message::binary(vec![0; 8])] {

@@ -3,7 +3,7 @@
 use std::{hash::BuildHasher, sync::Arc, time::Duration};
 
 use futures::{SinkExt, StreamExt};
-use ninja_core::api::{Cursor, StreamFrame, Subscribe, TaskId};
+use ninja_core::api::{ApiError, Cursor, ErrorCode, StreamFrame, Subscribe, TaskId};
 use reqwest::{
     StatusCode, Upgraded,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
@@ -58,6 +58,9 @@ enum Read {
     Alive,
     Frame(StreamFrame),
 }
+
+/// With this the daemon closes a socket whose client has lost what let it in.
+const CLOSE_UNAUTHORIZED: u16 = 4401;
 
 /// What becomes of a frame.
 enum Verdict {
@@ -114,9 +117,10 @@ impl Follow {
         match frame {
             StreamFrame::End { .. } => self.end(Ok(Signal::Frame(frame))),
             StreamFrame::Error { error } => self.end(Err(error.into())),
-            StreamFrame::Event { .. } | StreamFrame::Feed { .. } | StreamFrame::Delta { .. } => {
-                Some(Ok(Signal::Frame(frame)))
-            }
+            StreamFrame::Event { .. }
+            | StreamFrame::Feed { .. }
+            | StreamFrame::Delta { .. }
+            | StreamFrame::Lagged { .. } => Some(Ok(Signal::Frame(frame))),
         }
     }
 
@@ -148,6 +152,9 @@ impl Follow {
                     return frame.map(Read::Frame).map_err(|error| self.http.protocol(error.to_string()));
                 }
                 Message::Ping(_) | Message::Pong(_) => return Ok(Read::Alive),
+                Message::Close(Some(close)) if u16::from(close.code) == CLOSE_UNAUTHORIZED => {
+                    return Err(ApiError::new(ErrorCode::Unauthorized, close.reason.to_string()).into());
+                }
                 Message::Binary(_) | Message::Close(_) | Message::Frame(_) => {}
             }
         }
@@ -180,7 +187,8 @@ impl Follow {
             (StreamFrame::Delta { task: of, .. } | StreamFrame::End { task: of }, Topic::Task(task)) if *of == task => {
                 Verdict::Deliver
             }
-            (StreamFrame::Error { .. }, _) => Verdict::Deliver,
+            (StreamFrame::Lagged { task: Some(of), .. }, Topic::Task(task)) if *of == task => Verdict::Deliver,
+            (StreamFrame::Lagged { task: None, .. }, Topic::Feed) | (StreamFrame::Error { .. }, _) => Verdict::Deliver,
             _ => Verdict::Skip,
         }
     }

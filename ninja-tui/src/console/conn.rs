@@ -232,7 +232,10 @@ fn number(frame: &StreamFrame) -> Option<u64> {
     match frame {
         StreamFrame::Event { event } => Some(event.seq),
         StreamFrame::Feed { entry } => Some(entry.seq),
-        StreamFrame::Delta { .. } | StreamFrame::End { .. } | StreamFrame::Error { .. } => None,
+        StreamFrame::Delta { .. }
+        | StreamFrame::Lagged { .. }
+        | StreamFrame::End { .. }
+        | StreamFrame::Error { .. } => None,
     }
 }
 

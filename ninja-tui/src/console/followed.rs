@@ -105,6 +105,10 @@ impl Followed {
                 self.live.clear();
                 false
             }
+            StreamFrame::Lagged { .. } => {
+                self.tear();
+                false
+            }
             StreamFrame::Feed { .. } | StreamFrame::Error { .. } => false,
         }
     }

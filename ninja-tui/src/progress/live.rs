@@ -64,7 +64,10 @@ impl Live {
         match frame {
             StreamFrame::Event { event } => self.event(event),
             StreamFrame::Delta { step, text, .. } => self.delta(step, text),
-            StreamFrame::Feed { .. } | StreamFrame::End { .. } | StreamFrame::Error { .. } => {}
+            StreamFrame::Feed { .. }
+            | StreamFrame::Lagged { .. }
+            | StreamFrame::End { .. }
+            | StreamFrame::Error { .. } => {}
         }
     }
 

@@ -1,9 +1,10 @@
-//! `attach`: a connection that stays open in somebody's name. `ws_ticket`, `redeem_ticket`: how a page opens a WebSocket.
+//! `attach`: a connection that stays open in somebody's name. `ws_ticket`, `introduce`: how a page opens a WebSocket.
 
 use tokio_util::sync::CancellationToken;
 
 use super::unauthorized;
 use crate::{
+    accounts::OneTimeToken,
     actors::{Attached, Attachment},
     api::{ApiError, Credential, ErrorCode, Origin, Principal, Secret, WsTicket},
     engine::Engine,
@@ -56,12 +57,20 @@ impl Engine {
         Ok(WsTicket { ticket, expires_at })
     }
 
-    /// Returns in whose name a ticket was made. It is worth nothing after this.
+    /// Returns who opens a WebSocket: with a ticket, or with what other requests show as well.
     ///
     /// # Errors
     ///
-    /// Fails with `unauthorized` where it is none, was used, or has expired.
-    pub async fn redeem_ticket(&self, ticket: Secret, origin: Origin) -> Result<Principal, ApiError> {
+    /// Fails with `unauthorized` where it proves nothing.
+    pub async fn introduce(&self, credential: Secret, origin: Origin) -> Result<Principal, ApiError> {
+        match credential.expose().starts_with(OneTimeToken::PREFIX) {
+            true => self.redeem_ticket(credential, origin).await,
+            false => self.authenticate(credential.expose(), origin),
+        }
+    }
+
+    /// Returns in whose name a ticket was made. It is worth nothing after this.
+    async fn redeem_ticket(&self, ticket: Secret, origin: Origin) -> Result<Principal, ApiError> {
         let by = self.0.tree.redeem_ticket(ticket).await;
         let by =
             by.ok_or_else(|| unauthorized("the ticket is not valid: it was used, has expired, or never was one"))?;
