@@ -38,6 +38,7 @@ mod keys;
 pub mod maintenance;
 mod owner;
 mod pins;
+mod quotas;
 mod references;
 mod replay;
 mod start;

@@ -48,6 +48,8 @@ pub mod testing;
 #[cfg(feature = "engine")]
 pub mod tools;
 #[cfg(feature = "engine")]
+mod unfinished;
+#[cfg(feature = "engine")]
 mod usage_rows;
 #[cfg(feature = "engine")]
 pub mod vault;

@@ -14,6 +14,7 @@ use crate::{
     task_log::TaskLog,
     testing::Failpoints,
     tools::ToolSet,
+    unfinished::Unfinished,
     workspace::Workspaces,
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Services {
     pub clock: Arc<dyn Clock>,
     /// Who may use the engine.
     pub accounts: Accounts,
+    /// How many tasks of each user have not ended.
+    pub unfinished: Arc<Unfinished>,
     /// The limits that tasks share.
     pub ledger: Arc<Ledger>,
     /// Models.

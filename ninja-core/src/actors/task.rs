@@ -257,6 +257,8 @@ impl TaskActor {
             None if task.started() => Input::Recover,
             None => Input::Begin,
         };
+        // Whoever handed it in may have gone before they could keep its place.
+        self.services.unfinished.note(task.submitted.owner, self.id, task.end.is_none());
         state.task = Some(Arc::new(task));
         self.services.failpoints.visit("task.begin");
         self.report(myself, state, input).await

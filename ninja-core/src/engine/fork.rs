@@ -14,6 +14,7 @@ use crate::{
     audit::Audit,
     journal::record::{Entry, Record, StepEnd, TaskSubmitted},
     machine::TaskState,
+    unfinished::Place,
 };
 
 impl Engine {
@@ -32,6 +33,7 @@ impl Engine {
             return Err(no_task(id));
         };
         let mut models = self.models_of_fork(submitted, request.model.as_deref()).await?;
+        self.keep_allowed(by, &mut models, request.model.is_some())?;
         if submitted.budget.cost_micro_usd.is_some() || self.0.services.ledger.is_in_money() {
             keep_priced(&mut models)?;
         }
@@ -56,7 +58,9 @@ impl Engine {
             log.push(entry);
         }
         let audit = Audit::of(by, AuditAction::ForkTask, state.created_at).to(state.id).saying(format!("from {id}"));
+        let place = self.place_for(by, state.id).await?;
         accept(&self.0.services, &state, &log, Vec::new(), audit).await?;
+        place.map(Place::keep);
         let task = state.view();
         self.0.tree.start_task(state);
         Ok(task)

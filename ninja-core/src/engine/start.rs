@@ -137,6 +137,7 @@ impl Engine {
         let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
         let services = Arc::new(Services {
             accounts,
+            unfinished: Arc::default(),
             ledger,
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),

@@ -22,6 +22,7 @@ use crate::{
     machine::{TaskState, feed_of, forecast, plan_by_model, plan_explicit, plan_goal, review_first},
     planner::Template,
     providers::Choice,
+    unfinished::Place,
 };
 
 mod contract;
@@ -95,6 +96,7 @@ impl Engine {
         let plan = request.plan.as_ref().or_else(|| template.map(|template| &template.plan));
         let needs_model = plan.is_none_or(shape::has_agents);
         let mut models = self.models(request.model.as_deref(), needs_model).await?;
+        self.keep_allowed(by, &mut models, request.model.is_some())?;
         let is_in_money = request.budget.is_some_and(|budget| budget.cost_micro_usd.is_some());
         if is_in_money || self.0.services.ledger.is_in_money() {
             keep_priced(&mut models)?;
@@ -173,7 +175,9 @@ impl Engine {
         services.tasks.remember(pins.hash, &pins.pins);
         let (state, log) = self.begin(checked)?;
         let audit = Audit::of(by, AuditAction::SubmitTask, state.created_at).to(state.id);
+        let place = self.place_for(by, state.id).await?;
         accept(services, &state, &log, pins.blobs(), audit).await?;
+        place.map(Place::keep);
         pins.note_stored();
         Ok(state)
     }

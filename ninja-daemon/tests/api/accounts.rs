@@ -400,3 +400,27 @@ async fn settings_are_bounded_and_count_at_once() {
     let (status, refused) = daemon.ask("POST", "/auth/api-keys", Some(ada.access()), Some(&more)).await;
     assert_eq!((status, &refused["code"]), (429, &json!("quota_exceeded")));
 }
+
+#[tokio::test]
+async fn an_account_has_no_more_tasks_and_no_better_models_than_its_role() {
+    let daemon = Daemon::start(Scripted::new(|_| ninja_core::providers::ScriptStep::Hang)).await;
+    let quotas = json!({ "quotas": { "user": { "tasks": 3, "model_classes": ["fast", "balanced"] } } });
+    assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&quotas)).await.0, 200);
+    let ada = daemon.person("ada@example.org", Role::User).await;
+    let submit = async || daemon.ask("POST", "/tasks", Some(ada.access()), Some(&json!({ "goal": "x" }))).await;
+    let answers = futures::future::join_all((0..10).map(|_| submit())).await;
+    let made: Vec<&Value> = answers.iter().filter(|(status, _)| *status == 201).map(|(_, task)| &task["id"]).collect();
+    assert_eq!(made.len(), 3, "{answers:?}");
+    let refused = answers.iter().find(|(status, _)| *status == 429).unwrap();
+    assert_eq!(refused.1["code"], "quota_exceeded");
+    let cancel = format!("/tasks/{}/cancel", made[0].as_str().unwrap());
+    assert_eq!(daemon.ask("POST", &cancel, Some(ada.access()), None).await.0, 200);
+    assert_eq!(submit().await.0, 201, "one has ended");
+    assert_eq!(submit().await.0, 429);
+    assert_eq!(daemon.owner("POST", "/tasks", Some(&json!({ "goal": "x" }))).await.0, 201, "others are not counted");
+    let named = json!({ "goal": "x", "model": "scripted/script" });
+    assert_eq!(daemon.ask("POST", "/tasks", Some(ada.access()), Some(&named)).await.0, 403);
+    let none = json!({ "quotas": { "user": { "model_classes": [] } } });
+    assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&none)).await.0, 200);
+    assert_eq!(submit().await.0, 403);
+}

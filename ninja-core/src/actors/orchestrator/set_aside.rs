@@ -55,6 +55,7 @@ impl Orchestrator {
         let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
         let feed = vec![(owner, encode_feed(at, &told).into())];
         let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
+        self.services.unfinished.note(owner, task, false);
         for task in self.services.ledger.give_back(owner, task, reserved, at) {
             myself.send_message(OrchestratorMsg::WakeTask { task, due: at }).ok();
         }

@@ -153,6 +153,9 @@ impl TaskActor {
             true => self.commit_and_settle(commit, owner, held, at, reserved, spent).await?,
             false => (self.services.store.commit(commit).await?, Default::default()),
         };
+        if before.end.is_some() != after.end.is_some() {
+            self.services.unfinished.note(owner, self.id, after.end.is_none());
+        }
         self.wake(ready, at);
         self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
         state.task = Some(Arc::new(after));

@@ -1,0 +1,54 @@
+//! What an account may have: how many tasks that have not ended, and models of which classes. Files and keys are counted where
+//! they are made.
+
+use std::sync::Arc;
+
+use super::{Engine, store_error, submit::Models};
+use crate::{
+    api::{ApiError, ErrorCode, ModelClass, Principal, TaskId},
+    unfinished::{Full, Place},
+};
+
+impl Engine {
+    /// Takes a place for a new task of the caller's, where its tasks are counted.
+    pub(super) async fn place_for(&self, by: &Principal, task: TaskId) -> Result<Option<Place>, ApiError> {
+        let Some(most) = self.0.services.accounts.settings().quotas.of(by.role).tasks else { return Ok(None) };
+        let (services, user) = (Arc::clone(&self.0.services), by.user);
+        let taken =
+            tokio::task::spawn_blocking(move || services.unfinished.take(services.store.as_ref(), user, task, most));
+        let taken = taken.await.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        match taken.map_err(store_error)? {
+            Ok(place) => Ok(Some(place)),
+            Err(Full) => {
+                let what =
+                    format!("the account has {most} tasks that have not ended, its most; wait for one, or cancel it");
+                Err(ApiError::new(ErrorCode::QuotaExceeded, what))
+            }
+        }
+    }
+
+    /// Refuses models of classes that the caller's account may not use, and leaves out those that nobody asked for by name.
+    pub(super) fn keep_allowed(&self, by: &Principal, models: &mut Models, is_named: bool) -> Result<(), ApiError> {
+        let settings = self.0.services.accounts.settings();
+        let Some(allowed) = &settings.quotas.of(by.role).model_classes else { return Ok(()) };
+        let (usual, lineup) = models;
+        // A model that is named may be of any class: only whoever may use them all names one.
+        let all = [ModelClass::Fast, ModelClass::Balanced, ModelClass::Best];
+        if is_named && !all.iter().all(|class| allowed.contains(class)) {
+            let what = "this account's tasks use the models that its agents ask for; it cannot name one";
+            return Err(ApiError::new(ErrorCode::Forbidden, what));
+        }
+        lineup.retain(|class, _| allowed.contains(class));
+        if allowed.contains(&ModelClass::default()) || usual.is_none() {
+            return Ok(());
+        }
+        let Some(class) = all.iter().find(|class| allowed.contains(class)) else {
+            return Err(ApiError::new(ErrorCode::Forbidden, "this account's tasks may use no model"));
+        };
+        // A class without models of its own has the usual one.
+        if let Some(models) = lineup.get(class) {
+            *usual = models.first().cloned();
+        }
+        Ok(())
+    }
+}
