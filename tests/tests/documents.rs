@@ -9,7 +9,10 @@ use ninja_core::{
     planner::{Template, TemplateSource},
     providers::Scripted,
 };
-use ninja_tests::ScriptedEngine;
+use ninja_tests::{Process, ScriptedEngine, bare_command};
+
+/// Only what hangs takes so long.
+const HANG: std::time::Duration = std::time::Duration::from_secs(120);
 
 #[tokio::test]
 async fn the_plans_and_the_contract_in_the_guide_are_taken() -> Result<()> {
@@ -59,6 +62,30 @@ fn understood(line: &str) -> Result<()> {
         .env("NINJA", env!("CARGO_BIN_EXE_ninja-under-test"))
         .output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// The session of the API's guide, pasted as it stands into a shell, against a daemon that has just been started for the first time.
+#[tokio::test]
+async fn the_session_in_the_guide_of_the_api_can_be_pasted() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let program = Path::new(env!("CARGO_BIN_EXE_ninja-under-test"));
+    let args = ["serve", "--listen", "127.0.0.1:0"].map(std::ffi::OsStr::new);
+    let daemon = Process::start(program, &args, home.path()).await?;
+    let pasted = examples("api.md", "bash session")?;
+    assert_eq!(pasted.len(), 5, "the guide's session has other parts");
+    let pasted = pasted.join("\n").replace("http://127.0.0.1:7420", &format!("http://{}", daemon.address));
+    let mut shell = bare_command(Path::new("/bin/bash"), &[], home.path());
+    shell.args(["-e", "-u", "-o", "pipefail", "-c", &pasted]);
+    let output = tokio::time::timeout(HANG, shell.output()).await.context("the session hangs")??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    anyhow::ensure!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for expected in
+        ["\"role\":\"admin\"", "\"frame\":\"end\"", "succeeded\nhello\n", "\"ada@example.org\"", "that key lets nobody in"]
+    {
+        assert!(said.contains(expected), "{expected} is missing of:\n{said}");
+    }
+    daemon.terminate().await?;
     Ok(())
 }
 
