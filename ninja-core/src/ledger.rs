@@ -13,17 +13,17 @@ mod tests;
 
 use std::{
     cell::RefCell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 pub(crate) use self::books::Warning;
 pub use self::limits::{Allowance, Periods, SharedBudgets};
 use self::{
     books::{Books, Standing},
-    limits::Limit,
+    limits::{Bounds, Limit},
 };
 use crate::{
-    api::{BudgetItem, BudgetLimit, StepId, TaskId, Timestamp, UserId},
+    api::{BudgetItem, BudgetLimit, Role, RoleQuotas, StepId, TaskId, Timestamp, UserId},
     journal::store::{Store, StoreError},
     machine::{Amounts, Room, Short, Spent, TaskHead, Wanted},
     usage_rows,
@@ -32,11 +32,20 @@ use crate::{
 /// Heads read at a time.
 const HEADS_PAGE: usize = 1_000;
 
+/// Says what role a user has.
+pub(crate) type RoleOf = Arc<dyn Fn(UserId) -> Role + Send + Sync>;
+
 /// The books of one engine.
 pub(crate) struct Ledger {
-    limits: Vec<Limit>,
+    bounds: RwLock<Arc<Bounds>>,
+    role_of: RoleOf,
     books: Mutex<Books>,
+    /// Held by whoever journals something, until it is in the books too; closed while the books are read anew.
+    gate: Arc<tokio::sync::RwLock<()>>,
 }
+
+/// The right to journal something that the books have to tell.
+pub(crate) type Settling = tokio::sync::OwnedRwLockReadGuard<()>;
 
 /// Others have taken what this change was to take: it is to be decided again.
 #[derive(Debug)]
@@ -48,32 +57,92 @@ impl Ledger {
     /// # Errors
     ///
     /// Fails where the disk cannot be read, or something on it is damaged.
-    pub(crate) fn open(budgets: &SharedBudgets, store: &dyn Store) -> Result<Self, StoreError> {
-        let limits: Vec<Limit> = budgets.limits().collect();
-        let mut books = Books::default();
-        if !limits.is_empty() {
-            for (user, spent) in usage_rows::of_all(store)? {
-                books.spend(user, &spent);
-            }
-            read_reserved(store, &mut books)?;
+    pub(crate) fn open(
+        budgets: SharedBudgets,
+        quotas: &RoleQuotas,
+        role_of: RoleOf,
+        store: &dyn Store,
+    ) -> Result<Self, StoreError> {
+        let ledger = Self::new(Bounds::new(budgets, quotas), role_of);
+        if ledger.is_bounded() {
+            read_books(store, &mut ledger.books())?;
         }
-        Ok(Self { limits, books: Mutex::new(books) })
+        Ok(ledger)
     }
 
-    /// Returns whether anything is limited.
+    fn new(bounds: Bounds, role_of: RoleOf) -> Self {
+        let (bounds, books) = (RwLock::new(Arc::new(bounds)), Mutex::default());
+        Self { bounds, role_of, books, gate: Arc::default() }
+    }
+
+    /// Has other quotas of roles count from now on, and returns the tasks that there is room for with them. Where nothing was
+    /// limited before, the books are read, and whoever would journal something waits for that.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the disk cannot be read; then the quotas of before count.
+    pub(crate) async fn change(
+        self: &Arc<Self>,
+        quotas: &RoleQuotas,
+        store: &Arc<dyn Store>,
+        at: Timestamp,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let before = self.bounds();
+        let after = Bounds::new(before.shared(), quotas);
+        if after.is_bounded() && !before.is_bounded() {
+            let _closed = Arc::clone(&self.gate).write_owned().await;
+            let (ledger, store) = (Arc::clone(self), Arc::clone(store));
+            let read = tokio::task::spawn_blocking(move || read_books(store.as_ref(), &mut ledger.books())).await;
+            read.map_err(|error| StoreError::ReadOnly(error.to_string()))??;
+            self.set_bounds(after);
+        } else {
+            self.set_bounds(after);
+        }
+        Ok(self.look_again(at))
+    }
+
+    /// Returns the tasks that there is room for now, whatever has changed.
+    pub(crate) fn look_again(&self, at: Timestamp) -> Vec<TaskId> {
+        let mut books = self.books();
+        books.look_again();
+        books.take_ready(&|user| self.limits_of(user), at)
+    }
+
+    /// Waits for the right to journal something. It is held until the books tell it, too.
+    pub(crate) async fn settling(&self) -> Settling {
+        Arc::clone(&self.gate).read_owned().await
+    }
+
+    /// Returns whether anything is limited for anybody.
     pub(crate) fn is_bounded(&self) -> bool {
-        !self.limits.is_empty()
+        self.bounds().is_bounded()
     }
 
-    /// Returns whether money is.
-    pub(crate) fn is_in_money(&self) -> bool {
-        self.limits.iter().any(|limit| limit.limit == BudgetLimit::Cost)
+    /// Returns whether money is, for a user.
+    pub(crate) fn is_in_money(&self, user: UserId) -> bool {
+        self.limits_of(user).iter().any(|limit| limit.limit == BudgetLimit::Cost)
+    }
+
+    fn bounds(&self) -> Arc<Bounds> {
+        Arc::clone(&self.bounds.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_bounds(&self, bounds: Bounds) {
+        *self.bounds.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bounds);
+    }
+
+    /// Returns the limits of a user's tasks.
+    fn limits_of(&self, user: UserId) -> Vec<Limit> {
+        let bounds = self.bounds();
+        let role = if bounds.differ_by_role() { (self.role_of)(user) } else { Role::default() };
+        bounds.limits(role)
     }
 
     /// Returns what others leave for a user's tasks.
     pub(crate) fn room(&self, user: UserId, at: Timestamp) -> LiveRoom {
+        let limits = self.limits_of(user);
         let books = self.books();
-        let standings = books.stand(&self.limits, user, at);
+        let standings = books.stand(&limits, user, at);
         LiveRoom { user, at, standings, version: books.version, refused: RefCell::default() }
     }
 
@@ -84,9 +153,10 @@ impl Ledger {
     /// Fails where others were faster and there is not enough any more.
     pub(crate) fn hold(self: &Arc<Self>, room: &LiveRoom, more: Amounts) -> Result<Held, Stale> {
         let LiveRoom { user, at, .. } = *room;
+        let limits: Vec<Limit> = room.standings.iter().map(|standing| standing.limit).collect();
         let mut books = self.books();
         let fits = |standing: &Standing| standing.has_room_for(more);
-        if books.version != room.version && !books.stand(&self.limits, user, at).iter().all(fits) {
+        if books.version != room.version && !books.stand(&limits, user, at).iter().all(fits) {
             return Err(Stale);
         }
         books.hold(user, more);
@@ -103,6 +173,7 @@ impl Ledger {
         [before, now]: [Amounts; 2],
         spent: &[Spent],
     ) -> (Vec<TaskId>, Vec<Warning>) {
+        let limits = self.limits_of(user);
         let mut books = self.books();
         books.reserve(user, now);
         books.unreserve(user, before);
@@ -112,8 +183,8 @@ impl Ledger {
         for held in held {
             held.release(&mut books);
         }
-        let ready = books.take_ready(&self.limits, at);
-        (ready, books.take_warnings(&self.limits, user, at))
+        let ready = books.take_ready(&|user| self.limits_of(user), at);
+        (ready, books.take_warnings(&limits, user, at))
     }
 
     /// Counts what a new task has set aside from its beginning, such as one that was forked.
@@ -131,18 +202,19 @@ impl Ledger {
         let mut books = self.books();
         books.unreserve(user, reserved);
         books.leave(task);
-        books.take_ready(&self.limits, at)
+        books.take_ready(&|user| self.limits_of(user), at)
     }
 
     /// Takes note of what a task waits for after a decision: room for any of these calls, or nothing. Returns the tasks that
     /// there is room for now.
     pub(crate) fn queue(&self, task: TaskId, user: UserId, wanted: Vec<Amounts>, at: Timestamp) -> Vec<TaskId> {
+        let limits = self.limits_of(user);
         let mut books = self.books();
         match wanted.is_empty() {
             true => books.leave(task),
-            false => books.wait(&self.limits, user, task, wanted, at),
+            false => books.wait(&limits, user, task, wanted, at),
         }
-        books.take_ready(&self.limits, at)
+        books.take_ready(&|user| self.limits_of(user), at)
     }
 
     /// Returns how the limits of a user stand.
@@ -152,12 +224,22 @@ impl Ledger {
             let (used, reserved) = (standing.used.get(limit), standing.set_aside.get(limit));
             BudgetItem { of, limit, most, used, reserved, until: standing.period.end() }
         };
-        self.books().stand(&self.limits, user, at).into_iter().map(item).collect()
+        let limits = self.limits_of(user);
+        self.books().stand(&limits, user, at).into_iter().map(item).collect()
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads what the journal says. What is held stays: it is not journaled.
+fn read_books(store: &dyn Store, books: &mut Books) -> Result<(), StoreError> {
+    books.forget_journaled();
+    for (user, spent) in usage_rows::of_all(store)? {
+        books.spend(user, &spent);
+    }
+    read_reserved(store, books)
 }
 
 fn read_reserved(store: &dyn Store, books: &mut Books) -> Result<(), StoreError> {

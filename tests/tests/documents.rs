@@ -80,9 +80,13 @@ async fn the_session_in_the_guide_of_the_api_can_be_pasted() -> Result<()> {
     let output = tokio::time::timeout(HANG, shell.output()).await.context("the session hangs")??;
     let said = String::from_utf8_lossy(&output.stdout);
     anyhow::ensure!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    for expected in
-        ["\"role\":\"admin\"", "\"frame\":\"end\"", "succeeded\nhello\n", "\"ada@example.org\"", "that key lets nobody in"]
-    {
+    for expected in [
+        "\"role\":\"admin\"",
+        "\"frame\":\"end\"",
+        "succeeded\nhello\n",
+        "\"ada@example.org\"",
+        "that key lets nobody in",
+    ] {
         assert!(said.contains(expected), "{expected} is missing of:\n{said}");
     }
     daemon.terminate().await?;

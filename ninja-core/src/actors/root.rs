@@ -146,6 +146,15 @@ impl ActorTree {
         tokio::time::timeout(CALL_WAIT, receiver).await.ok()?.ok()
     }
 
+    /// Sends word to tasks that there is room for what they wait for.
+    pub(crate) fn wake_tasks(&self, tasks: Vec<TaskId>, due: Timestamp) {
+        let Some(orchestrator) = self.orchestrator() else { return };
+        for task in tasks {
+            // Where the orchestrator has ended, its successor finds them by itself.
+            orchestrator.send_message(OrchestratorMsg::WakeTask { task, due }).ok();
+        }
+    }
+
     /// Keeps a connection open in somebody's name until they lose what let them in; nothing where that cannot be watched.
     pub(crate) async fn attach(&self, attached: Attached) -> Option<Attachment> {
         self.shared.sessions.attach(attached).await

@@ -34,7 +34,7 @@ impl Engine {
         };
         let mut models = self.models_of_fork(submitted, request.model.as_deref()).await?;
         self.keep_allowed(by, &mut models, request.model.is_some())?;
-        if submitted.budget.cost_micro_usd.is_some() || self.0.services.ledger.is_in_money() {
+        if submitted.budget.cost_micro_usd.is_some() || self.0.services.ledger.is_in_money(by.user) {
             keep_priced(&mut models)?;
         }
         let (model, lineup) = models;

@@ -10,17 +10,17 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
 use crate::{
-    accounts::{Accounts, SigningKey},
+    accounts::{Accounts, SigningKey, directory},
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
-    api::{ApiError, ErrorCode},
+    api::{ApiError, ErrorCode, Role},
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
         feed::FeedHub,
         store::{Store, StoreError},
     },
-    ledger::Ledger,
+    ledger::{Ledger, RoleOf},
     lives::Lives,
     planner::{self, TemplateError},
     providers::{Prices, PricesError, Providers, Sources},
@@ -133,8 +133,10 @@ impl Engine {
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
         let takes_up_all = options.resume == ResumePolicy::All;
-        let ledger = Arc::new(Ledger::open(&options.config.budgets, store.as_ref())?);
         let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
+        let quotas = &accounts.settings().quotas;
+        let ledger = Ledger::open(options.config.budgets, quotas, roles(&store), store.as_ref())?;
+        let ledger = Arc::new(ledger);
         let services = Arc::new(Services {
             accounts,
             unfinished: Arc::default(),
@@ -177,6 +179,13 @@ impl Engine {
         }
         Ok(engine)
     }
+}
+
+/// Returns who says what role a user has.
+fn roles(store: &Arc<dyn Store>) -> RoleOf {
+    let store = Arc::clone(store);
+    // Whoever is gone, or cannot be read, has what everybody has.
+    Arc::new(move |user| directory::read_user(store.as_ref(), user).ok().flatten().map_or(Role::User, |user| user.role))
 }
 
 fn signing_key() -> Result<SigningKey, StartError> {

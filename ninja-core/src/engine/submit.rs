@@ -98,7 +98,7 @@ impl Engine {
         let mut models = self.models(request.model.as_deref(), needs_model).await?;
         self.keep_allowed(by, &mut models, request.model.is_some())?;
         let is_in_money = request.budget.is_some_and(|budget| budget.cost_micro_usd.is_some());
-        if is_in_money || self.0.services.ledger.is_in_money() {
+        if is_in_money || self.0.services.ledger.is_in_money(by.user) {
             keep_priced(&mut models)?;
         }
         let (model, lineup) = models;
@@ -240,6 +240,7 @@ pub(super) async fn accept(
         audit: vec![audit.encode()],
         ..Commit::default()
     };
+    let _settling = services.ledger.settling().await;
     let committed = services.store.commit(commit).await.map_err(store_error)?;
     services.ledger.take_over(owner, state.reserved());
     services.hub.publish_user(owner, crate::journal::feed::number(committed.feed_seqs, at, told));

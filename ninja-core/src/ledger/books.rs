@@ -124,6 +124,20 @@ impl Books {
         limits.iter().map(stands).collect()
     }
 
+    /// Has those that wait looked at once more: something else has changed than what was given back.
+    pub(super) fn look_again(&mut self) {
+        self.has_given_back = true;
+        self.version += 1;
+    }
+
+    /// Forgets what the journal tells.
+    pub(super) fn forget_journaled(&mut self) {
+        self.version += 1;
+        for book in self.users.values_mut().chain([&mut self.all]) {
+            (book.spent, book.reserved) = (BTreeMap::new(), Amounts::default());
+        }
+    }
+
     /// Holds something for a change that is about to be journaled.
     pub(super) fn hold(&mut self, user: UserId, amounts: Amounts) {
         self.each(user, |book| book.held = book.held.plus(amounts));
@@ -186,7 +200,7 @@ impl Books {
 
     /// Takes the tasks out for which there is room now, in the order in which they came, each counted against those behind it.
     /// Nothing is looked at unless something came back.
-    pub(super) fn take_ready(&mut self, limits: &[Limit], at: Timestamp) -> Vec<TaskId> {
+    pub(super) fn take_ready(&mut self, limits_of: &dyn Fn(UserId) -> Vec<Limit>, at: Timestamp) -> Vec<TaskId> {
         if !std::mem::take(&mut self.has_given_back) || self.waiting.is_empty() {
             return Vec::new();
         }
@@ -194,7 +208,7 @@ impl Books {
         let mut of_users: HashMap<UserId, (Vec<Standing>, Amounts)> = HashMap::new();
         for (ticket, Waiter { user, task, wanted }) in self.waiting.iter().take(LOOKED_AT_MAX) {
             let (standings, of_user) =
-                of_users.entry(*user).or_insert_with(|| (self.stand(limits, *user, at), Amounts::default()));
+                of_users.entry(*user).or_insert_with(|| (self.stand(&limits_of(*user), *user, at), Amounts::default()));
             let fits = |wanted: &&Amounts| {
                 standings.iter().all(|standing| {
                     let others = if is_of_user(standing.limit.of) { *of_user } else { of_all };

@@ -3,7 +3,7 @@
 use jiff::{civil::Date, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::api::{BudgetLimit, BudgetOf, Timestamp};
+use crate::api::{BudgetLimit, BudgetOf, Quotas, Role, RoleQuotas, Timestamp};
 
 /// The most dollars that a limit takes: far more than anybody means.
 const DOLLARS_MAX: f64 = 1e9;
@@ -60,19 +60,64 @@ pub(super) struct Limit {
     pub most: u64,
 }
 
-impl SharedBudgets {
-    /// Returns the limits that are set, the narrower ones first.
-    pub(super) fn limits(&self) -> impl Iterator<Item = Limit> {
+/// All limits that count at a time: the configured ones, and those of each role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    shared: SharedBudgets,
+    roles: [(Role, Periods); 3],
+}
+
+impl Bounds {
+    /// Puts together what is configured and what the roles may have.
+    pub(super) fn new(shared: SharedBudgets, quotas: &RoleQuotas) -> Self {
+        let roles = [Role::User, Role::Premium, Role::Admin].map(|role| (role, periods_of(quotas.of(role))));
+        Self { shared, roles }
+    }
+
+    /// Returns what is configured.
+    pub(super) fn shared(&self) -> SharedBudgets {
+        self.shared
+    }
+
+    /// Returns whether anything is limited for anybody.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.shared != SharedBudgets::default() || self.differ_by_role()
+    }
+
+    /// Returns whether it matters what role a user has.
+    pub(super) fn differ_by_role(&self) -> bool {
+        self.roles.iter().any(|(_, periods)| *periods != Periods::default())
+    }
+
+    /// Returns the limits that are set for users of a role, the narrower ones first.
+    pub(super) fn limits(&self, role: Role) -> Vec<Limit> {
+        let of_role = self.roles.iter().find(|(of, _)| *of == role).map(|(_, periods)| *periods).unwrap_or_default();
+        let (user, installation) = (self.shared.user, self.shared.installation);
         let periods = [
-            (BudgetOf::UserDay, self.user.day),
-            (BudgetOf::UserMonth, self.user.month),
-            (BudgetOf::InstallationDay, self.installation.day),
-            (BudgetOf::InstallationMonth, self.installation.month),
+            (BudgetOf::UserDay, user.day.least(of_role.day)),
+            (BudgetOf::UserMonth, user.month.least(of_role.month)),
+            (BudgetOf::InstallationDay, installation.day),
+            (BudgetOf::InstallationMonth, installation.month),
         ];
-        periods.into_iter().flat_map(|(of, allowance)| {
+        let limits = periods.into_iter().flat_map(|(of, allowance)| {
             let amounts = [(BudgetLimit::Cost, allowance.micro_usd), (BudgetLimit::Tokens, allowance.tokens)];
             amounts.into_iter().filter_map(move |(limit, most)| Some(Limit { of, limit, most: most? }))
-        })
+        });
+        limits.collect()
+    }
+}
+
+impl Allowance {
+    fn least(self, other: Self) -> Self {
+        let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        Self { micro_usd: least(self.micro_usd, other.micro_usd), tokens: least(self.tokens, other.tokens) }
+    }
+}
+
+fn periods_of(quotas: &Quotas) -> Periods {
+    Periods {
+        day: Allowance { micro_usd: quotas.cost_micro_usd_per_day, tokens: quotas.tokens_per_day },
+        month: Allowance { micro_usd: quotas.cost_micro_usd_per_month, tokens: quotas.tokens_per_month },
     }
 }
 

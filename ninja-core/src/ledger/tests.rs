@@ -31,7 +31,11 @@ fn of_tokens(user_day: Option<u64>, all_month: Option<u64>) -> Arc<Ledger> {
     let allowance = |tokens| Allowance { tokens, micro_usd: None };
     let periods = |day, month| Periods { day: allowance(day), month: allowance(month) };
     let budgets = SharedBudgets { user: periods(user_day, None), installation: periods(None, all_month) };
-    Arc::new(Ledger { limits: budgets.limits().collect(), books: Mutex::default() })
+    ledger_of(budgets)
+}
+
+fn ledger_of(budgets: SharedBudgets) -> Arc<Ledger> {
+    Arc::new(Ledger::new(Bounds::new(budgets, &RoleQuotas::default()), Arc::new(|_| Role::User)))
 }
 
 fn spent(seconds: i64, tokens: u64) -> Spent {
@@ -152,8 +156,8 @@ fn money_is_no_limit_for_what_has_no_price() {
     let day = Allowance { micro_usd: Some(1_000_000), tokens: None };
     let user_budgets = Periods { day, ..Periods::default() };
     let budgets = SharedBudgets { user: user_budgets, ..SharedBudgets::default() };
-    let ledger = Arc::new(Ledger { limits: budgets.limits().collect(), books: Mutex::default() });
-    assert!(ledger.is_in_money());
+    let ledger = ledger_of(budgets);
+    assert!(ledger.is_in_money(user(1)));
     let room = ledger.room(user(1), at(0));
     let short = check(&room, tokens(5)).unwrap_err();
     assert_eq!(short.detail, "the price of its model is not known, and the user's budget for the day is in money");
@@ -208,4 +212,44 @@ fn what_came_back_between_looking_and_waiting_is_found() {
     check(&room, tokens(60)).unwrap_err();
     ledger.settle(user(1), Vec::new(), at(0), [tokens(60), tokens(0)], &[]);
     assert_eq!(ledger.queue(task(1), user(1), room.into_refused(), at(0)), [task(1)]);
+}
+
+#[tokio::test]
+async fn roles_have_quotas_that_count_from_the_moment_they_are_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(crate::journal::memory::MemoryStore::open(folder.path()).unwrap());
+    let role_of: RoleOf = Arc::new(|of| if of == user(1) { Role::User } else { Role::Premium });
+    let quotas = |user_day| {
+        let user = crate::api::Quotas { tokens_per_day: user_day, ..crate::api::Quotas::default() };
+        RoleQuotas { user, ..RoleQuotas::default() }
+    };
+    let ledger = Ledger::open(SharedBudgets::default(), &quotas(None), role_of, store.as_ref());
+    let ledger = Arc::new(ledger.unwrap());
+    assert!(!ledger.is_bounded());
+    assert_eq!(ledger.change(&quotas(Some(100)), &store, at(0)).await.unwrap(), []);
+    assert!(ledger.is_bounded());
+    let held = take(&ledger, user(1), 0, 80).unwrap();
+    assert!(take(&ledger, user(1), 0, 30).is_err());
+    assert!(take(&ledger, user(2), 0, 1_000).is_ok(), "another role");
+    // One that waits goes on when there is more for its role.
+    assert_eq!(ledger.queue(task(1), user(1), vec![tokens(30)], at(0)), []);
+    assert_eq!(ledger.change(&quotas(Some(110)), &store, at(0)).await.unwrap(), [task(1)]);
+    drop(held);
+    assert_eq!(ledger.change(&quotas(None), &store, at(0)).await.unwrap(), []);
+    assert!(!ledger.is_bounded());
+}
+
+#[test]
+fn the_narrower_of_two_limits_for_the_same_thing_counts() {
+    let shared = Periods { day: Allowance { tokens: Some(100), micro_usd: Some(5) }, ..Periods::default() };
+    let quotas = crate::api::Quotas {
+        tokens_per_day: Some(50),
+        cost_micro_usd_per_day: Some(9),
+        tokens_per_month: Some(7),
+        ..crate::api::Quotas::default()
+    };
+    let quotas = RoleQuotas { premium: quotas, ..RoleQuotas::default() };
+    let bounds = Bounds::new(SharedBudgets { user: shared, ..SharedBudgets::default() }, &quotas);
+    let most = |role| bounds.limits(role).iter().map(|limit| limit.most).collect::<Vec<_>>();
+    assert_eq!((most(Role::User), most(Role::Premium)), (vec![5, 100], vec![5, 50, 7]));
 }

@@ -424,3 +424,24 @@ async fn an_account_has_no_more_tasks_and_no_better_models_than_its_role() {
     assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&none)).await.0, 200);
     assert_eq!(submit().await.0, 403);
 }
+
+#[tokio::test]
+async fn what_a_role_may_spend_counts_at_once_and_more_of_it_lets_tasks_go_on() {
+    let daemon = daemon().await;
+    let limit = |tokens: Value| json!({ "quotas": { "user": { "tokens_per_day": tokens } } });
+    assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&limit(json!(1)))).await.0, 200);
+    let ada = daemon.person("ada@example.org", Role::User).await;
+    let (_, task) = daemon.ask("POST", "/tasks", Some(ada.access()), Some(&json!({ "goal": "x" }))).await;
+    let task = task["id"].as_str().unwrap();
+    let waiting = daemon.settled(task).await;
+    assert_eq!((&waiting["status"], &waiting["waiting"]["for"]), (&json!("waiting"), &json!("budget")), "{waiting}");
+    let (_, owners) = daemon.owner("POST", "/tasks", Some(&json!({ "goal": "x" }))).await;
+    assert_eq!(daemon.settled(owners["id"].as_str().unwrap()).await["status"], "succeeded", "another role");
+    let (_, budgets) = daemon.ask("GET", "/budgets", Some(ada.access()), None).await;
+    assert_eq!((&budgets["items"][0]["of"], &budgets["items"][0]["most"]), (&json!("user_day"), &json!(1)));
+    assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&limit(json!(1_000_000)))).await.0, 200);
+    while daemon.settled(task).await["status"] == "waiting" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(daemon.settled(task).await["status"], "succeeded");
+}

@@ -54,6 +54,7 @@ impl Orchestrator {
         let owner = head.owner;
         let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
         let feed = vec![(owner, encode_feed(at, &told).into())];
+        let _settling = self.services.ledger.settling().await;
         let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
         self.services.unfinished.note(owner, task, false);
         for task in self.services.ledger.give_back(owner, task, reserved, at) {

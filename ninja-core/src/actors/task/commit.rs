@@ -18,7 +18,7 @@ use crate::{
         record::Entry,
         store::{Append, Commit, Committed, HeadUpdate, StoreError},
     },
-    ledger::{Held, Warning},
+    ledger::{Held, Settling, Warning},
     machine::{
         Amounts, Boundless, Decided, Input, Refusal, Room, Spent, Surroundings, TaskState, decide_through, feed_of,
         spent,
@@ -99,6 +99,7 @@ impl TaskActor {
     async fn commit_and_settle(
         &self,
         commit: Commit,
+        settling: Settling,
         user: UserId,
         held: Vec<Held>,
         at: Timestamp,
@@ -107,6 +108,7 @@ impl TaskActor {
     ) -> Result<(Committed, (Vec<TaskId>, Vec<Warning>)), ActorProcessingErr> {
         let services = Arc::clone(&self.services);
         let both = tokio::spawn(async move {
+            let _settling = settling;
             let committed = services.store.commit(commit).await?;
             Ok::<_, StoreError>((committed, services.ledger.settle(user, held, at, reserved, &spent)))
         });
@@ -149,8 +151,9 @@ impl TaskActor {
         };
         self.services.failpoints.visit("task.commit");
         let reserved = [before.reserved(), after.reserved()];
+        let settling = self.services.ledger.settling().await;
         let (committed, (ready, warnings)) = match self.services.ledger.is_bounded() {
-            true => self.commit_and_settle(commit, owner, held, at, reserved, spent).await?,
+            true => self.commit_and_settle(commit, settling, owner, held, at, reserved, spent).await?,
             false => (self.services.store.commit(commit).await?, Default::default()),
         };
         if before.end.is_some() != after.end.is_some() {

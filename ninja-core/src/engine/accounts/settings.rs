@@ -44,6 +44,9 @@ impl Engine {
             let commit = Commit { puts, audit: vec![audit], ..Commit::default() };
             engine.store().commit(commit).await.map_err(store_error)?;
             engine.accounts().take_up(after.clone());
+            let (ledger, now) = (&engine.0.services.ledger, engine.0.services.clock.now());
+            let ready = ledger.change(&after.quotas, engine.store(), now).await.map_err(store_error)?;
+            engine.0.tree.wake_tasks(ready, now);
             Ok(after)
         })
         .await

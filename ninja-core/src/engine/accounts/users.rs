@@ -194,6 +194,10 @@ impl Engine {
         if loses {
             self.0.tree.revoke(Revoked::User(id));
         }
+        if before.role != after.role {
+            let now = self.0.services.clock.now();
+            self.0.tree.wake_tasks(self.0.services.ledger.look_again(now), now);
+        }
         Ok(after.view())
     }
 
