@@ -38,6 +38,8 @@ pub mod planner;
 #[cfg(feature = "engine")]
 pub mod providers;
 #[cfg(feature = "engine")]
+mod questions;
+#[cfg(feature = "engine")]
 mod redaction;
 #[cfg(feature = "engine")]
 pub mod sandbox;
@@ -57,4 +59,4 @@ pub mod workspace;
 #[cfg(feature = "engine")]
 pub use config::Config;
 #[cfg(feature = "engine")]
-pub use engine::{Engine, EngineOptions, ListTasks, ResumePolicy, StartError, key_file, maintenance};
+pub use engine::{Engine, EngineOptions, ResumePolicy, StartError, TaskAt, key_file, maintenance};

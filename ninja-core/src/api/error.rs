@@ -21,6 +21,8 @@ pub enum ErrorCode {
     Conflict,
     /// The thing has changed since the version that `If-Match` names.
     PreconditionFailed,
+    /// The key of the request was used for another one.
+    IdempotencyMismatch,
     /// The body is of a type that the route does not take.
     UnsupportedMediaType,
     /// What the account may have is used up.
@@ -82,6 +84,7 @@ impl ErrorCode {
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::PreconditionFailed => "precondition_failed",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::QuotaExceeded => "quota_exceeded",
             Self::TooLarge => "too_large",
@@ -120,7 +123,12 @@ impl ErrorCode {
             Self::PreconditionFailed => 412,
             Self::TooLarge | Self::PromptTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed | Self::ContractFailed => 422,
+            Self::IdempotencyMismatch
+            | Self::SchemaMismatch
+            | Self::Stuck
+            | Self::LimitReached
+            | Self::ToolFailed
+            | Self::ContractFailed => 422,
             Self::BudgetDenied => 402,
             Self::TooManyRequests | Self::QuotaExceeded => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,

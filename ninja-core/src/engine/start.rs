@@ -8,7 +8,13 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
+use super::{
+    Engine, EngineOptions, Inner,
+    idempotency::{self, Turns},
+    owner,
+    pins::PinSets,
+    stored_providers,
+};
 use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
@@ -23,6 +29,7 @@ use crate::{
     lives::Lives,
     planner::{self, TemplateError},
     providers::{Prices, PricesError, Providers, Sources},
+    questions,
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
     tools::ToolSet,
@@ -131,6 +138,7 @@ impl Engine {
             ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
+        questions::ensure_index(&store).await;
         let ledger = Arc::new(Ledger::open(&options.config.budgets, store.as_ref())?);
         let services = Arc::new(Services {
             ledger,
@@ -154,7 +162,7 @@ impl Engine {
             .await
             .map_err(|error| StartError::other("start the actors", error))?;
         let submissions = Semaphore::new(options.config.limits.submissions);
-        let inner = Inner {
+        let inner = Arc::new_cyclic(|engine| Inner {
             services,
             tree,
             owner,
@@ -165,8 +173,10 @@ impl Engine {
             pins: PinSets::default(),
             vault,
             stored_settings: Mutex::default(),
-        };
-        Ok(Self(Arc::new(inner)))
+            turns: Turns::default(),
+            sweeper: idempotency::sweep_now_and_then(engine.clone()),
+        });
+        Ok(Self(inner))
     }
 }
 

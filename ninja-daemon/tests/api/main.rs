@@ -7,3 +7,4 @@ mod http;
 mod steering;
 mod streams;
 mod support;
+mod tasks;
