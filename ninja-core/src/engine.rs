@@ -121,10 +121,7 @@ struct Inner {
     submissions: Semaphore,
     pins: pins::PinSets,
     vault: Vault,
-    /// Requests with a key that are on their way.
-    turns: idempotency::Turns,
-    /// Forgets old keys.
-    sweeper: tokio::task::AbortHandle,
+    keys: idempotency::Keys,
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
 }
@@ -132,7 +129,7 @@ struct Inner {
 impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
-        self.0.sweeper.abort();
+        self.0.keys.stop();
         self.0.tree.stop().await;
         self.0.services.lives.settle();
         if let Err(error) = self.0.services.store.close().await {

@@ -70,7 +70,7 @@ impl Engine {
         fingerprint: BlobHash,
     ) -> Result<Claim, ApiError> {
         let id = hash(format!("{}\n{what}\n{}", by.user, key.as_str()).as_bytes()).to_string();
-        let turn = self.0.turns.take(id, fingerprint).await;
+        let turn = self.0.keys.turns.take(id, fingerprint).await;
         match self.note(&turn.id)?.filter(|note| note.holds(self.0.services.clock.now())) {
             None => Ok(Claim::Free(turn)),
             Some(note) if note.fingerprint == fingerprint => Ok(Claim::Made(note.made)),
@@ -111,7 +111,7 @@ impl Engine {
             let (now, mut turns) = (self.0.services.clock.now(), Vec::new());
             for (id, _) in &page {
                 // One whose key is being used right now is seen to by whoever uses it.
-                let Some(turn) = self.0.turns.try_take(id) else { continue };
+                let Some(turn) = self.0.keys.turns.try_take(id) else { continue };
                 // Only now: it may have been used anew since the page was read.
                 if self.note(id)?.is_some_and(|note| !note.holds(now)) {
                     turns.push(turn);
@@ -131,27 +131,40 @@ impl Engine {
     }
 }
 
-/// Begins to sweep now and then, as long as there is the engine.
-pub(super) fn sweep_now_and_then(engine: Weak<Inner>) -> tokio::task::AbortHandle {
-    let sweep = async move {
-        let mut wait = FIRST_SWEEP;
-        loop {
-            tokio::time::sleep(wait).await;
-            wait = SWEEP_EVERY;
-            let Some(inner) = engine.upgrade() else { return };
-            if let Err(error) = Engine(inner).sweep_keys().await {
-                tracing::warn!(%error, "failed to forget old idempotency keys; tried again in an hour");
+/// What an engine has of keys beside their notes.
+pub(super) struct Keys {
+    turns: Turns,
+    sweeper: tokio::task::AbortHandle,
+}
+
+impl Keys {
+    /// Begins to sweep now and then, as long as there is the engine.
+    pub(super) fn of(engine: Weak<Inner>) -> Self {
+        let sweep = async move {
+            let mut wait = FIRST_SWEEP;
+            loop {
+                tokio::time::sleep(wait).await;
+                wait = SWEEP_EVERY;
+                let Some(inner) = engine.upgrade() else { return };
+                if let Err(error) = Engine(inner).sweep_keys().await {
+                    tracing::warn!(%error, "failed to forget old idempotency keys; tried again in an hour");
+                }
             }
-        }
-    };
-    tokio::spawn(sweep).abort_handle()
+        };
+        Self { turns: Turns::default(), sweeper: tokio::spawn(sweep).abort_handle() }
+    }
+
+    /// Ends that.
+    pub(super) fn stop(&self) {
+        self.sweeper.abort();
+    }
 }
 
 type Waiting = Arc<tokio::sync::Mutex<()>>;
 
 /// The turns that are taken, and who waits for them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<String, Waiting>>>);
+struct Turns(Arc<Mutex<HashMap<String, Waiting>>>);
 
 impl Turns {
     async fn take(&self, id: String, fingerprint: BlobHash) -> Turn {
@@ -253,12 +266,12 @@ mod tests {
         ahead.store(24 * 3600 + 10, Ordering::SeqCst);
         let anew = submit("a").await;
         assert!(anew.task.id != first.task.id && !anew.replayed);
-        let busy = engine.0.turns.try_take(&engine.store().list_docs(DocKind::Idempotency, "").unwrap()[0].0);
+        let busy = engine.0.keys.turns.try_take(&engine.store().list_docs(DocKind::Idempotency, "").unwrap()[0].0);
         let swept = engine.sweep_keys().await.unwrap();
         drop(busy);
         assert_eq!((swept + engine.sweep_keys().await.unwrap(), notes()), (1, 1), "the one that was used anew stays");
         assert_eq!(submit("a").await.task.id, anew.task.id);
-        assert!(engine.0.turns.waiting().is_empty(), "nobody is left waiting");
+        assert!(engine.0.keys.turns.waiting().is_empty(), "nobody is left waiting");
         engine.stop().await;
     }
 }

@@ -8,13 +8,7 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{
-    Engine, EngineOptions, Inner,
-    idempotency::{self, Turns},
-    owner,
-    pins::PinSets,
-    stored_providers,
-};
+use super::{Engine, EngineOptions, Inner, idempotency::Keys, owner, pins::PinSets, stored_providers};
 use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
@@ -138,7 +132,6 @@ impl Engine {
             ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
-        questions::ensure_index(&store).await;
         let ledger = Arc::new(Ledger::open(&options.config.budgets, store.as_ref())?);
         let services = Arc::new(Services {
             ledger,
@@ -161,20 +154,18 @@ impl Engine {
         let tree = ActorTree::start(Arc::clone(&services), options.resume)
             .await
             .map_err(|error| StartError::other("start the actors", error))?;
-        let submissions = Semaphore::new(options.config.limits.submissions);
         let inner = Arc::new_cyclic(|engine| Inner {
             services,
             tree,
             owner,
+            submissions: Semaphore::new(options.config.limits.submissions),
             config: options.config,
             agents,
             templates,
-            submissions,
             pins: PinSets::default(),
             vault,
             stored_settings: Mutex::default(),
-            turns: Turns::default(),
-            sweeper: idempotency::sweep_now_and_then(engine.clone()),
+            keys: Keys::of(engine.clone()),
         });
         Ok(Self(inner))
     }
@@ -235,7 +226,9 @@ async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     let data_dir = data_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
     let store = opened.await.map_err(|error| StartError::other("open the store", error))??;
-    Ok(Arc::new(store))
+    let store: Arc<dyn Store> = Arc::new(store);
+    questions::ensure_index(&store).await;
+    Ok(store)
 }
 
 /// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone. Code of a task may have

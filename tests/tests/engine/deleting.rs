@@ -37,7 +37,7 @@ async fn denied(host: &ScriptedEngine) -> Task {
     let owner = host.engine.local_owner();
     let task = host.engine.submit_task(&owner, plan(vec![approval_step("ok", &[], "may I?")])).await.unwrap();
     host.wait_for(task.id, |frame| matches!(frame, StreamFrame::Event { event } if event.seq == 4)).await;
-    let asked = host.engine.task(&owner, task.id).await.unwrap().approvals[0].id;
+    let asked = host.engine.task(&owner, task.id).await.unwrap().approvals.first().unwrap().id;
     host.engine.decide_approval(&owner, task.id, asked, Decision::Deny).await.unwrap()
 }
 
