@@ -1,5 +1,7 @@
 //! Deleting tasks: what is gone and what stays, whoever is faster, and who is told.
 
+use std::time::Duration;
+
 use ninja_core::{
     Engine, EngineOptions, TaskAt,
     api::{
@@ -13,6 +15,9 @@ use ninja_tests::{ScriptedEngine, agent_step, approval_step, plan, tool_step};
 use serde_json::json;
 
 use super::one_at_work_and_one_queued;
+
+/// Not a timing: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(60);
 
 /// Somebody who is no administrator.
 pub(super) fn stranger(of: &Principal) -> Principal {
@@ -42,11 +47,14 @@ async fn denied(host: &ScriptedEngine) -> Task {
 }
 
 async fn rest_of(mut follow: Follow) -> Vec<StreamFrame> {
-    let mut frames = Vec::new();
-    while let Some(frame) = follow.next().await.unwrap() {
-        frames.push(serde_json::from_str(&frame.json).unwrap());
-    }
-    frames
+    let read = async {
+        let mut frames = Vec::new();
+        while let Some(frame) = follow.next().await.unwrap() {
+            frames.push(serde_json::from_str(&frame.json).unwrap());
+        }
+        frames
+    };
+    tokio::time::timeout(HANG, read).await.expect("it ends")
 }
 
 fn code<T>(result: Result<T, ApiError>) -> Option<ErrorCode> {
@@ -104,7 +112,7 @@ async fn a_deleted_task_is_gone_for_everybody_and_what_came_of_it_stays() {
             }
         }
     };
-    assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(60), told).await.unwrap(), task.id);
+    assert_eq!(tokio::time::timeout(HANG, told).await.expect("it is told"), task.id);
     engine.stop().await;
 
     let mut options = EngineOptions::new(host.directory.path());
