@@ -8,11 +8,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use crate::{
-    actors::{ActorTree, Services, note_uses},
-    api::{
-        Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Task, TaskId, TaskStatus, TaskSummary,
-        UserId,
-    },
+    actors::{ActorTree, Services, TaskMsg, note_uses},
+    api::{Agent, ApiError, ApprovalId, Decision, ErrorCode, Principal, Task, TaskId, TaskStatus, UserId},
     clock::{Clock, SystemClock},
     config::Config,
     journal::{
@@ -29,15 +26,20 @@ use crate::{
 };
 
 mod accounts;
+mod at;
 mod catalog;
+mod delete;
 mod diff;
 mod files;
 mod fork;
 mod health;
+mod idempotency;
 mod keys;
+mod list;
 pub mod maintenance;
 mod owner;
 mod pins;
+mod questions;
 mod quotas;
 mod references;
 mod replay;
@@ -46,10 +48,12 @@ mod steer;
 mod stored_form;
 mod stored_providers;
 mod submit;
+mod summary;
 mod usage;
 
 pub use crate::actors::ResumePolicy;
-pub use accounts::{ListUsers, OpenConnection};
+pub use accounts::OpenConnection;
+pub use at::TaskAt;
 pub use owner::key_file;
 pub use start::StartError;
 
@@ -62,8 +66,6 @@ const SENDS_MAX: u32 = 4;
 /// The wait before it is sent again, times the sends so far: an actor is started again within tens of milliseconds, and a
 /// message sent at once would meet the same dead one.
 const RESEND_WAIT: Duration = Duration::from_millis(50);
-/// Tasks on one page of a list.
-const LIST_MAX: u32 = 200;
 
 /// What an engine is started with.
 pub struct EngineOptions {
@@ -108,17 +110,6 @@ impl EngineOptions {
     }
 }
 
-/// Which tasks a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct ListTasks {
-    /// Only those of this status.
-    pub status: Option<TaskStatus>,
-    /// Where the page before ended.
-    pub cursor: Option<String>,
-    /// At most this many; 50 where zero.
-    pub limit: u32,
-}
-
 /// A running engine. Cheap to clone; every clone is the same engine.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -133,6 +124,7 @@ struct Inner {
     submissions: Semaphore,
     pins: pins::PinSets,
     vault: Vault,
+    keys: idempotency::Keys,
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
 }
@@ -140,6 +132,7 @@ struct Inner {
 impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
+        self.0.keys.stop();
         self.0.tree.stop().await;
         if let Err(error) = note_uses(Arc::clone(&self.0.services)).await {
             tracing::warn!(%error, "failed to note when API keys were last used");
@@ -155,35 +148,6 @@ impl Engine {
         Principal::local_owner(self.0.owner)
     }
 
-    /// Lists the caller's tasks, newest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the cursor is not one, or the disk cannot be read.
-    pub async fn list_tasks(&self, by: &Principal, query: ListTasks) -> Result<Page<TaskSummary>, ApiError> {
-        let limit = if query.limit == 0 { 50 } else { query.limit.min(LIST_MAX) } as usize;
-        let mut after = query.cursor.map(|cursor| cursor.parse::<TaskId>()).transpose().map_err(|_| {
-            ApiError::new(ErrorCode::InvalidRequest, "the cursor is not one that a list of tasks returned")
-        })?;
-        let mut items = Vec::new();
-        loop {
-            let page = self.store().list_heads(by.user, after, limit).map_err(store_error)?;
-            for (task, head) in page.heads {
-                let head: TaskHead = serde_json::from_slice(&head).map_err(|error| damaged_head(task, &error))?;
-                after = Some(task);
-                if query.status.is_none_or(|status| status == head.summary.status) {
-                    items.push(head.summary);
-                }
-                if items.len() == limit {
-                    return Ok(Page { items, next_cursor: after.map(|task| task.to_string()) });
-                }
-            }
-            if page.next.is_none() {
-                return Ok(Page { items, next_cursor: None });
-            }
-        }
-    }
-
     /// Returns a task, whole.
     ///
     /// # Errors
@@ -193,19 +157,29 @@ impl Engine {
         Ok(self.load(by, id)?.view())
     }
 
+    /// Returns the number of a task's newest record: the version of what [`Engine::task`] returns.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where there is none of the caller's.
+    pub fn last_seq(&self, by: &Principal, id: TaskId) -> Result<u64, ApiError> {
+        Ok(self.check_owner(by, id)?.last_seq)
+    }
+
     /// Cancels a task. Answers once it has ended, which takes at most two seconds.
     ///
     /// # Errors
     ///
     /// Fails with `conflict` where it has ended already.
-    pub async fn cancel_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.check_owner(by, id)?;
-        let user = by.user;
+    pub async fn cancel_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
+        let (target, user) = (target.into(), by.user);
+        let id = target.task;
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
-            let answer =
-                self.0.tree.ask_task(id, CANCEL_WAIT, |reply| crate::actors::TaskMsg::Cancel { by: user, reply }).await;
-            match answer {
+            // Each time, for it can have been deleted since.
+            self.check_owner(by, id)?;
+            let message = |reply| target.guard(TaskMsg::Cancel { by: user, reply });
+            match self.0.tree.ask_task(id, CANCEL_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // Where an earlier send was taken and only its answer lost, the task ended as was asked.
                 Some(Err(Refusal::Ended)) if sent > 0 => break,
@@ -232,16 +206,17 @@ impl Engine {
     pub async fn decide_approval(
         &self,
         by: &Principal,
-        id: TaskId,
+        target: impl Into<TaskAt>,
         approval: ApprovalId,
         decision: Decision,
     ) -> Result<Task, ApiError> {
-        self.check_owner(by, id)?;
-        let asker = by;
+        let (target, asker) = (target.into(), by);
+        let id = target.task;
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
+            self.check_owner(asker, id)?;
             let (decision, by) = (decision.clone(), by.user);
-            let message = |reply| crate::actors::TaskMsg::DecideApproval { approval, decision, by, reply };
+            let message = |reply| target.guard(TaskMsg::DecideApproval { approval, decision, by, reply });
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // An earlier send was taken and only its reply was lost: the question is answered.
@@ -324,7 +299,9 @@ fn refused(refusal: &Refusal) -> ApiError {
         | Refusal::Paused
         | Refusal::NotPaused
         | Refusal::SameBudget
+        | Refusal::NotEnded
         | Refusal::Stopping => ErrorCode::Conflict,
+        Refusal::Moved(_) => ErrorCode::PreconditionFailed,
         Refusal::NotOpen(_) => ErrorCode::NotFound,
         Refusal::WrongAnswer { .. } => ErrorCode::InvalidRequest,
         Refusal::Unpriced(_) => ErrorCode::BudgetDenied,

@@ -38,6 +38,8 @@ pub mod planner;
 #[cfg(feature = "engine")]
 pub mod providers;
 #[cfg(feature = "engine")]
+mod questions;
+#[cfg(feature = "engine")]
 mod redaction;
 #[cfg(feature = "engine")]
 pub mod sandbox;
@@ -59,6 +61,4 @@ pub mod workspace;
 #[cfg(feature = "engine")]
 pub use config::Config;
 #[cfg(feature = "engine")]
-pub use engine::{
-    Engine, EngineOptions, ListTasks, ListUsers, OpenConnection, ResumePolicy, StartError, key_file, maintenance,
-};
+pub use engine::{Engine, EngineOptions, OpenConnection, ResumePolicy, StartError, TaskAt, key_file, maintenance};

@@ -62,6 +62,9 @@ impl TaskLog {
             newest = bytes;
             Ok(())
         })?;
+        if !self.is_there(task)? {
+            return Ok(None);
+        }
         if let Some(state) = state.as_ref().filter(|state| state.last_seq - from >= FOLDED_MAX) {
             self.keep_snapshot(state, &newest);
         }
@@ -108,7 +111,16 @@ impl TaskLog {
             entries.push(decode(task, seq, &bytes)?);
             Ok(())
         })?;
+        if !self.is_there(task)? {
+            entries.clear();
+        }
         Ok(entries)
+    }
+
+    /// Returns whether there is such a task. Whoever has read a log in pages asks this afterwards: one that was deleted
+    /// meanwhile looks like a shorter one.
+    fn is_there(&self, task: TaskId) -> Result<bool, StoreError> {
+        Ok(self.store.read_head(task)?.is_some())
     }
 
     fn for_each(

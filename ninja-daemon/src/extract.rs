@@ -90,19 +90,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// A screen and a half.
-const LIMIT_DEFAULT: u32 = 50;
-const LIMIT_MAX: u32 = 200;
-
-/// Reads how many items of a list are wanted on a page.
-pub(crate) fn limit(wanted: Option<u32>) -> Result<u32, Refusal> {
-    let limit = wanted.unwrap_or(LIMIT_DEFAULT);
-    match (1..=LIMIT_MAX).contains(&limit) {
-        true => Ok(limit),
-        false => Err(Refusal::invalid(format!("limit is a number from 1 to {LIMIT_MAX}"))),
-    }
-}
-
 /// Parses an id out of a path.
 pub(crate) fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|error: IdError| Refusal::invalid(error.to_string()))

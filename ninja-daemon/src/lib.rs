@@ -6,11 +6,13 @@
 mod app;
 mod auth;
 mod command;
+mod conditional;
 mod connect;
 mod cores;
 mod edge;
 mod error;
 mod extract;
+mod idempotency;
 mod listen;
 mod routes;
 mod serve;

@@ -137,6 +137,47 @@ fn a_task_is_steered_without_a_daemon() {
 }
 
 #[test]
+fn tasks_are_found_counted_and_deleted() {
+    let home = Home::new();
+    let text = |args: &[&str], code: i32| {
+        let output = home.run(args);
+        assert_eq!(exit(&output), code, "{args:?}: {}", stderr(&output));
+        (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
+    };
+    let plan = home.plan();
+    let id =
+        only_json(&home.run(&["run", "--plan", &plan, "--json", "Greet them all"]))["id"].as_str().unwrap().to_owned();
+    let (asked, _) = text(&["approvals"], 0);
+    assert!(asked.contains(&id) && asked.contains("ask asks: Shall I[2J go on?"), "{asked}");
+    let listed = only_json(&home.run(&["approvals", "--all", "--json"]));
+    assert_eq!(listed["items"][0]["approval"]["task"], json!(id));
+    let (summary, _) = text(&["summary"], 0);
+    assert!(summary.contains("waiting"), "{summary}");
+    assert_eq!(only_json(&home.run(&["summary", "--all", "--json"]))["all"]["by_status"], json!({ "waiting": 1 }));
+
+    let (found, _) = text(&["tasks", "--status", "waiting,failed", "--search", "GREET", "--after", "2026-01-01"], 0);
+    assert!(found.contains("Greet them all"), "{found}");
+    let (none, said) = text(&["tasks", "--before", "2026-01-01"], 0);
+    assert!(none.is_empty() && said.contains("no task is like that"), "{said}");
+    text(&["tasks", "--after", "yesterday"], 2);
+
+    let (_, why) = text(&["delete", &id], 1);
+    assert!(why.contains("cancel it first"), "{why}");
+    text(&["cancel", &id], 0);
+    let other = only_json(&home.run(&["run", "--plan", &plan, "--json"]))["id"].as_str().unwrap().to_owned();
+    let (gone, why) = text(&["delete", &other, &id[id.len() - 8..]], 1);
+    assert!(
+        gone.starts_with("deleted ") && gone.lines().count() == 1 && why.contains("cancel it first"),
+        "{gone}{why}"
+    );
+    text(&["show", &id], 1);
+    text(&["cancel", &other], 0);
+    assert_eq!(only_json(&home.run(&["delete", &other, "--json"])), json!([other]));
+    let (_, said) = text(&["approvals"], 0);
+    assert!(said.contains("no task asks anything"), "{said}");
+}
+
+#[test]
 fn what_differs_ends_with_one() {
     let home = Home::new();
     let run = |text: &str| {
@@ -197,6 +238,9 @@ fn what_a_script_cannot_have_is_told_by_the_exit_code() {
         (1, &["resume", "task_00000000000070008000000000000000"]),
         (1, &["retry", "task_00000000000070008000000000000000"]),
         (1, &["replay", "task_00000000000070008000000000000000"]),
+        (1, &["delete", "task_00000000000070008000000000000000"]),
+        (2, &["delete"]),
+        (2, &["approvals", "--cursor", "x"]),
         (1, &["diff", "task_00000000000070008000000000000000", "task_00000000000070008000000000000000"]),
         (4, &["watch", "task_00000000000070008000000000000000"]),
         (0, &["tasks"]),

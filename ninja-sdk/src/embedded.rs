@@ -6,15 +6,16 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, Forecast,
-        ForkTask, Health, KeysRotated, MasterKeys, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport,
-        RotateKeys, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+        Agent, AgentCapabilities, ApiError, ApprovalId, ApprovalSummary, Budget, BudgetReport, Decision, ErrorCode,
+        File, Forecast, ForkTask, Health, KeysRotated, MasterKeys, Page, Principal, ProviderInfo, ProviderSettings,
+        ReplayReport, RotateKeys, StreamFrame, SubmitTask, SummaryQuery, Task, TaskDiff, TaskId, TaskSummary,
+        TasksSummary, TemplateInfo, UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError, Signal};
+use crate::{Backup, Content, Download, EventStream, ListApprovals, ListTasks, SdkError, Signal};
 
 /// An engine and who asks it. The verbs are those of [`Ninja`](crate::Ninja).
 #[derive(Clone)]
@@ -34,9 +35,19 @@ impl Embedded {
     }
 
     pub(crate) async fn list_tasks(&self, query: &ListTasks) -> Result<Page<TaskSummary>, SdkError> {
-        let ListTasks { status, cursor, limit } = query.clone();
-        let query = ninja_core::ListTasks { status, cursor, limit: limit.unwrap_or_default() };
-        Ok(self.engine.list_tasks(&self.owner, query).await?)
+        Ok(self.engine.list_tasks(&self.owner, query.clone()).await?)
+    }
+
+    pub(crate) async fn list_approvals(&self, query: &ListApprovals) -> Result<Page<ApprovalSummary>, SdkError> {
+        Ok(self.engine.list_approvals(&self.owner, query.clone()).await?)
+    }
+
+    pub(crate) async fn tasks_summary(&self, query: &SummaryQuery) -> Result<TasksSummary, SdkError> {
+        Ok(self.engine.tasks_summary(&self.owner, *query).await?)
+    }
+
+    pub(crate) async fn delete_task(&self, id: TaskId) -> Result<(), SdkError> {
+        Ok(self.engine.delete_task(&self.owner, id).await?)
     }
 
     pub(crate) async fn task(&self, id: TaskId) -> Result<Task, SdkError> {
@@ -182,6 +193,9 @@ fn stream(follow: Follow) -> EventStream {
 }
 
 fn read(frame: &Frame) -> Result<Signal, SdkError> {
-    let read = serde_json::from_str(&frame.json).map(Signal::Frame);
-    read.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()).into())
+    match serde_json::from_str(&frame.json) {
+        Ok(StreamFrame::Error { error }) => Err(error.into()),
+        Ok(read) => Ok(Signal::Frame(read)),
+        Err(error) => Err(ApiError::new(ErrorCode::Internal, error.to_string()).into()),
+    }
 }

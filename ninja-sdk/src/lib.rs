@@ -27,11 +27,10 @@ mod content;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
-mod list;
 mod ninja;
 mod stream;
 
-pub use ninja_core::api;
+pub use ninja_core::api::{self, ListApprovals, ListTasks, ListUsers};
 #[cfg(feature = "embedded")]
 pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 
@@ -39,6 +38,5 @@ pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 pub use client::{Client, ClientBuilder};
 pub use content::{Backup, Content, Download};
 pub use error::{BoxError, SdkError};
-pub use list::{ListTasks, ListUsers};
 pub use ninja::Ninja;
 pub use stream::{EventStream, Signal};

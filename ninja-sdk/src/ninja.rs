@@ -8,6 +8,8 @@ use ninja_core::api::{
     TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
+mod many;
+
 #[cfg(feature = "embedded")]
 use ninja_core::{Engine, EngineOptions};
 

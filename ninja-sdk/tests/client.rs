@@ -1,10 +1,10 @@
 //! The client against a hand-made server that breaks connections, repeats, skips and refuses.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,12 +18,13 @@ use axum::{
     },
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use ninja_sdk::{
     Client, SdkError, Signal,
-    api::{Cursor, ErrorCode, Event, EventBody, StreamFrame, Subscribe, TaskId, Timestamp},
+    api::{Cursor, ErrorCode, Event, EventBody, ForkTask, StreamFrame, SubmitTask, Subscribe, TaskId, Timestamp},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const EVENTS: u64 = 50;
 
@@ -189,4 +190,81 @@ async fn a_problem_becomes_its_code_and_a_stranger_is_told_apart() {
     assert!(matches!(right.list_tasks(&Default::default()).await, Err(SdkError::Protocol { .. })));
     assert!(matches!(right.events(task(), None).await, Err(SdkError::Protocol { .. })));
     assert!(matches!(right.artifact(task(), "../secret").await, Err(SdkError::Setup { .. })));
+}
+
+/// Answers submissions as a daemon does that knows keys, but breaks off before the first answers are out.
+async fn forgetful_server(breaks: usize) -> (String, Arc<Mutex<Vec<String>>>) {
+    const TASK: &str = r#"{"id":"task_01920000000070008000000000000001","goal":"x","status":"queued","progress":0,"steps":[],
+        "artifacts":[],"usage":{"input_tokens":0,"output_tokens":0,"model_calls":0,"tool_calls":0,"estimated_tokens":0},
+        "created_at":"2026-11-24T12:00:00Z","last_seq":2}"#;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&keys);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 8192];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&request[..length]).to_lowercase();
+            let key = text.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+            let answered = {
+                let mut seen = seen.lock().unwrap();
+                seen.push(key.unwrap_or_default().to_owned());
+                seen.len()
+            };
+            let head = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n", TASK.len());
+            match answered {
+                n if n > breaks => stream.write_all(format!("{head}{TASK}").as_bytes()).await.ok(),
+                // Every other time the answer is cut off in the middle.
+                n if n % 2 == 0 => stream.write_all(format!("{head}{}", &TASK[..40]).as_bytes()).await.ok(),
+                _ => None,
+            };
+        }
+    });
+    (url, keys)
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
+    let (url, keys) = forgetful_server(3).await;
+    let client = Client::builder().url(url).build().unwrap();
+    let request = SubmitTask { goal: "x".to_owned(), ..SubmitTask::default() };
+    assert_eq!(client.submit_task(&request).await.unwrap().id, task());
+    let first = std::mem::take(&mut *keys.lock().unwrap());
+    assert_eq!(first.len(), 4);
+    assert!(first.iter().all(|key| key.len() == 36 && *key == first[0]), "{first:?}");
+    assert_eq!(client.fork_task(task(), &ForkTask::default()).await.unwrap().id, task());
+    assert_ne!(keys.lock().unwrap()[0], first[0], "another request has a key of its own");
+
+    let (url, keys) = forgetful_server(usize::MAX).await;
+    let client = Client::builder().url(url).build().unwrap();
+    let given_up = client.submit_task(&request).await.unwrap_err();
+    assert!(matches!(given_up, SdkError::Unreachable { .. }), "{given_up:?}");
+    assert_eq!(keys.lock().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn who_was_never_reached_is_not_asked_again_and_a_refusal_is_an_answer() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let refuse = |State(asked): State<Arc<AtomicUsize>>| async move {
+        asked.fetch_add(1, Ordering::Relaxed);
+        (StatusCode::CONFLICT, r#"{"code":"conflict","detail":"no"}"#)
+    };
+    let router = Router::new().route("/api/v1/tasks", post(refuse)).with_state(Arc::clone(&asked));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = Client::builder().url(url).build().unwrap();
+    let request = SubmitTask { goal: "x".to_owned(), ..SubmitTask::default() };
+    assert_eq!(client.submit_task(&request).await.unwrap_err().code(), Some(ErrorCode::Conflict));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+
+    server.abort();
+    server.await.unwrap_err();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::builder().url(nobody).build().unwrap();
+    let told = tokio::time::timeout(Duration::from_millis(2_500), client.submit_task(&request)).await;
+    assert!(matches!(told, Ok(Err(SdkError::Unreachable { .. }))), "a command must say at once that no daemon runs");
 }

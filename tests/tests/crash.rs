@@ -427,3 +427,31 @@ async fn what_tasks_share_is_a_wall_across_kills_and_more_lets_them_go_on() {
     }
     check_usage(&host.client).await;
 }
+
+/// A request that was sent, a kill at any moment after, a daemon that is started again: the client repeats what it has no answer
+/// to, and there is one task.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_done_once_however_often_it_is_repeated_across_kills() {
+    let (scene, mut random) = (Scene::new(), seeded());
+    let mut host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+    let mut submitted = Vec::new();
+    for round in 0..15 {
+        let request =
+            SubmitTask { goal: format!("round {round}"), ..plan(vec![agent_step("think", &[], "leave a trail")]) };
+        let client = host.client.clone();
+        let asked = tokio::spawn(async move { client.submit_task(&request).await });
+        tokio::time::sleep(Duration::from_micros(random.below(4_000))).await;
+        host.kill();
+        host = Host::start(&scene.data_dir, &scene.ledger_path).await;
+        // A kill that came before the request was sent is no lost answer: then nobody was reached, and nothing was made.
+        submitted.push(asked.await.unwrap().ok().map(|task| task.id));
+    }
+    let list = ListTasks { limit: Some(200), ..ListTasks::default() };
+    let listed = host.client.list_tasks(&list).await.unwrap().items;
+    for (round, made) in submitted.iter().enumerate() {
+        let found: Vec<TaskId> =
+            listed.iter().filter(|task| task.goal == format!("round {round}")).map(|task| task.id).collect();
+        assert_eq!(found, made.iter().copied().collect::<Vec<_>>(), "round {round}");
+    }
+    assert!(submitted.iter().flatten().count() >= 5, "the kills came too early: {submitted:?}");
+}

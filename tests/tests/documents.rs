@@ -40,9 +40,9 @@ async fn the_plans_and_the_contract_in_the_guide_are_taken() -> Result<()> {
 fn the_commands_in_the_guides_are_understood() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut count = 0;
-    for document in ["README.md", "docs/guide/plans.md", "docs/guide/steering.md", "docs/guide/effects-and-recovery.md"]
-    {
-        let text = fs::read_to_string(root.join(document))?;
+    let guides = ["plans", "tasks", "steering", "effects-and-recovery"].map(|guide| format!("docs/guide/{guide}.md"));
+    for document in guides.into_iter().chain(["README.md".to_owned()]) {
+        let text = fs::read_to_string(root.join(&document))?;
         for block in text.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next()) {
             for line in block.replace("\\\n", "").lines().filter(|line| line.starts_with("ninja ")) {
                 understood(line).with_context(|| format!("{document}: {line}"))?;

@@ -1,16 +1,23 @@
 //! The engine in this process: order, cancellation, actors that fail, two engines, a directory in use; in `plans` what is
 //! planned, mapped, delegated, tried again and promised, in `images` what models see, in `protocols` one task over what every
 //! vendor speaks, in `steering` what a person does with a task, in `stored` providers that an administrator stores and the keys
-//! that seal theirs, in `windows` that no prompt is cut by whoever gets it.
+//! that seal theirs, in `windows` that no prompt is cut by whoever gets it, in `deleting` what is gone with a task, in `listing`
+//! lists and sums of many, in `repeating` requests that come twice and words that come too late.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "engine/deleting.rs"]
+mod deleting;
 #[path = "engine/images.rs"]
 mod images;
+#[path = "engine/listing.rs"]
+mod listing;
 #[path = "engine/plans.rs"]
 mod plans;
 #[path = "engine/protocols.rs"]
 mod protocols;
+#[path = "engine/repeating.rs"]
+mod repeating;
 #[path = "engine/steering.rs"]
 mod steering;
 #[path = "engine/stored.rs"]
@@ -350,7 +357,7 @@ async fn wrong_submissions_are_refused_before_anything_is_accepted() {
     assert_eq!(refused(cycle).await.code, ErrorCode::InvalidPlan);
     let unknown = refused(plan(vec![tool_step("a", &[], "fly", &json!({}))])).await;
     assert!(unknown.detail.contains("there is no tool `fly`"), "{unknown}");
-    let page = host.engine.list_tasks(&owner, ninja_core::ListTasks::default()).await.unwrap();
+    let page = host.engine.list_tasks(&owner, ninja_core::api::ListTasks::default()).await.unwrap();
     assert!(page.items.is_empty());
 }
 

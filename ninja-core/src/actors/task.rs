@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -26,6 +27,7 @@ use crate::{
 };
 
 mod commit;
+mod delete;
 mod jobs;
 mod reports;
 
@@ -74,6 +76,20 @@ pub(crate) enum TaskMsg {
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
+    /// A person deletes the task, which has ended. As the first message it takes nothing up.
+    Delete {
+        /// The entry for the audit log.
+        audit: Bytes,
+        /// Whether it is gone.
+        reply: RpcReplyPort<Result<(), Refusal>>,
+    },
+    /// What a person asks for, if the task is still where the person saw it.
+    IfAt {
+        /// Its last record, as the person saw it; each of these will do.
+        seqs: Vec<u64>,
+        /// The message.
+        then: Box<TaskMsg>,
+    },
     /// A time has come that the task waits for.
     Wake {
         /// Which.
@@ -97,7 +113,8 @@ impl TaskMsg {
     /// Returns whether the message is to prevent work: beginning before it would make the very calls that it is to prevent.
     pub(super) fn comes_first(&self) -> bool {
         match self {
-            Self::Cancel { .. } => true,
+            Self::Cancel { .. } | Self::Delete { .. } => true,
+            Self::IfAt { then, .. } => then.comes_first(),
             Self::Steer { input, .. } => matches!(**input, Input::Pause { .. }),
             Self::Begin { .. } | Self::CallsReported | Self::DecideApproval { .. } | Self::Wake { .. } | Self::Park => {
                 false
@@ -156,6 +173,7 @@ impl Actor for TaskActor {
         state: &mut TaskActorState,
     ) -> Result<(), ActorProcessingErr> {
         self.services.failpoints.visit("task.handle");
+        let Some(message) = self.unless_moved(&myself, state, message).await? else { return Ok(()) };
         match message {
             TaskMsg::Begin { from } => self.begin(&myself, state, from).await,
             TaskMsg::CallsReported => self.take_reports(&myself, state).await,
@@ -178,6 +196,8 @@ impl Actor for TaskActor {
                 self.report(&myself, state, Input::Wake { due }).await
             }
             TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,
+            TaskMsg::Delete { audit, reply } => self.delete(&myself, state, audit, reply).await,
+            TaskMsg::IfAt { .. } => unreachable!("`unless_moved` takes the condition off"),
             TaskMsg::Park => self.park(&myself, state),
         }
     }
@@ -226,10 +246,6 @@ impl TaskActorState {
 }
 
 impl TaskActor {
-    fn load(&self) -> Result<TaskState, ActorProcessingErr> {
-        Ok(self.services.tasks.load(self.id)?.ok_or_else(|| format!("{} has no log", self.id))?)
-    }
-
     async fn begin(
         &self,
         myself: &ActorRef<TaskMsg>,
@@ -242,7 +258,8 @@ impl TaskActor {
             Start::AfterFailure(reason) => (None, Some(reason)),
         };
         let task = match self.newest(known) {
-            Ok(task) => task.ok_or_else(|| format!("{} has no log", self.id))?,
+            Ok(Some(task)) => task,
+            Ok(None) => return self.leave(myself),
             // Such as no descriptors left: not the task's doing, so it is not held against it.
             Err(error @ StoreError::Io { .. }) => {
                 tracing::warn!(task = %self.id, %error, "failed to read a task; trying again");
@@ -304,7 +321,8 @@ impl TaskActor {
     ) -> Result<(), ActorProcessingErr> {
         let is_first = state.task.is_none();
         if is_first {
-            state.task = Some(Arc::new(self.load()?));
+            let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
+            state.task = Some(Arc::new(task));
         }
         match self.decide_now(state, Input::Cancel { by }) {
             Err(refusal) => {
@@ -332,7 +350,8 @@ impl TaskActor {
         pause: Input,
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     ) -> Result<(), ActorProcessingErr> {
-        state.task = Some(Arc::new(self.load()?));
+        let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
+        state.task = Some(Arc::new(task));
         let refused = match self.decide_now(state, pause) {
             Ok(change) => {
                 self.commit(state, change).await?;

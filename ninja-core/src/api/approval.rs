@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApprovalId, PlanSpec, StepId, TaskId, Timestamp};
+use super::{ApprovalId, PlanSpec, StepId, TaskId, Timestamp, UserId};
 
 /// What is asked of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,20 @@ pub struct Approval {
     pub plan: Option<PlanSpec>,
     /// Since when it waits.
     pub since: Timestamp,
+}
+
+/// An open question in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalSummary {
+    /// Whose task waits.
+    pub owner: UserId,
+    /// What was wanted of the task, cut to 200 characters.
+    pub goal: String,
+    /// The question. A plan that it is about stands in the task.
+    pub approval: Approval,
+    /// When it is no longer open, if it does not stay open until somebody answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A person's answer.

@@ -21,6 +21,8 @@ pub enum ErrorCode {
     Conflict,
     /// The thing has changed since the version that `If-Match` names.
     PreconditionFailed,
+    /// The key of the request was used for another one.
+    IdempotencyMismatch,
     /// The body is of a type that the route does not take.
     UnsupportedMediaType,
     /// What the account may have is used up.
@@ -84,6 +86,7 @@ impl ErrorCode {
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::PreconditionFailed => "precondition_failed",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::QuotaExceeded => "quota_exceeded",
             Self::WeakPassword => "weak_password",
@@ -124,6 +127,7 @@ impl ErrorCode {
             Self::TooLarge | Self::PromptTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::WeakPassword
+            | Self::IdempotencyMismatch
             | Self::SchemaMismatch
             | Self::Stuck
             | Self::LimitReached

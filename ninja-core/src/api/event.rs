@@ -329,6 +329,11 @@ pub enum FeedBody {
         /// The question.
         approval: Approval,
     },
+    /// A task was deleted. What the feed told of it before stays.
+    TaskDeleted {
+        /// Which task.
+        task: TaskId,
+    },
     /// Most of a limit is used that the user's tasks share; told once in its period.
     BudgetWarned {
         /// Whose it is, and for which period.

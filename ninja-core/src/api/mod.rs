@@ -14,12 +14,15 @@ mod error;
 mod event;
 mod forecast;
 mod health;
+mod idempotency;
 mod ids;
+mod list;
 mod model;
 mod plan;
 mod provider;
 mod replay;
 mod secret;
+mod summary;
 mod task;
 mod template;
 mod usage;
@@ -31,7 +34,7 @@ pub use account::{
     User, WsTicket,
 };
 pub use agent::{Agent, AgentLimits, ModelClass};
-pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
+pub use approval::{Approval, ApprovalKind, ApprovalSummary, DecideApproval, Decision, ProposedCall};
 pub use artifact::{Artifact, BlobHash, FILE_BYTES_MAX, File};
 pub use audit::{AuditAction, AuditActor, AuditEntry, AuditOutcome};
 pub use auth::{Access, Credential, Origin, Principal, Role, Scope, Scopes};
@@ -40,8 +43,10 @@ pub use error::{ApiError, ErrorCode};
 pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, Introduce, StreamFrame, Subscribe};
 pub use forecast::{Forecast, ForecastStep, Outlook, Span};
 pub use health::{ComponentHealth, ComponentState, Health};
+pub use idempotency::{IdempotencyKey, Made};
 pub use ids::{ApiKeyId, ApprovalId, FileId, IdError, SessionId, StepId, TaskId, UserId};
 pub use jiff::{Timestamp, civil::Date};
+pub use list::{ListApprovals, ListTasks, ListUsers};
 pub use model::{ModelRef, Usage};
 pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
 pub use provider::{DollarPrice, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, TakesImages, Timeouts};
@@ -50,6 +55,7 @@ pub use replay::{
     ToolInfo,
 };
 pub use secret::Secret;
+pub use summary::{PeriodSummary, SummaryQuery, TasksSummary};
 pub use task::{
     Autonomy, Budget, BudgetLimit, BudgetOf, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus,
     StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,

@@ -183,7 +183,7 @@ pub fn dollars(micro_usd: u64) -> String {
 }
 
 /// How a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// Accepted, not yet begun.
@@ -202,7 +202,20 @@ pub enum TaskStatus {
     Cancelled,
 }
 
+impl std::str::FromStr for TaskStatus {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|status| status.as_str() == name);
+        found.ok_or_else(|| format!("a status is one of {}", Self::ALL.map(Self::as_str).join(", ")))
+    }
+}
+
 impl TaskStatus {
+    /// Every status there is.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Planning, Self::Running, Self::Waiting, Self::Succeeded, Self::Failed, Self::Cancelled];
+
     /// Returns whether the task has ended.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
@@ -431,6 +444,9 @@ pub struct TaskSummary {
     pub id: TaskId,
     /// What was wanted, cut to 200 characters.
     pub goal: String,
+    /// The template, where one made the plan. What ended under an older version does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// How it stands.
     pub status: TaskStatus,
     /// 0 to 100.

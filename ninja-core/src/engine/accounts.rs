@@ -16,7 +16,6 @@ mod settings;
 mod users;
 
 pub use attach::OpenConnection;
-pub use users::ListUsers;
 
 use super::{Engine, store_error};
 use crate::{
@@ -42,8 +41,8 @@ impl Engine {
 }
 
 /// Refuses a change of something that has changed since the caller looked.
-fn check_revision(found: u64, expected: Option<u64>) -> Result<(), ApiError> {
-    match expected.is_none_or(|expected| expected == found) {
+fn check_revision(found: u64, expected: Option<&[u64]>) -> Result<(), ApiError> {
+    match expected.is_none_or(|expected| expected.contains(&found)) {
         true => Ok(()),
         false => {
             let what = format!("it has changed meanwhile: this is revision {found}; look again, then decide");

@@ -6,11 +6,16 @@
 use std::sync::Arc;
 
 use super::{
-    Engine, no_task, store_error,
-    submit::{Models, accept, keep_priced},
+    Engine,
+    idempotency::{self, Claim, Turn},
+    no_task, store_error,
+    submit::{Beside, Models, accept, keep_priced},
+    uninterrupted,
 };
 use crate::{
-    api::{ApiError, AuditAction, ErrorCode, ForkPoint, ForkTask, Principal, StepId, Task, TaskId},
+    api::{
+        ApiError, AuditAction, ErrorCode, ForkPoint, ForkTask, IdempotencyKey, Made, Principal, StepId, Task, TaskId,
+    },
     audit::Audit,
     journal::record::{Entry, Record, StepEnd, TaskSubmitted},
     machine::TaskState,
@@ -26,12 +31,44 @@ impl Engine {
     /// Fails with `not_found` where there is no such task of the caller's or no such step, `conflict` where the step has not
     /// begun.
     pub async fn fork_task(&self, by: &Principal, id: TaskId, request: ForkTask) -> Result<Task, ApiError> {
+        self.fork(by, id, request, None).await
+    }
+
+    /// Forks a task unless the same request has done so: then the task that it made is the answer, as it stands. Where two come
+    /// at the same time, the second waits for what comes of the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::fork_task`]; `idempotency_mismatch` where the key came with another request, `not_found` where the
+    /// new task has been deleted.
+    pub async fn fork_task_once(
+        &self,
+        by: &Principal,
+        id: TaskId,
+        key: &IdempotencyKey,
+        request: ForkTask,
+    ) -> Result<Made, ApiError> {
+        let (engine, by, key) = (self.clone(), by.clone(), key.clone());
+        uninterrupted(async move {
+            let fingerprint = idempotency::fingerprint(&request)?;
+            match engine.claim(&by, &format!("POST /tasks/{id}/fork"), &key, fingerprint).await? {
+                Claim::Made(before) => engine.made_before(&by, &before),
+                Claim::Free(turn) => {
+                    let task = engine.fork(&by, id, request, Some(&turn)).await?;
+                    Ok(Made { task, replayed: false })
+                }
+            }
+        })
+        .await
+    }
+
+    async fn fork(&self, by: &Principal, id: TaskId, request: ForkTask, turn: Option<&Turn>) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
         let entries = self.0.services.tasks.read(id).map_err(store_error)?;
-        let shared = shared_records(&entries, request.at.as_ref())?;
         let Some(Entry { record: Record::TaskSubmitted(submitted), .. }) = entries.first() else {
             return Err(no_task(id));
         };
+        let shared = shared_records(&entries, request.at.as_ref())?;
         let mut models = self.models_of_fork(submitted, request.model.as_deref()).await?;
         self.keep_allowed(by, &mut models, request.model.is_some())?;
         if submitted.budget.cost_micro_usd.is_some() || self.0.services.ledger.is_in_money(by.user) {
@@ -59,7 +96,7 @@ impl Engine {
         }
         let audit = Audit::of(by, AuditAction::ForkTask, state.created_at).to(state.id).saying(format!("from {id}"));
         let place = self.place_for(by, state.id).await?;
-        accept(&self.0.services, &state, &log, Vec::new(), audit).await?;
+        accept(&self.0.services, &state, &log, Beside { blobs: Vec::new(), audit, turn }).await?;
         place.map(Place::keep);
         let task = state.view();
         self.0.tree.start_task(state);

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
+use super::{Engine, EngineOptions, Inner, idempotency::Keys, owner, pins::PinSets, stored_providers};
 use crate::{
     accounts::{Accounts, SigningKey, directory},
     actors::{ActorTree, ResumePolicy, Services},
@@ -24,6 +24,7 @@ use crate::{
     lives::Lives,
     planner::{self, TemplateError},
     providers::{Prices, PricesError, Providers, Sources},
+    questions,
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
     tools::ToolSet,
@@ -160,20 +161,20 @@ impl Engine {
         let tree = ActorTree::start(Arc::clone(&services), options.resume)
             .await
             .map_err(|error| StartError::other("start the actors", error))?;
-        let submissions = Semaphore::new(options.config.limits.submissions);
-        let inner = Inner {
+        let inner = Arc::new_cyclic(|engine| Inner {
             services,
             tree,
             owner,
+            submissions: Semaphore::new(options.config.limits.submissions),
             config: options.config,
             agents,
             templates,
-            submissions,
             pins: PinSets::default(),
             vault,
             stored_settings: Mutex::default(),
-        };
-        let engine = Self(Arc::new(inner));
+            keys: Keys::of(engine.clone()),
+        });
+        let engine = Self(inner);
         if takes_up_all {
             engine.finish_deletions_soon();
         }
@@ -247,7 +248,9 @@ async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     let data_dir = data_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
     let store = opened.await.map_err(|error| StartError::other("open the store", error))??;
-    Ok(Arc::new(store))
+    let store: Arc<dyn Store> = Arc::new(store);
+    questions::ensure_index(&store).await;
+    Ok(store)
 }
 
 /// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone. Code of a task may have

@@ -1,9 +1,9 @@
 //! Steering a task that is there: pause, resume, budget, retry.
 
-use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, refused};
+use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, at::TaskAt, refused};
 use crate::{
     actors::TaskMsg,
-    api::{ApiError, Budget, ErrorCode, Principal, Task, TaskId},
+    api::{ApiError, Budget, ErrorCode, Principal, Task},
     machine::{Input, Refusal},
 };
 
@@ -13,8 +13,8 @@ impl Engine {
     /// # Errors
     ///
     /// Fails with `conflict` where it has ended, is about to end, or is paused already.
-    pub async fn pause_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::Pause { by: by.user }, &Refusal::Paused).await
+    pub async fn pause_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
+        self.steer(by, target.into(), Input::Pause { by: by.user }, &Refusal::Paused).await
     }
 
     /// Resumes a paused task, or one that waits for a provider.
@@ -22,8 +22,8 @@ impl Engine {
     /// # Errors
     ///
     /// Fails with `conflict` where it is neither.
-    pub async fn resume_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::Resume { by: by.user }, &Refusal::NotPaused).await
+    pub async fn resume_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
+        self.steer(by, target.into(), Input::Resume { by: by.user }, &Refusal::NotPaused).await
     }
 
     /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.
@@ -31,8 +31,13 @@ impl Engine {
     /// # Errors
     ///
     /// Fails with `conflict` where the task has ended, or has these limits already.
-    pub async fn change_budget(&self, by: &Principal, id: TaskId, budget: Budget) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::ChangeBudget { by: by.user, budget }, &Refusal::SameBudget).await
+    pub async fn change_budget(
+        &self,
+        by: &Principal,
+        target: impl Into<TaskAt>,
+        budget: Budget,
+    ) -> Result<Task, ApiError> {
+        self.steer(by, target.into(), Input::ChangeBudget { by: by.user, budget }, &Refusal::SameBudget).await
     }
 
     /// Tries a task again that failed or was cancelled: what succeeded stays, the rest is done again.
@@ -40,17 +45,19 @@ impl Engine {
     /// # Errors
     ///
     /// Fails with `conflict` where it has not ended, or ended well.
-    pub async fn retry_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::Retry { by: by.user }, &Refusal::NothingToRetry).await
+    pub async fn retry_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
+        self.steer(by, target.into(), Input::Retry { by: by.user }, &Refusal::NothingToRetry).await
     }
 
     /// Hands a task an input and answers when it is recorded. `done` is what the task says when an earlier send was taken and
     /// only its reply was lost.
-    async fn steer(&self, by: &Principal, id: TaskId, input: Input, done: &Refusal) -> Result<Task, ApiError> {
-        self.check_owner(by, id)?;
+    async fn steer(&self, by: &Principal, target: TaskAt, input: Input, done: &Refusal) -> Result<Task, ApiError> {
+        let id = target.task;
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
-            let message = |reply| TaskMsg::Steer { input: Box::new(input.clone()), reply };
+            // Each time, for it can have been deleted since.
+            self.check_owner(by, id)?;
+            let message = |reply| target.guard(TaskMsg::Steer { input: Box::new(input.clone()), reply });
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 Some(Err(refusal)) if sent > 0 && refusal == *done => return self.task(by, id).await,

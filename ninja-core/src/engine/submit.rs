@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use sha2::{Digest, Sha256};
 use tokio::sync::SemaphorePermit;
 
-use super::{Engine, pins::PinSet, store_error};
+use super::{
+    Engine,
+    idempotency::{self, Claim, Turn},
+    pins::PinSet,
+    store_error, uninterrupted,
+};
 use crate::{
     actors::{Services, head_update},
     agents,
     api::{
-        ApiError, AuditAction, Autonomy, BlobHash, ErrorCode, Forecast, ModelClass, Planning, Principal, SubmitTask,
-        Task, TaskId,
+        ApiError, AuditAction, Autonomy, BlobHash, ErrorCode, Forecast, IdempotencyKey, Made, ModelClass, Planning,
+        Principal, SubmitTask, Task, TaskId,
     },
     audit::Audit,
     journal::{
@@ -22,6 +27,7 @@ use crate::{
     machine::{TaskState, feed_of, forecast, plan_by_model, plan_explicit, plan_goal, review_first},
     planner::Template,
     providers::Choice,
+    questions,
     unfinished::Place,
 };
 
@@ -48,13 +54,44 @@ impl Engine {
     ///
     /// Fails with the code of what is wrong with the request, and then nothing was accepted.
     pub async fn submit_task(&self, by: &Principal, request: SubmitTask) -> Result<Task, ApiError> {
+        self.submit(by, request, None).await
+    }
+
+    /// Accepts a task unless the same request has made one: then that one is the answer, as it stands. Where two come at the
+    /// same time, the second waits for what comes of the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::submit_task`]; `idempotency_mismatch` where the key came with another request, `not_found` where
+    /// the task has been deleted.
+    pub async fn submit_task_once(
+        &self,
+        by: &Principal,
+        key: &IdempotencyKey,
+        request: SubmitTask,
+    ) -> Result<Made, ApiError> {
+        let (engine, by, key) = (self.clone(), by.clone(), key.clone());
+        uninterrupted(async move {
+            let fingerprint = idempotency::fingerprint(&request)?;
+            match engine.claim(&by, "POST /tasks", &key, fingerprint).await? {
+                Claim::Made(before) => engine.made_before(&by, &before),
+                Claim::Free(turn) => {
+                    let task = engine.submit(&by, request, Some(&turn)).await?;
+                    Ok(Made { task, replayed: false })
+                }
+            }
+        })
+        .await
+    }
+
+    async fn submit(&self, by: &Principal, request: SubmitTask, turn: Option<&Turn>) -> Result<Task, ApiError> {
         let _permit = self.permit()?;
         if self.0.tree.gave_up() {
             let detail = "an actor of the engine failed too often and nothing is worked on; restart the engine";
             return Err(ApiError::new(ErrorCode::Internal, detail));
         }
         let checked = self.check(by, request).await?;
-        let state = self.accept(by, checked).await?;
+        let state = self.accept(by, checked, turn).await?;
         let task = state.view();
         self.0.tree.start_task(state);
         Ok(task)
@@ -170,13 +207,13 @@ impl Engine {
         Ok((usual, lineup))
     }
 
-    async fn accept(&self, by: &Principal, checked: Checked) -> Result<TaskState, ApiError> {
+    async fn accept(&self, by: &Principal, checked: Checked, turn: Option<&Turn>) -> Result<TaskState, ApiError> {
         let (services, pins) = (&self.0.services, Arc::clone(&checked.pins));
         services.tasks.remember(pins.hash, &pins.pins);
         let (state, log) = self.begin(checked)?;
         let audit = Audit::of(by, AuditAction::SubmitTask, state.created_at).to(state.id);
         let place = self.place_for(by, state.id).await?;
-        accept(services, &state, &log, pins.blobs(), audit).await?;
+        accept(services, &state, &log, Beside { blobs: pins.blobs(), audit, turn }).await?;
         place.map(Place::keep);
         pins.note_stored();
         Ok(state)
@@ -218,15 +255,25 @@ pub(super) fn keep_priced((usual, lineup): &mut Models) -> Result<(), ApiError> 
     Ok(())
 }
 
+/// What is committed with a new task.
+pub(super) struct Beside<'a> {
+    pub(super) blobs: Vec<bytes::Bytes>,
+    pub(super) audit: Audit,
+    /// The key of the request, if it has one.
+    pub(super) turn: Option<&'a Turn>,
+}
+
 /// Commits a new task: its first records, its head, word of it in its owner's feed.
 pub(super) async fn accept(
     services: &Services,
     state: &TaskState,
     log: &[Entry],
-    blobs: Vec<bytes::Bytes>,
-    audit: Audit,
+    beside: Beside<'_>,
 ) -> Result<(), ApiError> {
+    let Beside { blobs, audit, turn } = beside;
     let (at, owner) = (state.created_at, state.submitted.owner);
+    let questions::Changes { mut puts, .. } = questions::changes(None, state, 1, log);
+    puts.extend(turn.map(|turn| turn.made(&state.id, at)));
     let told = feed_of(None, state);
     let commit = Commit {
         append: Some(Append {
@@ -236,6 +283,7 @@ pub(super) async fn accept(
             head: head_update(state),
         }),
         feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
+        puts,
         blobs,
         audit: vec![audit.encode()],
         ..Commit::default()

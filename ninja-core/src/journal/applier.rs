@@ -1,4 +1,5 @@
-//! Turns changes into batches for the tree: checks what an append expects, numbers feed entries, keeps the indexes.
+//! Turns changes into batches for the tree: checks what an append expects, numbers feed entries, keeps the indexes, takes
+//! out what is forgotten.
 //!
 //! The writer and the replay at start use the same code, so that replaying gives what was promised. It remembers the
 //! heads and feeds it has seen; those are true as long as one applier alone writes to the tree.
@@ -8,10 +9,12 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    buried::Buried,
+    calls::Calls,
     change::{AppendChange, Change},
     counts, keys,
     reader::Reader,
-    store::{Count, DocKey, DocKind, StoreError},
+    store::{Count, DocKey, DocKind, Forget, StoreError},
     tree::{self, Batch, Tree},
     value::{Stored, Value},
 };
@@ -63,12 +66,13 @@ pub(super) struct Applier {
     tasks: HashMap<TaskId, Option<TaskState>>,
     feeds: HashMap<UserId, u64>,
     counts: HashMap<String, Vec<i64>>,
+    buried: Buried,
 }
 
 impl Applier {
     /// Starts with nothing remembered.
     pub(super) fn new(tree: Arc<Tree>) -> Self {
-        Self { tree, tasks: HashMap::new(), feeds: HashMap::new(), counts: HashMap::new() }
+        Self { tree, tasks: HashMap::new(), feeds: HashMap::new(), counts: HashMap::new(), buried: Buried::default() }
     }
 
     /// Returns the tree that batches are applied to.
@@ -83,12 +87,16 @@ impl Applier {
     }
 
     /// Adds a change to the batch, and returns the numbers of its feed entries. Refuses, and changes nothing, where
-    /// the append does not follow the task's log.
+    /// the append does not follow the task's log, or a task to forget is at another record.
     pub(super) fn admit(&mut self, change: &Change, position: u64, batch: &mut Batch) -> Result<Vec<u64>, StoreError> {
         let state = match &change.append {
             Some(append) => self.check(append)?,
             None => None,
         };
+        self.look_for_buried()?;
+        let appended = change.append.as_ref().map(|append| append.task);
+        let forgotten = change.forget.iter().map(|forget| self.check_forget(*forget, appended));
+        let forgotten = forgotten.collect::<Result<Vec<_>, StoreError>>()?;
         for (user, _) in &change.feed {
             self.feed_last(*user)?;
         }
@@ -97,6 +105,9 @@ impl Applier {
         }
         if let Some(append) = &change.append {
             self.put_append(append, state, batch);
+        }
+        for (Forget { task, last_seq }, state) in change.forget.iter().zip(forgotten) {
+            self.put_forget(*task, *last_seq, state, batch);
         }
         let feed_seqs = self.put_feed(change, batch);
         for (key, value) in &change.puts {
@@ -129,14 +140,47 @@ impl Applier {
         self.tasks = HashMap::new();
         self.feeds = HashMap::new();
         self.counts = HashMap::new();
+        self.buried = Buried::default();
+    }
+
+    /// Looks for records of forgotten tasks that are still in the tree.
+    pub(super) fn look_for_buried(&mut self) -> Result<(), StoreError> {
+        self.buried.know(&self.tree)
+    }
+
+    /// Returns whether records of forgotten tasks are known to be in the tree.
+    pub(super) fn has_buried(&self) -> bool {
+        !self.buried.is_empty()
+    }
+
+    /// Takes some of them out of the tree; the tasks of which none is left are handed to `gone` before that is noted. Only
+    /// between batches.
+    pub(super) fn clear_buried(&mut self, calls: &Calls, gone: impl Fn(TaskId)) -> Result<(), StoreError> {
+        self.buried.clear_some(&self.tree, calls, gone)
+    }
+
+    fn state_of(&mut self, task: TaskId) -> Result<Option<TaskState>, StoreError> {
+        let tree = &self.tree;
+        remember(&mut self.tasks, task, || {
+            let stored = tree.read(|db| tree::get(db, &keys::head(task)))?;
+            stored.map(|stored| TaskState::read(&stored).map(|(state, _)| state)).transpose()
+        })
+    }
+
+    fn check_forget(&mut self, forget: Forget, appended: Option<TaskId>) -> Result<TaskState, StoreError> {
+        let Forget { task, last_seq } = forget;
+        let state = self.state_of(task)?;
+        match state {
+            Some(state) if state.last_seq == last_seq && appended != Some(task) => Ok(state),
+            Some(_) | None => {
+                let found = state.map_or(0, |state| state.last_seq) + 1;
+                Err(StoreError::Conflict { task, expected: last_seq.saturating_add(1), found })
+            }
+        }
     }
 
     fn check(&mut self, append: &AppendChange) -> Result<Option<TaskState>, StoreError> {
-        let tree = &self.tree;
-        let state = remember(&mut self.tasks, append.task, || {
-            let stored = tree.read(|db| tree::get(db, &keys::head(append.task)))?;
-            stored.map(|stored| TaskState::read(&stored).map(|(state, _)| state)).transpose()
-        })?;
+        let state = self.state_of(append.task)?;
         let found = state.map_or(0, |state| state.last_seq) + 1;
         if append.first_seq != found {
             return Err(StoreError::Conflict { task: append.task, expected: append.first_seq, found });
@@ -182,7 +226,21 @@ impl Applier {
         }
     }
 
+    /// The head goes at once, and with it the task for whoever reads; its records, of which there can be many, go later.
+    fn put_forget(&mut self, task: TaskId, last_seq: u64, state: TaskState, batch: &mut Batch) {
+        batch.remove(keys::head(task));
+        batch.remove(keys::owner_task(state.owner, task));
+        if state.unfinished {
+            batch.remove(keys::unfinished(task));
+        }
+        self.buried.bury(task, last_seq, batch);
+        self.tasks.insert(task, None);
+    }
+
     fn put_append(&mut self, append: &AppendChange, before: Option<TaskState>, batch: &mut Batch) {
+        if before.is_none() {
+            self.buried.dig_up(append.task, batch);
+        }
         let mut last_seq = append.first_seq - 1;
         for record in &append.records {
             last_seq += 1;

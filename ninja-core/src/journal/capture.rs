@@ -1,14 +1,19 @@
 //! A point in time of the tree while it is written to: heads, ends of feeds and documents, copied between two groups.
 //!
-//! Records, entries and blobs are only ever added, so what a head counts can be read at leisure afterwards. The writer
-//! pauses for as long as it takes to copy the rest to a file, which no commit can come between.
+//! Entries and blobs are only ever added, and the records of forgotten tasks stay as long as there is a [`Hold`], so what a
+//! head counts can be read at leisure afterwards. The writer pauses for as long as it takes to copy the rest to a file, which
+//! no commit can come between.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufReader, BufWriter, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::mpsc::SyncSender,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Sender, SyncSender},
+    },
 };
 
 use super::{
@@ -16,7 +21,40 @@ use super::{
     keys,
     store::StoreError,
     tree::{self, Db, Tree},
+    writer::WriterMsg,
 };
+
+/// Counts the holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Holds(Arc<AtomicUsize>);
+
+impl Holds {
+    /// Returns whether there are any.
+    pub(super) fn are_there(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// Makes one. It must be there before its capture is asked for.
+    pub(super) fn hold(&self, writer: Sender<WriterMsg>) -> Hold {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Hold { holds: self.clone(), writer }
+    }
+}
+
+/// Keeps the records in the tree that a capture counts, whatever is forgotten meanwhile.
+#[derive(Debug)]
+pub(super) struct Hold {
+    holds: Holds,
+    writer: Sender<WriterMsg>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.holds.0.fetch_sub(1, Ordering::SeqCst);
+        // A writer that has ended has nothing to clear up.
+        self.writer.send(WriterMsg::Released).ok();
+    }
+}
 
 /// Asks the writer for a point in time.
 pub(super) struct CaptureRequest {

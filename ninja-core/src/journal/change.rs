@@ -8,7 +8,8 @@
 //! puts     u32 n, n × (kind u8, id value, value)
 //! deletes  u32 n, n × (kind u8, id value)
 //! blobs    u32 n, n × value
-//! counts   absent where there are none; else u32 n, n × (row value, u32 m, m × i64)
+//! counts   absent where neither they nor what comes after is there; else u32 n, n × (row value, u32 m, m × i64)
+//! forget   absent where there are none; else u32 n, n × (task [16], last_seq u64)
 //! ```
 //!
 //! The frame around it carries the version; see [`super::wal`].
@@ -21,7 +22,7 @@ use crate::api::{BlobHash, TaskId, UserId};
 use super::{
     keys,
     reader::{Malformed, Reader},
-    store::{Commit, Count, DocKey, StoreError},
+    store::{Commit, Count, DocKey, Forget, StoreError},
     value::{Value, hash_of},
 };
 
@@ -37,6 +38,7 @@ pub(super) struct Change {
     pub(super) deletes: Vec<DocKey>,
     pub(super) blobs: Vec<(BlobHash, Bytes)>,
     pub(super) counts: Vec<Count>,
+    pub(super) forget: Vec<Forget>,
 }
 
 /// Records for one task's log and its new head.
@@ -72,6 +74,7 @@ impl Change {
             deletes: commit.deletes,
             blobs: commit.blobs.into_iter().map(|bytes| (hash_of(&bytes), bytes)).collect(),
             counts: commit.counts,
+            forget: commit.forget,
         })
     }
 
@@ -106,14 +109,24 @@ impl Change {
         for (_, bytes) in &self.blobs {
             put_value(&mut out, bytes);
         }
-        self.encode_counts(&mut out);
+        if !self.counts.is_empty() || !self.forget.is_empty() {
+            self.encode_counts(&mut out);
+        }
+        if !self.forget.is_empty() {
+            self.encode_forget(&mut out);
+        }
         out
     }
 
-    fn encode_counts(&self, out: &mut Vec<u8>) {
-        if self.counts.is_empty() {
-            return;
+    fn encode_forget(&self, out: &mut Vec<u8>) {
+        put_count(out, self.forget.len());
+        for Forget { task, last_seq } in &self.forget {
+            out.extend_from_slice(task.uuid().as_bytes());
+            out.extend_from_slice(&last_seq.to_be_bytes());
         }
+    }
+
+    fn encode_counts(&self, out: &mut Vec<u8>) {
         put_count(out, self.counts.len());
         for Count { row, add } in &self.counts {
             put_value(out, row.as_bytes());
@@ -148,6 +161,7 @@ impl Change {
             deletes: reader.list(doc_key)?,
             blobs: reader.list(|reader| reader.value().map(|bytes| (hash_of(&bytes), bytes)))?,
             counts: if reader.is_at_end() { Vec::new() } else { reader.list(count)? },
+            forget: if reader.is_at_end() { Vec::new() } else { reader.list(forget)? },
         };
         reader.finish()?;
         Ok(change)
@@ -176,7 +190,8 @@ fn size_of(commit: &Commit) -> u64 {
     let ids = commit.puts.iter().map(|(key, _)| key).chain(&commit.deletes).map(|key| key.id.len());
     // Every item costs a few dozen bytes of its own, in the frame and in the tree.
     let counts = commit.counts.iter().map(|count| count.row.len() + count.add.len() * 8);
-    values.chain(ids).chain(counts).map(|len| len as u64 + 32).sum()
+    let forget = commit.forget.iter().map(|_| 24);
+    values.chain(ids).chain(counts).chain(forget).map(|len| len as u64 + 32).sum()
 }
 
 /// Writes a count or length. `Change::new` has bounded every one of them by the size of a commit.
@@ -208,8 +223,35 @@ fn count(reader: &mut Reader) -> Result<Count, Malformed> {
     Ok(Count { row, add: reader.list(|reader| reader.u64().map(u64::cast_signed))? })
 }
 
+fn forget(reader: &mut Reader) -> Result<Forget, Malformed> {
+    Ok(Forget { task: TaskId::from_uuid(uuid(reader)?), last_seq: reader.u64()? })
+}
+
 fn doc_key(reader: &mut Reader) -> Result<DocKey, Malformed> {
     let kind = keys::doc_kind(reader.u8()?).ok_or(Malformed)?;
     let id = String::from_utf8(reader.value()?.to_vec()).map_err(|_| Malformed)?;
     Ok(DocKey { kind, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_later_takes_no_room_where_there_is_none_of_it() {
+        let forget = |n| Forget { task: TaskId::from_uuid(Uuid::from_u128(n)), last_seq: 7 };
+        let count = Count { row: "r".to_owned(), add: vec![1, -1] };
+        let read = |commit: Commit| {
+            let change = Change::new(commit).unwrap();
+            let bytes = change.encode();
+            assert_eq!(Change::decode(bytes.clone().into()), Ok(change));
+            bytes
+        };
+        // An append flag and four empty lists: the form in which it has been since the first version.
+        assert_eq!(read(Commit::default()), [0; 17]);
+        assert_eq!(read(Commit { counts: vec![count.clone()], ..Commit::default() }).len(), 17 + 4 + 5 + 4 + 16);
+        assert_eq!(read(Commit { forget: vec![forget(1), forget(2)], ..Commit::default() }).len(), 17 + 4 + 4 + 48);
+        let both = Commit { counts: vec![count], forget: vec![forget(1)], ..Commit::default() };
+        assert_eq!(read(both).len(), 17 + 4 + 5 + 4 + 16 + 4 + 24);
+    }
 }

@@ -4,6 +4,7 @@ mod backup;
 mod crash;
 mod damage;
 mod faults;
+mod forget;
 mod full;
 mod model;
 mod power;
@@ -20,7 +21,7 @@ use super::{
     counts,
     disk::{DiskOptions, DiskStore},
     memory::MemoryStore,
-    store::{Append, Commit, Count, DocKey, DocKind, HeadUpdate, Store, StoreError},
+    store::{Append, Commit, Count, DocKey, DocKind, Forget, HeadUpdate, Store, StoreError},
     value::{SPILL_BYTES, hash_of},
 };
 use crate::api::{TaskId, UserId};
@@ -227,6 +228,9 @@ fn blobs_are_found_by_what_they_hold() {
 #[test]
 fn a_snapshot_is_kept_until_the_next_and_a_damaged_one_is_none() {
     with_each(|store| {
+        for n in 1..3 {
+            wait(store.commit(append(n, 1, &[bytes(1, 1)]))).unwrap();
+        }
         assert_eq!(store.read_snapshot(task(1)), None);
         store.keep_snapshot(task(1), 256, bytes(1, 100));
         store.keep_snapshot(task(2), 1, bytes(2, 0));

@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     blobs::Blobs,
     calls::Calls,
-    capture::{self, CaptureRequest},
+    capture::{self, CaptureRequest, Hold, Holds},
     change::Change,
     export::{self, Sink},
     health::Health,
@@ -92,6 +92,7 @@ pub struct DiskStore {
     queue: Sender<WriterMsg>,
     running: Mutex<Option<Running>>,
     captures: AtomicU64,
+    holds: Holds,
 }
 
 /// The threads of an open store.
@@ -121,7 +122,7 @@ impl DiskStore {
 
     fn open_once(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel();
-        let Opened { tree, blobs, backlog, health, writer, checkpointer, room: disk, lock } =
+        let Opened { tree, blobs, backlog, health, writer, checkpointer, room: disk, holds, lock } =
             opening::open(directory, options, queue.clone(), waiting)?;
         let (release, released) = oneshot::channel();
         let ended = Arc::clone(&backlog);
@@ -140,7 +141,7 @@ impl DiskStore {
         let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
         let (snapshots, room) = (Snapshots::of(directory), Arc::new(Semaphore::new(QUEUE_BYTES)));
-        Ok(Self { tree, blobs, snapshots, health, disk, room, queue, running, captures: AtomicU64::new(0) })
+        Ok(Self { tree, blobs, snapshots, health, disk, room, queue, running, holds, captures: AtomicU64::new(0) })
     }
 
     async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -161,7 +162,8 @@ impl DiskStore {
 
     /// Hands on all that is no blob, as of one moment, and returns the blobs that were values of it.
     pub(super) fn entries(&self, each: Sink<'_>) -> Result<HashSet<BlobHash>, StoreError> {
-        export::entries(&self.tree, &self.blobs, self.capture()?, each)
+        let (captured, _hold) = self.capture()?;
+        export::entries(&self.tree, &self.blobs, captured, each)
     }
 
     /// Returns the blobs. Whoever removes any must know that nobody writes meanwhile.
@@ -169,13 +171,22 @@ impl DiskStore {
         &self.blobs
     }
 
-    /// Has the writer copy what is ever changed in place.
-    fn capture(&self) -> Result<File, StoreError> {
+    /// Has the writer copy what is ever changed in place. What the copy counts can be read as long as the hold is there.
+    fn capture(&self) -> Result<(File, Hold), StoreError> {
+        let hold = self.holds.hold(self.queue.clone());
         let number = self.captures.fetch_add(1, Ordering::Relaxed);
         let file = capture::nameless_file(self.blobs.scratch(), number)?;
         let (reply, answer) = mpsc::sync_channel(1);
         self.queue.send(WriterMsg::Capture(CaptureRequest { file, reply })).map_err(|_| closed())?;
-        answer.recv().map_err(|_| closed())?
+        Ok((answer.recv().map_err(|_| closed())??, hold))
+    }
+
+    /// Returns how many records of a task are in the tree, whether it has a head or not.
+    #[cfg(test)]
+    pub(super) fn records_in_tree(&self, task: TaskId) -> usize {
+        use super::{keys, tree};
+        let prefix = keys::log(task);
+        self.tree.read(|db| Ok(tree::scan(db, prefix.clone(), &prefix).count())).unwrap_or(0)
     }
 
     /// Tells the threads to end, once.
@@ -219,6 +230,10 @@ impl Store for DiskStore {
         lookup::unfinished(&self.tree, &self.blobs, after, limit)
     }
 
+    fn list_tasks(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError> {
+        lookup::all_heads(&self.tree, &self.blobs, after, limit)
+    }
+
     fn read_feed(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
         lookup::feed(&self.tree, &self.blobs, user, after, limit)
     }
@@ -228,7 +243,17 @@ impl Store for DiskStore {
     }
 
     fn list_docs(&self, kind: DocKind, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        lookup::docs(&self.tree, &self.blobs, kind, prefix)
+        lookup::docs(&self.tree, &self.blobs, kind, prefix, "", usize::MAX)
+    }
+
+    fn page_docs(
+        &self,
+        kind: DocKind,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, StoreError> {
+        lookup::docs(&self.tree, &self.blobs, kind, prefix, after, limit)
     }
 
     fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
@@ -239,6 +264,10 @@ impl Store for DiskStore {
         // A closed directory may be somebody else's.
         if self.health.is_good() && !self.room.is_closed() {
             self.snapshots.keep(task, seq, &bytes);
+            // One that comes after its task was forgotten has come too late to be removed with it.
+            if lookup::head(&self.tree, &self.blobs, task).is_ok_and(|head| head.is_none()) {
+                self.snapshots.remove(task);
+            }
         }
     }
 
@@ -263,7 +292,8 @@ impl Store for DiskStore {
     }
 
     fn export(&self, each: &mut dyn FnMut(Item) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        export::all(&self.tree, &self.blobs, self.capture()?, each)
+        let (captured, _hold) = self.capture()?;
+        export::all(&self.tree, &self.blobs, captured, each)
     }
 
     fn failure(&self) -> Option<StoreError> {

@@ -95,7 +95,7 @@ impl Export<'_, '_> {
         let mut from = 1;
         while from <= last_seq {
             let wanted = usize::try_from(last_seq - from + 1).unwrap_or(PAGE).min(PAGE);
-            for (seq, bytes) in lookup::log(self.tree, self.blobs, task, from, wanted)? {
+            for (seq, bytes) in lookup::counted(self.tree, self.blobs, task, from, wanted)? {
                 self.note(&bytes);
                 (self.sink)(Item::Record { task, seq, bytes })?;
             }

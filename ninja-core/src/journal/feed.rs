@@ -17,7 +17,7 @@ use super::{
     store::{Store, StoreError},
 };
 use crate::{
-    api::{Event, EventBody, FeedBody, FeedEntry, StepId, StreamFrame, TaskId, Timestamp, UserId},
+    api::{ApiError, ErrorCode, Event, EventBody, FeedBody, FeedEntry, StepId, StreamFrame, TaskId, Timestamp, UserId},
     machine::project,
 };
 
@@ -84,6 +84,11 @@ impl Frame {
         Self::new(None, Kind::End { after }, &StreamFrame::End { task })
     }
 
+    fn gone(task: TaskId, after: u64) -> Self {
+        let error = ApiError::new(ErrorCode::NotFound, format!("{task} was deleted"));
+        Self::new(None, Kind::End { after }, &StreamFrame::Error { error })
+    }
+
     fn new(seq: Option<u64>, kind: Kind, frame: &StreamFrame) -> Self {
         let json = serde_json::to_string(frame).expect("a frame has string keys only");
         Self { seq, json: json.into(), kind }
@@ -135,6 +140,12 @@ impl FeedHub {
         }
         // Nobody listening is no failure: readers come from disk.
         sender.send(frames.into()).ok();
+    }
+
+    /// Publishes that a task was deleted whose last record had the number `last_seq`.
+    pub fn publish_gone(&self, task: TaskId, last_seq: u64) {
+        let Some(sender) = live(&self.0.tasks, &task) else { return };
+        sender.send([Frame::gone(task, last_seq)].into()).ok();
     }
 
     /// Publishes feed entries that were committed.
@@ -375,6 +386,9 @@ impl Follow {
     fn read_task(&self, task: TaskId) -> Result<Vec<Frame>, StoreError> {
         let (mut frames, mut ended, mut newest) = (Vec::new(), false, self.seen);
         let records = self.store.read_log(task, self.seen.max(1), PAGE_RECORDS + 1)?;
+        if records.is_empty() && self.store.read_head(task)?.is_none() {
+            return Ok(vec![Frame::gone(task, self.seen)]);
+        }
         let is_all = records.len() <= PAGE_RECORDS;
         for (seq, bytes) in records {
             let entry = Entry::decode(&bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -418,6 +432,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use futures::FutureExt;
 
     use super::*;
     use crate::{
@@ -425,7 +440,7 @@ mod tests {
         journal::{
             memory::MemoryStore,
             record::Record,
-            store::{Append, Commit, HeadUpdate},
+            store::{Append, Commit, Forget, HeadUpdate},
         },
     };
 
@@ -488,10 +503,56 @@ mod tests {
         assert!(hub.0.tasks.lock().unwrap().is_empty(), "nobody reads any more");
     }
 
+    async fn forget(store: &Arc<dyn Store>, task: TaskId, last_seq: u64) {
+        let forget = vec![Forget { task, last_seq }];
+        store.commit(Commit { forget, ..Commit::default() }).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_of_a_task_that_is_deleted_is_told_so_and_waits_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (last, hub) = (PAGE_RECORDS * 2, FeedHub::default());
+        let (store, task) = ended_task(folder.path(), last).await;
+        let mut halfway = Follow::task(&hub, Arc::clone(&store), task, 0);
+        for seq in 1..=PAGE_RECORDS as u64 {
+            assert_eq!(halfway.next().await.unwrap().unwrap().seq, Some(seq));
+        }
+        forget(&store, task, last as u64).await;
+        // What it has read already comes, then the word; one who only begins gets that alone.
+        let from_the_start = Follow::task(&hub, Arc::clone(&store), task, 0);
+        for mut follow in [halfway, from_the_start] {
+            let left = async {
+                let mut left = Vec::new();
+                while let Some(frame) = follow.next().await.unwrap() {
+                    left.push(frame);
+                }
+                left
+            };
+            let left = tokio::time::timeout(SILENCE_MAX / 2, left).await.expect("it ends");
+            let frame: StreamFrame = serde_json::from_str(&left.last().unwrap().json).unwrap();
+            assert!(matches!(frame, StreamFrame::Error { error } if error.code == ErrorCode::NotFound));
+            assert!(left.iter().rev().skip(1).all(|frame| frame.seq.is_some()));
+        }
+
+        // One who waits for what comes next is woken.
+        append(&store, task, 1, vec![started()]).await;
+        let mut waiting = Follow::task(&hub, Arc::clone(&store), task, 0);
+        assert_eq!(waiting.next().await.unwrap().unwrap().seq, Some(1));
+        let delete = async {
+            tokio::task::yield_now().await;
+            forget(&store, task, 1).await;
+            hub.publish_gone(task, 1);
+        };
+        let read = async { [waiting.next().await.unwrap().is_some(), waiting.next().await.unwrap().is_some()] };
+        let both = async { tokio::join!(read, delete).0 };
+        assert_eq!(tokio::time::timeout(SILENCE_MAX / 2, both).await.expect("it is told"), [true, false]);
+    }
+
     /// A reader of a task that has no record yet: what comes can only come from the tail.
     fn reader(folder: &std::path::Path) -> (FeedHub, TaskId, Follow) {
-        let (store, hub) = (Arc::new(MemoryStore::open(folder).unwrap()), FeedHub::default());
-        let task = TaskId::from_uuid(uuid::Uuid::nil());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::open(folder).unwrap());
+        let (task, hub) = (TaskId::from_uuid(uuid::Uuid::nil()), FeedHub::default());
+        append(&store, task, 1, Vec::new()).now_or_never().expect("memory needs no time");
         let follow = Follow::task(&hub, store, task, 0);
         (hub, task, follow)
     }

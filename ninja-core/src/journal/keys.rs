@@ -19,11 +19,12 @@ enum Tag {
     Feed = 6,
     FeedLast = 7,
     Doc = 8,
+    Buried = 12,
 }
 
 const ID_BYTES: usize = 16;
 
-const DOC_KINDS: [DocKind; 11] = [
+const DOC_KINDS: [DocKind; 12] = [
     DocKind::Installation,
     DocKind::User,
     DocKind::ApiKey,
@@ -35,6 +36,7 @@ const DOC_KINDS: [DocKind; 11] = [
     DocKind::Idempotency,
     DocKind::Setting,
     DocKind::Email,
+    DocKind::Question,
 ];
 
 /// Returns the key under which the position of the last applied frame stands.
@@ -102,6 +104,21 @@ pub(super) fn all_unfinished() -> Vec<u8> {
 pub(super) fn task_of_unfinished_key(key: &[u8]) -> Option<TaskId> {
     let id = u128::from_be_bytes(key.get(1..)?.try_into().ok()?);
     Some(TaskId::from_uuid(uuid::Uuid::from_u128(id)))
+}
+
+/// Returns the key under which it stands how many records of a forgotten task are still to be removed.
+pub(super) fn buried(task: TaskId) -> Vec<u8> {
+    key(Tag::Buried, &[task.uuid().as_bytes()])
+}
+
+/// Returns what these keys begin with.
+pub(super) fn all_buried() -> Vec<u8> {
+    key(Tag::Buried, &[])
+}
+
+/// Reads the task out of such a key.
+pub(super) fn task_of_buried_key(key: &[u8]) -> Option<TaskId> {
+    tagged_id(Tag::Buried, key).map(|id| TaskId::from_uuid(uuid::Uuid::from_u128(id)))
 }
 
 /// Returns the key of an entry of a user's feed.
@@ -196,6 +213,7 @@ mod tests {
         assert_eq!(doc(&DocKey::new(DocKind::ApiKey, "ab")), [8, 3, b'a', b'b']);
         assert_eq!(doc(&DocKey::new(DocKind::Provider, "ab")), [8, 6, b'a', b'b']);
         assert_eq!((position(), all_unfinished(), docs(DocKind::File, "x")), (vec![1], vec![5], vec![8, 4, b'x']));
+        assert_eq!((all_buried(), docs(DocKind::Question, "")), (vec![12], vec![8, 12]));
     }
 
     #[test]
@@ -225,6 +243,7 @@ mod tests {
             prop_assert_eq!(task_of_owner_key(&owner_task(user(other), task(id))), Some(task(id)));
             prop_assert_eq!(task_of_unfinished_key(&unfinished(task(id))), Some(task(id)));
             prop_assert_eq!(task_of_head_key(&head(task(id))), Some(task(id)));
+            prop_assert_eq!(task_of_buried_key(&buried(task(id))), Some(task(id)));
             prop_assert_eq!(user_of_feed_end_key(&feed_last(user(id))), Some(user(id)));
             prop_assert_eq!(user_of_feed_end_key(&head(task(id))), None);
             let address = DocKey::new(DocKind::File, &name);

@@ -25,8 +25,25 @@ pub(super) fn log(
         let last =
             tree::get(db, &keys::head(task))?.map(|head| TaskState::read(&head).map(|(state, _)| state.last_seq));
         let span = Span { from: from_seq.max(1), last: last.transpose()?.unwrap_or(0), limit };
-        numbered(db, span, &keys::log(task), |seq| keys::record(task, seq))
+        match numbered(db, span, &keys::log(task), |seq| keys::record(task, seq)) {
+            // It was forgotten between the look at its head and the look at its records.
+            Err(_) if tree::get(db, &keys::head(task))?.is_none() => Ok(Vec::new()),
+            found => found,
+        }
     })?;
+    load_numbered(blobs, found)
+}
+
+/// Reads `count` records of a task's log that are there, whatever became of the task's head.
+pub(super) fn counted(
+    tree: &Tree,
+    blobs: &Blobs,
+    task: TaskId,
+    from: u64,
+    count: usize,
+) -> Result<Vec<(u64, Bytes)>, StoreError> {
+    let span = Span { from, last: from + count as u64 - 1, limit: count };
+    let found = tree.read(|db| numbered(db, span, &keys::log(task), |seq| keys::record(task, seq)))?;
     load_numbered(blobs, found)
 }
 
@@ -83,21 +100,49 @@ pub(super) fn unfinished(
     Ok(HeadPage { heads: heads.collect::<Result<_, StoreError>>()?, next })
 }
 
+/// Lists the tasks of all owners in id order.
+pub(super) fn all_heads(
+    tree: &Tree,
+    blobs: &Blobs,
+    after: Option<TaskId>,
+    limit: usize,
+) -> Result<HeadPage, StoreError> {
+    let prefix = keys::all_heads();
+    let start = after.map_or_else(|| prefix.clone(), |task| just_after(keys::head(task)));
+    let found: Vec<Entry> =
+        tree.read(|db| tree::scan(db, start, &prefix).take(limit.saturating_add(1)).collect::<Result<_, _>>())?;
+    let is_last = found.len() <= limit;
+    let mut heads = Vec::with_capacity(found.len());
+    for (key, stored) in found.into_iter().take(limit) {
+        let task = keys::task_of_head_key(&key).ok_or_else(|| damaged("the key of a head does not read"))?;
+        let (_, value) = TaskState::read(&stored)?;
+        heads.push((task, load(blobs, Stored::read(value)?)?));
+    }
+    let next = heads.last().map(|(task, _)| *task).filter(|_| !is_last);
+    Ok(HeadPage { heads, next })
+}
+
 /// Reads a document.
 pub(super) fn doc(tree: &Tree, blobs: &Blobs, key: &DocKey) -> Result<Option<Bytes>, StoreError> {
     let found = tree.read(|db| tree::get(db, &keys::doc(key)))?;
     found.map(|stored| load(blobs, Stored::read(&stored)?)).transpose()
 }
 
-/// Lists the documents of a kind.
+/// Lists documents of a kind, after an id or from the first.
 pub(super) fn docs(
     tree: &Tree,
     blobs: &Blobs,
     kind: DocKind,
     prefix: &str,
+    after: &str,
+    limit: usize,
 ) -> Result<Vec<(String, Bytes)>, StoreError> {
     let prefix = keys::docs(kind, prefix);
-    let found: Vec<Entry> = tree.read(|db| tree::scan(db, prefix.clone(), &prefix).collect())?;
+    let start = match after {
+        "" => prefix.clone(),
+        after => just_after(keys::docs(kind, after)).max(prefix.clone()),
+    };
+    let found: Vec<Entry> = tree.read(|db| tree::scan(db, start, &prefix).take(limit).collect())?;
     let mut docs = Vec::with_capacity(found.len());
     for (key, stored) in found {
         let id = keys::id_of_doc_key(&key).ok_or_else(|| damaged("the id of a document does not read"))?;
@@ -153,14 +198,21 @@ fn page(
 ) -> Result<(Vec<FoundHead>, Option<TaskId>), StoreError> {
     let mut found: Vec<FoundHead> = Vec::new();
     let mut last = None;
-    for entry in tree::scan(db, start, prefix).take(limit.saturating_add(1)) {
+    for entry in tree::scan(db, start, prefix) {
         if found.len() == limit {
             return Ok((found, last));
         }
-        let task = task_of(&entry?.0).ok_or_else(|| damaged("an index entry does not read"))?;
-        let (state, head) = state_and_head(db, task)?.ok_or_else(|| damaged(&format!("{task} has no head")))?;
-        last = Some(task);
-        found.push((task, state, head));
+        let (key, _) = entry?;
+        let task = task_of(&key).ok_or_else(|| damaged("an index entry does not read"))?;
+        match state_and_head(db, task)? {
+            Some((state, head)) => {
+                last = Some(task);
+                found.push((task, state, head));
+            }
+            // It was forgotten meanwhile, and is in no list any more: both go in one batch.
+            None if tree::get(db, &key)?.is_none() => {}
+            None => return Err(damaged(&format!("{task} has no head"))),
+        }
     }
     Ok((found, None))
 }

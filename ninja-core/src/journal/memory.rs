@@ -22,7 +22,7 @@ use super::{
     health::Health,
     item::Item,
     snapshots::Snapshots,
-    store::{Append, Commit, Committed, Count, DocKey, DocKind, HeadPage, Store, StoreError},
+    store::{Append, Commit, Committed, Count, DocKey, DocKind, Forget, HeadPage, Store, StoreError},
     value::{SPILL_BYTES, hash_of},
 };
 use crate::api::{BlobHash, TaskId, UserId};
@@ -73,8 +73,14 @@ impl MemoryStore {
             return Err(StoreError::ReadOnly("the store is closed".to_owned()));
         }
         let change = Change::new(commit.clone())?;
+        let appended = commit.append.as_ref().map(|append| append.task);
+        state.check_forget(&commit.forget, appended)?;
         if let Some(append) = commit.append {
             state.append(append)?;
+        }
+        for Forget { task, .. } in commit.forget {
+            state.forget(task);
+            self.snapshots.remove(task);
         }
         for (hash, bytes) in &change.blobs {
             self.blobs.write(*hash, bytes)?;
@@ -100,6 +106,23 @@ impl MemoryStore {
 }
 
 impl State {
+    fn check_forget(&self, forget: &[Forget], appended: Option<TaskId>) -> Result<(), StoreError> {
+        for Forget { task, last_seq } in forget {
+            let last = self.tasks.get(task).map(|known| known.records.len() as u64);
+            if last != Some(*last_seq) || appended == Some(*task) {
+                let (expected, found) = (last_seq.saturating_add(1), last.unwrap_or(0) + 1);
+                return Err(StoreError::Conflict { task: *task, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, task: TaskId) {
+        if let Some(known) = self.tasks.remove(&task) {
+            self.owners.remove(&(known.owner, task));
+        }
+    }
+
     fn append(&mut self, append: Append) -> Result<(), StoreError> {
         let Append { task: id, first_seq, records, head } = append;
         let found = self.tasks.get(&id).map_or(0, |task| task.records.len() as u64) + 1;
@@ -171,6 +194,13 @@ impl Store for MemoryStore {
         Ok(state.page(tasks.map(|(id, _)| *id), limit))
     }
 
+    fn list_tasks(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError> {
+        let state = self.state();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let tasks = state.tasks.range((from, Bound::Unbounded));
+        Ok(state.page(tasks.map(|(id, _)| *id), limit))
+    }
+
     fn read_feed(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
         let state = self.state();
         let entries = state.feeds.get(&user).map_or(&[][..], Vec::as_slice);
@@ -187,12 +217,24 @@ impl Store for MemoryStore {
         Ok(docs.map(|(key, bytes)| (key.id.clone(), bytes.clone())).collect())
     }
 
+    fn page_docs(
+        &self,
+        kind: DocKind,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let docs = self.list_docs(kind, prefix)?.into_iter();
+        Ok(docs.filter(|(id, _)| after.is_empty() || id.as_str() > after).take(limit).collect())
+    }
+
     fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
         self.snapshots.read(task)
     }
 
     fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes) {
-        if !self.state().closed {
+        let state = self.state();
+        if !state.closed && state.tasks.contains_key(&task) {
             self.snapshots.keep(task, seq, &bytes);
         }
     }

@@ -6,6 +6,7 @@
 mod applier;
 mod backlog;
 mod blobs;
+mod buried;
 mod calls;
 mod capture;
 mod change;

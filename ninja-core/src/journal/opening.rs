@@ -16,12 +16,14 @@ use super::{
     backlog::{Backlog, Retired},
     blobs::{Blobs, make_directory},
     calls::{Calls, io_error},
+    capture::Holds,
     change::Change,
     checkpointer::Checkpointer,
     directory::{DirectoryLock, check_format},
     disk::DiskOptions,
     health::Health,
     room::Room,
+    snapshots::Snapshots,
     store::StoreError,
     tree::{Batch, Tree},
     wal::{Log, Stamp, Survey},
@@ -41,6 +43,7 @@ pub(super) struct Opened {
     pub(super) writer: Writer,
     pub(super) checkpointer: Checkpointer,
     pub(super) room: Room,
+    pub(super) holds: Holds,
     pub(super) lock: DirectoryLock,
 }
 
@@ -73,6 +76,7 @@ pub(super) fn open(
     let first = Log::create(&log, survey.next_id(), position + 1, calls.clone())?;
     hand_over(&survey, restored, &backlog);
     let room = Room::reserve(directory, options.reserve_bytes);
+    let holds = Holds::default();
     let checkpointer = Checkpointer {
         tree: Arc::clone(&tree),
         renew_bytes: options.renew_bytes,
@@ -96,10 +100,12 @@ pub(super) fn open(
         health: health.clone(),
         room: room.clone(),
         calls,
+        snapshots: Snapshots::of(directory),
+        holds: holds.clone(),
         segment_bytes: options.segment_bytes,
         unsynced: HashSet::new(),
     };
-    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, lock })
+    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, holds, lock })
 }
 
 /// Starts a thread whose panic is the store's failure. `after` runs either way.
@@ -147,6 +153,7 @@ fn replay(
     if staged > 0 {
         applier.tree().apply(batch, calls)?;
     }
+    applier.look_for_buried()?;
     Ok(restored)
 }
 

@@ -12,7 +12,7 @@ use super::{
     blobs::Blobs,
     change::{AppendChange, Change},
     counts, keys, lookup,
-    store::{Count, DocKey, DocKind, StoreError},
+    store::{Count, DocKey, DocKind, Forget, StoreError},
     tree::{self, Tree},
     value::{Stored, Value},
     wal::{Salvaged, Stamp},
@@ -33,6 +33,8 @@ pub(super) struct Remains {
     /// Blobs that the log carries, whatever became of their files.
     pub(super) carried: HashMap<BlobHash, Bytes>,
     tasks: BTreeMap<TaskId, LogTask>,
+    /// Tasks that the log forgets, whatever the tree still has of them.
+    forgotten: BTreeSet<TaskId>,
     feeds: BTreeMap<UserId, BTreeMap<u64, Value>>,
     docs: BTreeMap<DocKey, Option<Value>>,
 }
@@ -61,6 +63,7 @@ impl Remains {
             applied,
             carried: HashMap::new(),
             tasks: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             feeds: BTreeMap::new(),
             docs: BTreeMap::new(),
         };
@@ -83,6 +86,10 @@ impl Remains {
     fn overlay(&mut self, stamp: Stamp, change: Change) {
         if let Some(append) = change.append {
             self.overlay_append(append);
+        }
+        for Forget { task, .. } in change.forget {
+            self.tasks.remove(&task);
+            self.forgotten.insert(task);
         }
         for ((user, value), seq) in change.feed.into_iter().zip(stamp.feed_seqs) {
             self.feeds.entry(user).or_default().insert(seq, value);
@@ -109,6 +116,7 @@ impl Remains {
     fn overlay_append(&mut self, append: AppendChange) {
         let last_seq = append.first_seq + append.records.len() as u64 - 1;
         let state = TaskState { last_seq, owner: append.owner, unfinished: append.unfinished };
+        self.forgotten.remove(&append.task);
         let mut records = self.tasks.remove(&append.task).map(|known| known.records).unwrap_or_default();
         records.extend((append.first_seq..).zip(append.records));
         self.tasks.insert(append.task, LogTask { state, head: append.head, records });
@@ -126,6 +134,7 @@ impl Remains {
         for (prefix, task_of) in lists {
             broken.extend(self.each_key(&prefix, &mut |key| tasks.extend(task_of(key))).err());
         }
+        tasks.retain(|task| !self.forgotten.contains(task));
         (tasks, broken)
     }
 

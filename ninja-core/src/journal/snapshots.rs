@@ -74,6 +74,16 @@ impl Snapshots {
         }
     }
 
+    /// Removes a task's snapshot, if there is one.
+    pub(super) fn remove(&self, task: TaskId) {
+        match fs::remove_file(self.path(task)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%task, %error, "failed to remove the snapshot of a task that was forgotten");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     /// Returns where a task's snapshot stands. The end of an id is random, its beginning is the time.
     fn path(&self, task: TaskId) -> PathBuf {
         let name = task.uuid().simple().to_string();

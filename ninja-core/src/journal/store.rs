@@ -24,6 +24,8 @@ pub struct Commit {
     pub counts: Vec<Count>,
     /// Entries for the audit log, which tell of this very change; the writer numbers and chains them.
     pub audit: Vec<Bytes>,
+    /// Tasks to forget: heads, records and snapshots. The blobs of their large values stay until the directory is compacted.
+    pub forget: Vec<Forget>,
     /// Small blobs that travel in the frame. Larger ones are written with [`Store::put_blob_file`] before.
     pub blobs: Vec<Bytes>,
 }
@@ -36,6 +38,15 @@ pub struct Count {
     pub row: String,
     /// What is added to each of its numbers.
     pub add: Vec<i64>,
+}
+
+/// A task to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forget {
+    /// The task. The same commit does not append to it.
+    pub task: TaskId,
+    /// The number of its last record. The commit is refused with [`StoreError::Conflict`] where it is another.
+    pub last_seq: u64,
 }
 
 /// Records for one task's log.
@@ -90,6 +101,8 @@ pub enum DocKind {
     Setting = 10,
     /// Whose an e-mail address is.
     Email = 11,
+    /// Where an open question of a task stands.
+    Question = 12,
 }
 
 /// The address of a document: its kind and an id unique within the kind.
@@ -218,6 +231,9 @@ pub trait Store: Send + Sync + 'static {
     /// Lists unfinished tasks of all owners in id order, after a task or from the first.
     fn list_unfinished(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError>;
 
+    /// Lists tasks of all owners in id order, after a task or from the first.
+    fn list_tasks(&self, after: Option<TaskId>, limit: usize) -> Result<HeadPage, StoreError>;
+
     /// Reads up to `limit` entries of a user's feed whose number is greater than `after`.
     fn read_feed(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError>;
 
@@ -227,6 +243,15 @@ pub trait Store: Send + Sync + 'static {
     /// Lists the documents of a kind whose ids begin with `prefix`, in id order.
     fn list_docs(&self, kind: DocKind, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
 
+    /// Lists up to `limit` of these documents, in id order, whose ids come after `after`; from the first where it is empty.
+    fn page_docs(
+        &self,
+        kind: DocKind,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, StoreError>;
+
     /// Returns the snapshot that was kept of a task: how many records it folds, and its bytes. `None` where there is none,
     /// or it is torn, damaged or of another version.
     ///
@@ -235,7 +260,7 @@ pub trait Store: Send + Sync + 'static {
     fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)>;
 
     /// Keeps a snapshot of a task, folded from its first `seq` records, all of them committed. It replaces the one before. It is
-    /// not durable and may be gone at any time; a store that takes no more writes keeps none.
+    /// not durable and may be gone at any time; a store that takes no more writes keeps none, nor of a task that was forgotten.
     fn keep_snapshot(&self, task: TaskId, seq: u64, bytes: Bytes);
 
     /// Opens a blob for reading. `None` where there is none. Blocks, and reads it through the first time.

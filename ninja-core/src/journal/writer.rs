@@ -19,10 +19,11 @@ use super::{
     backlog::{Backlog, Retired},
     blobs::Blobs,
     calls::Calls,
-    capture::CaptureRequest,
+    capture::{CaptureRequest, Holds},
     change::Change,
     health::Health,
     room::Room,
+    snapshots::Snapshots,
     store::{Committed, StoreError},
     tree::Batch,
     wal::{AppendError, Log, Stamp},
@@ -41,6 +42,8 @@ pub(super) enum WriterMsg {
     Rotate,
     /// Copy what a backup needs of this moment.
     Capture(CaptureRequest),
+    /// Nobody reads any more what a copy counts.
+    Released,
     /// Finish what came before this, and end.
     Close,
 }
@@ -69,6 +72,9 @@ pub(super) struct Writer {
     pub(super) health: Health,
     pub(super) room: Room,
     pub(super) calls: Calls,
+    pub(super) snapshots: Snapshots,
+    /// Whoever reads what a copy counts, so that nothing of it goes meanwhile.
+    pub(super) holds: Holds,
     /// A segment is retired when it is longer than this.
     pub(super) segment_bytes: u64,
     /// Blobs written for frames of the current segment, not synced yet.
@@ -87,10 +93,11 @@ impl Writer {
     /// Runs until it is told to close, or everyone who could send has gone.
     pub(super) fn run(mut self) {
         let mut frames = Vec::new();
-        while let Ok(msg) = self.queue.recv() {
+        while let Some(msg) = self.next() {
             let (group, after) = self.gather(msg);
             if !group.is_empty() {
                 self.commit(group, &mut frames);
+                self.clear_buried();
             }
             match after {
                 After::GoOn if self.log.bytes() < self.segment_bytes => {}
@@ -100,6 +107,33 @@ impl Writer {
             }
         }
         self.rotate();
+    }
+
+    /// Waits for what comes next, and clears up meanwhile.
+    fn next(&mut self) -> Option<WriterMsg> {
+        while self.may_clear() {
+            match self.queue.try_recv() {
+                Ok(msg) => return Some(msg),
+                Err(TryRecvError::Empty) => self.clear_buried(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+        self.queue.recv().ok()
+    }
+
+    fn may_clear(&self) -> bool {
+        self.applier.has_buried() && self.health.is_good() && !self.holds.are_there()
+    }
+
+    /// Takes out some of what was forgotten. It is in no log: the tree says itself what is left to do.
+    fn clear_buried(&mut self) {
+        if !self.may_clear() {
+            return;
+        }
+        let Self { applier, snapshots, .. } = self;
+        if let Err(error) = applier.clear_buried(&self.calls, |task| snapshots.remove(task)) {
+            self.fail(error);
+        }
     }
 
     fn gather(&self, first: WriterMsg) -> (Vec<Request>, After) {
@@ -113,6 +147,7 @@ impl Writer {
                 }
                 Ok(WriterMsg::Rotate) => return (group, After::Rotate),
                 Ok(WriterMsg::Capture(request)) => return (group, After::Capture(request)),
+                Ok(WriterMsg::Released) => return (group, After::GoOn),
                 Ok(WriterMsg::Close) => return (group, After::Close),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return (group, After::GoOn),
             }
@@ -183,6 +218,9 @@ impl Writer {
             self.unsynced.insert(hash);
         }
         self.applier.tree().apply(batch, &self.calls).map_err(AppendError::Unknown)?;
+        for forget in changes.iter().flat_map(|change| &change.forget) {
+            self.snapshots.remove(forget.task);
+        }
         if first_of_segment {
             self.backlog.segment_begun();
         }

@@ -140,6 +140,12 @@ pub enum Refusal {
     /// It is being cancelled or failing.
     #[error("the task is about to end")]
     Stopping,
+    /// It has not ended.
+    #[error("the task has not ended; cancel it first")]
+    NotEnded,
+    /// Whoever asked saw it at another record.
+    #[error("the task has moved on to record {0}; look at it again")]
+    Moved(u64),
     /// There is no such open question.
     #[error("{0} is not open")]
     NotOpen(ApprovalId),

@@ -39,6 +39,7 @@ impl TaskState {
         let summary = TaskSummary {
             id: self.id,
             goal: self.submitted.goal.chars().take(GOAL_CHARS_MAX).collect(),
+            template: self.submitted.template.clone(),
             status: self.status(),
             progress: self.progress(),
             waiting: self.waiting(),

@@ -69,6 +69,14 @@ impl Store for BlobFolder {
         unimplemented!()
     }
 
+    fn list_tasks(&self, _: Option<TaskId>, _: usize) -> Result<HeadPage, StoreError> {
+        unimplemented!()
+    }
+
+    fn page_docs(&self, _: DocKind, _: &str, _: &str, _: usize) -> Result<Vec<(String, Bytes)>, StoreError> {
+        unimplemented!()
+    }
+
     fn read_feed(&self, _: UserId, _: u64, _: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
         unimplemented!()
     }

@@ -11,6 +11,7 @@ mod files;
 mod frames;
 #[cfg(test)]
 mod matrix;
+mod paging;
 mod replay;
 mod socket;
 mod steer;
@@ -81,7 +82,9 @@ pub(crate) fn table() -> Vec<Route> {
         post  ("/api/v1/tasks",                               User(TasksWrite), TASK_BODY,    tasks::submit_task),
         get   ("/api/v1/tasks/templates",                     User(TasksRead),                catalog::templates),
         post  ("/api/v1/tasks/forecast",                      User(TasksRead),  TASK_BODY,    tasks::forecast),
+        get   ("/api/v1/tasks/stats/summary",                 User(TasksRead),                tasks::tasks_summary),
         get   ("/api/v1/tasks/{id}",                          User(TasksRead),                tasks::task),
+        delete("/api/v1/tasks/{id}",                          User(TasksWrite),               tasks::delete_task),
         get   ("/api/v1/tasks/{id}/steps",                    User(TasksRead),                tasks::steps),
         post  ("/api/v1/tasks/{id}/cancel",                   User(TasksWrite), NO_BODY,      tasks::cancel_task),
         post  ("/api/v1/tasks/{id}/pause",                    User(TasksWrite), NO_BODY,      steer::pause_task),
@@ -95,6 +98,8 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/tasks/{id}/events",                   User(TasksRead),                events::task_events),
         get   ("/api/v1/tasks/{id}/artifacts",                User(TasksRead),                artifacts::list),
         get   ("/api/v1/tasks/{id}/artifacts/{*path}",        User(TasksRead),                artifacts::artifact),
+
+        get   ("/api/v1/approvals",                           User(TasksRead),                approvals::list_approvals),
 
         get   ("/api/v1/agents",                              User(TasksRead),                catalog::agents),
         get   ("/api/v1/agents/{type}",                       User(TasksRead),                catalog::agent),

@@ -1,50 +1,37 @@
-//! `/api/v1/tasks`: hand in, list, look, cancel.
+//! `/api/v1/tasks`: hand in, list, count, look, cancel, delete.
 
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use ninja_core::{
-    ListTasks,
-    api::{Forecast, Page, Step, SubmitTask, Task, TaskStatus, TaskSummary},
+    TaskAt,
+    api::{Forecast, ListTasks, Made, Page, Step, SubmitTask, SummaryQuery, Task, TasksSummary},
 };
-use serde::Deserialize;
 
+use super::paging::paged;
 use crate::{
     app::App,
     auth::Caller,
+    conditional::{IfMatch, IfNoneMatch, with_etag},
     error::Refusal,
     extract::{Body, Params, id},
+    idempotency::{Key, marked},
 };
-
-/// A screen and a half.
-const LIMIT_DEFAULT: u32 = 50;
-const LIMIT_MAX: u32 = 200;
-
-/// The query of `GET /api/v1/tasks`.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct ListParams {
-    status: Option<TaskStatus>,
-    cursor: Option<String>,
-    limit: u32,
-}
-
-impl Default for ListParams {
-    fn default() -> Self {
-        Self { status: None, cursor: None, limit: LIMIT_DEFAULT }
-    }
-}
 
 /// Stores a task, then answers; work on it begins afterwards.
 pub(super) async fn submit_task(
     State(app): State<App>,
     Caller(by): Caller,
+    Key(key): Key,
     Body(request): Body<SubmitTask>,
 ) -> Result<Response, Refusal> {
-    Ok(created(app.engine.submit_task(&by, request).await?))
+    Ok(match key {
+        Some(key) => made(app.engine.submit_task_once(&by, &key, request).await?),
+        None => created(app.engine.submit_task(&by, request).await?),
+    })
 }
 
 /// Answers with what a task may come to; stores and begins nothing.
@@ -56,36 +43,76 @@ pub(super) async fn forecast(
     Ok(Json(app.engine.forecast(&by, request).await?))
 }
 
-/// Answers with a new task and where it is.
+/// Answers with a new task, its version and where it is.
 pub(super) fn created(task: Task) -> Response {
     let location = format!("/api/v1/tasks/{}", task.id);
-    let mut response = (StatusCode::CREATED, Json(task)).into_response();
+    let mut response = (StatusCode::CREATED, shown(task)).into_response();
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
 }
 
+/// Answers with a new task, or with the one that the same request has made.
+pub(super) fn made(made: Made) -> Response {
+    marked(made.replayed, created(made.task))
+}
+
+/// Answers with a task and its version.
+pub(super) fn shown(task: Task) -> Response {
+    with_etag(task.last_seq, Json(task))
+}
+
+/// Reads the task that a request is for, with the versions for which alone it is meant.
+pub(super) fn task_at(task: &str, IfMatch(seqs): IfMatch) -> Result<TaskAt, Refusal> {
+    Ok(TaskAt { task: id(task)?, seqs })
+}
+
 /// Answers with a page of the caller's tasks.
 pub(super) async fn list_tasks(
     State(app): State<App>,
     Caller(by): Caller,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Page<TaskSummary>>, Refusal> {
-    let ListParams { status, cursor, limit } = params;
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Refusal::invalid(format!("limit is a number from 1 to {LIMIT_MAX}")));
-    }
-    Ok(Json(app.engine.list_tasks(&by, ListTasks { status, cursor, limit }).await?))
+    uri: Uri,
+    Params(query): Params<ListTasks>,
+) -> Result<Response, Refusal> {
+    Ok(paged(&uri, app.engine.list_tasks(&by, query).await?))
 }
 
-/// Answers with a task, whole.
+/// Answers with the caller's tasks in numbers.
+pub(super) async fn tasks_summary(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Params(query): Params<SummaryQuery>,
+) -> Result<Json<TasksSummary>, Refusal> {
+    Ok(Json(app.engine.tasks_summary(&by, query).await?))
+}
+
+/// Answers with a task, whole, unless the client has it as it stands.
 pub(super) async fn task(
     State(app): State<App>,
     Caller(by): Caller,
     Path(task): Path<String>,
-) -> Result<Json<Task>, Refusal> {
-    Ok(Json(app.engine.task(&by, id(&task)?).await?))
+    known: IfNoneMatch,
+) -> Result<Response, Refusal> {
+    let task = id(&task)?;
+    if known.is_there()
+        && let Some(answer) = known.not_modified(app.engine.last_seq(&by, task)?)
+    {
+        return Ok(answer);
+    }
+    let task = app.engine.task(&by, task).await?;
+    Ok(shown(task))
+}
+
+/// Answers when the task is gone.
+pub(super) async fn delete_task(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Path(task): Path<String>,
+    at: IfMatch,
+) -> Result<StatusCode, Refusal> {
+    app.engine.delete_task(&by, task_at(&task, at)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Answers with a task's steps, predecessors first.
@@ -103,6 +130,7 @@ pub(super) async fn cancel_task(
     State(app): State<App>,
     Caller(by): Caller,
     Path(task): Path<String>,
-) -> Result<Json<Task>, Refusal> {
-    Ok(Json(app.engine.cancel_task(&by, id(&task)?).await?))
+    at: IfMatch,
+) -> Result<Response, Refusal> {
+    Ok(shown(app.engine.cancel_task(&by, task_at(&task, at)?).await?))
 }

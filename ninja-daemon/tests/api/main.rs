@@ -8,3 +8,4 @@ mod http;
 mod steering;
 mod streams;
 mod support;
+mod tasks;

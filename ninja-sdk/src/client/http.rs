@@ -7,11 +7,17 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use ninja_core::api::{ApiError, ErrorCode, Health};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::{Deserialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::{SdkError, error::BoxError};
 
 /// Longer than any verb takes; uploads and downloads are bounded by their pauses instead.
 const VERB_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The header that makes a request one that can be repeated.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The waits before a request is sent again whose answer was lost: about as long as a daemon takes that is started again.
+const REPEAT_WAITS_MS: [u64; 5] = [100, 200, 400, 800, 1_600];
 
 /// A connection pool to one daemon.
 #[derive(Debug)]
@@ -56,6 +62,32 @@ impl Http {
         self.read(response).await
     }
 
+    /// Sends a request that makes something, with a key of its own, and again where it was sent and no answer came: what it
+    /// made then is the answer. Where nobody can be reached at all, it is not sent again.
+    pub(super) async fn once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, SdkError> {
+        let request = request.header(IDEMPOTENCY_KEY, Uuid::now_v7().to_string()).timeout(VERB_TIMEOUT);
+        let mut waits = REPEAT_WAITS_MS.into_iter().map(Duration::from_millis);
+        let mut was_sent = false;
+        loop {
+            let again = request.try_clone().ok_or_else(|| self.protocol("a request cannot be sent twice"))?;
+            let (error, is_unsent) = match again.send().await {
+                Ok(response) if !response.status().is_success() => return Err(self.problem(response).await),
+                Ok(response) => match response.bytes().await {
+                    Ok(body) => return self.parse(&body),
+                    Err(error) => (error, false),
+                },
+                Err(error) => {
+                    let is_unsent = error.is_connect() || error.is_builder();
+                    (error, is_unsent)
+                }
+            };
+            // One that took a minute has waited long enough.
+            was_sent |= !is_unsent && !error.is_timeout();
+            let Some(wait) = waits.next().filter(|_| was_sent) else { return Err(self.failed(error)) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Sends a request whose answer says nothing more, within [`VERB_TIMEOUT`].
     pub(super) async fn done(&self, request: RequestBuilder) -> Result<(), SdkError> {
         self.send(request.timeout(VERB_TIMEOUT)).await.map(drop)
@@ -73,7 +105,11 @@ impl Http {
     /// Reads a JSON answer.
     pub(super) async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, SdkError> {
         let body = response.bytes().await.map_err(|error| self.failed(error))?;
-        serde_json::from_slice(&body).map_err(|error| self.protocol(error.to_string()))
+        self.parse(&body)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, SdkError> {
+        serde_json::from_slice(body).map_err(|error| self.protocol(error.to_string()))
     }
 
     /// Reads `/health`, whose body is the same whether the engine is well (200) or not (503).

@@ -11,9 +11,9 @@ mod http;
 use std::sync::Arc;
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, BlobHash, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
-    KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,
-    TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, ApprovalSummary, BlobHash, Budget, BudgetReport, Decision, File, Forecast,
+    ForkTask, Health, KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys,
+    SubmitTask, SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -23,7 +23,7 @@ use reqwest::{
 
 pub use builder::ClientBuilder;
 
-use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError};
+use crate::{Backup, Content, Download, EventStream, ListApprovals, ListTasks, SdkError};
 use events::{Follow, Topic};
 use http::Http;
 
@@ -47,13 +47,14 @@ impl Client {
         &self.http.daemon
     }
 
-    /// Hands a task in. It is stored when this returns. Not repeated after a lost connection.
+    /// Hands a task in. It is stored when this returns. Where the answer is lost on its way, it is asked for again, and there
+    /// is one task.
     ///
     /// # Errors
     ///
     /// As every verb: [`SdkError::Api`] when the engine refuses, otherwise what went wrong on the way.
     pub async fn submit_task(&self, request: &SubmitTask) -> Result<Task, SdkError> {
-        self.http.answer(self.http.api(Method::POST, ["tasks"])?.json(request)).await
+        self.http.once(self.http.api(Method::POST, ["tasks"])?.json(request)).await
     }
 
     /// Returns a page of the caller's tasks, newest first.
@@ -63,6 +64,33 @@ impl Client {
     /// As [`Client::submit_task`].
     pub async fn list_tasks(&self, query: &ListTasks) -> Result<Page<TaskSummary>, SdkError> {
         self.http.answer(self.http.api(Method::GET, ["tasks"])?.query(query)).await
+    }
+
+    /// Returns a page of the open questions of the caller's tasks, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn list_approvals(&self, query: &ListApprovals) -> Result<Page<ApprovalSummary>, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["approvals"])?.query(query)).await
+    }
+
+    /// Returns the caller's tasks in numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn tasks_summary(&self, query: &SummaryQuery) -> Result<TasksSummary, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["tasks", "stats", "summary"])?.query(query)).await
+    }
+
+    /// Deletes a task that has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; a conflict when it has not ended.
+    pub async fn delete_task(&self, id: TaskId) -> Result<(), SdkError> {
+        self.http.done(self.http.api(Method::DELETE, ["tasks", &id.to_string()])?).await
     }
 
     /// Returns a task as it stands.
@@ -146,13 +174,14 @@ impl Client {
         self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "retry"])?).await
     }
 
-    /// Makes a new task that begins with what another one did. Not repeated after a lost connection.
+    /// Makes a new task that begins with what another one did. Where the answer is lost on its way, it is asked for again, and
+    /// there is one new task.
     ///
     /// # Errors
     ///
     /// As [`Client::submit_task`].
     pub async fn fork_task(&self, id: TaskId, request: &ForkTask) -> Result<Task, SdkError> {
-        self.http.answer(self.http.api(Method::POST, ["tasks", &id.to_string(), "fork"])?.json(request)).await
+        self.http.once(self.http.api(Method::POST, ["tasks", &id.to_string(), "fork"])?.json(request)).await
     }
 
     /// Has a task decided once more from its log and compared. Calls no model.

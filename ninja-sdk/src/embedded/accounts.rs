@@ -63,7 +63,7 @@ impl Embedded {
     }
 
     pub(crate) async fn users(&self, query: &ListUsers) -> Result<Page<User>, SdkError> {
-        Ok(self.engine.users(&self.owner, query.clone().into()).await?)
+        Ok(self.engine.users(&self.owner, query.clone()).await?)
     }
 
     pub(crate) async fn create_user(&self, request: &CreateUser) -> Result<InvitedUser, SdkError> {

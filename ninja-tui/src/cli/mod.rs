@@ -3,6 +3,7 @@
 
 mod agents;
 mod api_keys;
+mod approvals;
 mod artifacts;
 mod ask;
 mod attend;
@@ -10,6 +11,7 @@ mod budget;
 mod cancel;
 mod console;
 mod decide;
+mod delete;
 mod diff;
 mod failure;
 mod forecast;
@@ -28,6 +30,7 @@ mod retry;
 mod run;
 mod settings;
 mod show;
+mod summary;
 mod tasks;
 mod templates;
 mod usage;
@@ -51,12 +54,16 @@ pub enum Command {
     Run(run::Run),
     /// List your tasks, newest first
     Tasks(tasks::Tasks),
+    /// Show your tasks in numbers: how they stand, how long they took, what they used
+    Summary(summary::Summary),
     /// Show a task: its steps, questions, files and cost
     Show(show::Show),
     /// Watch a task until it ends
     Watch(watch::Watch),
     /// Stop a task and everything it runs
     Cancel(cancel::Cancel),
+    /// Delete tasks that have ended
+    Delete(delete::Delete),
     /// Watch and steer all your tasks on one screen
     Console(console::Console),
     /// Let nothing new of a task begin until it is resumed
@@ -73,6 +80,8 @@ pub enum Command {
     Replay(replay::Replay),
     /// Show the first thing that two tasks did differently; ends with 1 where they differ
     Diff(diff::Diff),
+    /// List what tasks ask you
+    Approvals(approvals::Approvals),
     /// Answer a task that waits for you: yes
     Approve(decide::Approve),
     /// Answer a task that waits for you: no
@@ -101,9 +110,12 @@ impl Command {
         match self {
             Self::Run(run) => run.json,
             Self::Tasks(tasks) => tasks.json,
+            Self::Summary(summary) => summary.json,
             Self::Show(show) => show.json,
             Self::Watch(watch) => watch.json,
             Self::Cancel(cancel) => cancel.json,
+            Self::Delete(delete) => delete.json,
+            Self::Approvals(approvals) => approvals.json,
             Self::Console(_) => false,
             Self::Approve(approve) => approve.json,
             Self::Deny(deny) => deny.json,
@@ -131,9 +143,12 @@ impl Command {
         let result = match self {
             Self::Run(run) => run.execute(connector, &output).await,
             Self::Tasks(tasks) => tasks.execute(connector, &output).await,
+            Self::Summary(summary) => summary.execute(connector, &output).await,
             Self::Show(show) => show.execute(connector, &output).await,
             Self::Watch(watch) => watch.execute(connector, &output).await,
             Self::Cancel(cancel) => cancel.execute(connector, &output).await,
+            Self::Delete(delete) => delete.execute(connector, &output).await,
+            Self::Approvals(approvals) => approvals.execute(connector, &output).await,
             Self::Console(console) => console.execute(connector, &output).await,
             Self::Approve(approve) => approve.execute(connector, &output).await,
             Self::Deny(deny) => deny.execute(connector, &output).await,

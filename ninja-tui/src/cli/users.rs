@@ -161,7 +161,7 @@ async fn find(ninja: &Ninja, user: &str) -> Result<UserId, Failure> {
     if let Ok(id) = user.parse() {
         return Ok(id);
     }
-    let query = ListUsers { search: Some(user.to_owned()), ..ListUsers::default() };
+    let query = ListUsers { q: Some(user.to_owned()), ..ListUsers::default() };
     let found = ninja.users(&query).await?.items;
     let is_it = |found: &&User| found.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(user));
     found.iter().find(is_it).map(|user| user.id).ok_or_else(|| {

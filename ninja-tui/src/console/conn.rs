@@ -129,7 +129,7 @@ impl World {
         let mut cursor = None;
         while listing.more && listing.tasks.len() < tasks {
             let limit = u32::try_from((tasks - listing.tasks.len()).min(PAGE)).ok();
-            let page = self.ninja.list_tasks(&ListTasks { status: None, cursor, limit }).await?;
+            let page = self.ninja.list_tasks(&ListTasks { cursor, limit, ..ListTasks::default() }).await?;
             listing.tasks.extend(page.items);
             listing.more = page.next_cursor.is_some();
             cursor = page.next_cursor;

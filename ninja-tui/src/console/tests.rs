@@ -36,6 +36,7 @@ fn summary(number: u8, goal: &str, status: TaskStatus, progress: u8) -> TaskSumm
     TaskSummary {
         id: task_id(number),
         goal: goal.into(),
+        template: None,
         status,
         progress,
         waiting: (status == TaskStatus::Waiting).then(|| Waiting {

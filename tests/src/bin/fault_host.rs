@@ -8,8 +8,8 @@ use std::{io::Write, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use ninja_core::{
-    Engine, EngineOptions, ListTasks,
-    api::{EffectClass, TaskId, TaskStatus},
+    Engine, EngineOptions,
+    api::{EffectClass, ListTasks, TaskId, TaskStatus},
     journal::{
         disk::{DiskOptions, DiskStore},
         store::Store,

@@ -54,8 +54,11 @@ async fn a_clock_that_jumps_breaks_nothing() {
         let ended = host.finish(task.id).await;
         assert_eq!((ended.status, ended.error), (TaskStatus::Succeeded, None));
     }
-    let listed =
-        host.engine.list_tasks(&owner, ninja_core::ListTasks { limit: 50, ..Default::default() }).await.unwrap();
+    let listed = host
+        .engine
+        .list_tasks(&owner, ninja_core::api::ListTasks { limit: Some(50), ..Default::default() })
+        .await
+        .unwrap();
     let listed: HashSet<_> = listed.items.into_iter().map(|task| task.id).collect();
     assert_eq!(listed, ids);
     host.engine.stop().await;

@@ -11,6 +11,7 @@ use crate::{
         store::{Append, Commit, HeadUpdate, StoreError},
     },
     machine::TaskHead,
+    questions,
 };
 
 impl Orchestrator {
@@ -54,8 +55,9 @@ impl Orchestrator {
         let owner = head.owner;
         let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
         let feed = vec![(owner, encode_feed(at, &told).into())];
+        let deletes = questions::keys_of(store.as_ref(), owner, task)?;
         let _settling = self.services.ledger.settling().await;
-        let committed = store.commit(Commit { append: Some(append), feed, ..Commit::default() }).await?;
+        let committed = store.commit(Commit { append: Some(append), feed, deletes, ..Commit::default() }).await?;
         self.services.unfinished.note(owner, task, false);
         for task in self.services.ledger.give_back(owner, task, reserved, at) {
             myself.send_message(OrchestratorMsg::WakeTask { task, due: at }).ok();

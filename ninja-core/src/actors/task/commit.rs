@@ -23,6 +23,7 @@ use crate::{
         Amounts, Boundless, Decided, Input, Refusal, Room, Spent, Surroundings, TaskState, decide_through, feed_of,
         spent,
     },
+    questions,
     usage_rows::counts_of,
 };
 
@@ -142,9 +143,12 @@ impl TaskActor {
         let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
         let told = feed_of(Some(before), &after);
         let (newest, spent) = (encoded.last().cloned(), spent(&after, &entries));
+        let questions::Changes { puts, deletes } = questions::changes(Some(before), &after, first_seq, &entries);
         let commit = Commit {
             append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
+            puts,
+            deletes,
             blobs,
             counts: counts_of(owner, &spent),
             ..Commit::default()

@@ -7,9 +7,9 @@
 use crate::{
     accounts::{StoredUser, directory},
     actors::Revoked,
-    api::{ApiError, AuditAction, ErrorCode, Principal, Role, UserId},
+    api::{ApiError, AuditAction, ErrorCode, ListTasks, Principal, Role, UserId},
     audit::Audit,
-    engine::{Engine, ListTasks, store_error, stored_providers::administrators_only, uninterrupted},
+    engine::{Engine, store_error, stored_providers::administrators_only, uninterrupted},
     journal::store::Commit,
 };
 
@@ -85,13 +85,19 @@ impl Engine {
     async fn remove_tasks(&self, leaving: &Principal) -> Result<(), ApiError> {
         let mut cursor = None;
         loop {
-            let query = ListTasks { cursor, limit: AT_ONCE, ..ListTasks::default() };
+            let query = ListTasks { cursor, limit: Some(AT_ONCE), ..ListTasks::default() };
             let page = self.list_tasks(leaving, query).await?;
             for task in page.items.iter().filter(|task| !task.status.is_terminal()) {
                 match self.cancel_task(leaving, task.id).await {
                     // It ended by itself meanwhile.
                     Err(error) if error.code == ErrorCode::Conflict => {}
                     cancelled => drop(cancelled?),
+                }
+            }
+            for task in &page.items {
+                match self.delete_task(leaving, task.id).await {
+                    Err(error) if error.code == ErrorCode::NotFound => {}
+                    deleted => deleted?,
                 }
             }
             cursor = page.next_cursor;

@@ -25,19 +25,19 @@ impl Engine {
     /// # Errors
     ///
     /// Fails with `invalid_request` where a value is out of bounds, `precondition_failed` where they are not of the `expected`
-    /// revision any more.
+    /// revisions any more.
     pub async fn change_settings(
         &self,
         by: &Principal,
         change: ChangeSettings,
-        expected: Option<u64>,
+        expected: Option<Vec<u64>>,
     ) -> Result<LiveSettings, ApiError> {
         administrators_only(by)?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
             let _changing = engine.accounts().changing.lock().await;
             let before = engine.accounts().settings();
-            check_revision(before.revision, expected)?;
+            check_revision(before.revision, expected.as_deref())?;
             let after = changed(&before, change)?;
             let audit = Audit::of(&by, AuditAction::ChangeSettings, engine.0.services.clock.now()).encode();
             let puts = vec![directory::settings_doc(&after)];

@@ -8,31 +8,16 @@ use crate::{
     accounts::{EmailAddress, OneTimeToken, StoredToken, StoredUser, check_name, directory},
     actors::Revoked,
     api::{
-        ApiError, AuditAction, ChangeUser, CreateUser, ErrorCode, InvitedUser, Page, Principal, Role, Timestamp, User,
-        UserId,
+        ApiError, AuditAction, ChangeUser, CreateUser, ErrorCode, InvitedUser, ListUsers, Page, Principal, Role,
+        Timestamp, User, UserId,
     },
     audit::Audit,
-    engine::{Engine, store_error, stored_providers::administrators_only, uninterrupted},
+    engine::{Engine, list::limit_of, store_error, stored_providers::administrators_only, uninterrupted},
     journal::store::{Commit, DocKey},
 };
 
 /// Long enough for a weekend, short enough for a mailbox that others read later.
 const TOKEN_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-
-/// Which accounts a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct ListUsers {
-    /// Only those of this role.
-    pub role: Option<Role>,
-    /// Only those that are, or are not, disabled.
-    pub disabled: Option<bool>,
-    /// Only those whose address or name has this in it.
-    pub search: Option<String>,
-    /// Where the page before ended.
-    pub cursor: Option<String>,
-    /// At most this many.
-    pub limit: u32,
-}
 
 impl Engine {
     /// Makes an account without a password, and a token with which whoever it is for sets one.
@@ -90,7 +75,7 @@ impl Engine {
         administrators_only(by)?;
         let after = query.cursor.as_deref().map(str::parse::<UserId>).transpose();
         let after = after.map_err(|_| invalid("the cursor is not one that a list of users returned"))?;
-        let search = query.search.as_deref().map(str::to_lowercase);
+        let search = query.q.as_deref().map(str::to_lowercase);
         let users = directory::read_users(self.store().as_ref()).map_err(store_error)?;
         let is_wanted = |user: &StoredUser| {
             let has = |text: &str| search.as_deref().is_none_or(|search| text.to_lowercase().contains(search));
@@ -99,7 +84,7 @@ impl Engine {
                 && query.disabled.is_none_or(|disabled| user.disabled == disabled)
                 && (has(&user.name) || user.email.as_ref().is_some_and(|email| has(email.as_str())))
         };
-        let limit = usize::try_from(query.limit.max(1)).unwrap_or(1);
+        let limit = limit_of(query.limit)?;
         let mut items: Vec<User> =
             users.iter().filter(|user| is_wanted(user)).take(limit + 1).map(StoredUser::view).collect();
         let is_cut = items.len() > limit;
@@ -123,13 +108,13 @@ impl Engine {
     /// # Errors
     ///
     /// Fails with `conflict` where no administrator would be left or the address is somebody else's, `precondition_failed`
-    /// where it is not of the `expected` revision any more.
+    /// where it is of none of the `expected` revisions.
     pub async fn change_user(
         &self,
         by: &Principal,
         id: UserId,
         change: ChangeUser,
-        expected: Option<u64>,
+        expected: Option<Vec<u64>>,
     ) -> Result<User, ApiError> {
         administrators_only(by)?;
         let (engine, by) = (self.clone(), by.clone());
@@ -162,14 +147,14 @@ impl Engine {
         by: &Principal,
         id: UserId,
         change: ChangeUser,
-        expected: Option<u64>,
+        expected: Option<Vec<u64>>,
     ) -> Result<User, ApiError> {
         let _changing = self.accounts().changing.lock().await;
         let before = self.stored_user(id)?;
         if before.is_leaving {
             return Err(ApiError::new(ErrorCode::Conflict, "the account is being deleted"));
         }
-        check_revision(before.revision, expected)?;
+        check_revision(before.revision, expected.as_deref())?;
         let after = changed(&before, &change)?;
         if after == before {
             return Ok(before.view());

@@ -31,6 +31,10 @@ enum Step {
     Counts {
         rows: Vec<(u8, Vec<i64>)>,
     },
+    Forget {
+        task: u128,
+        off_by: u64,
+    },
     Reopen,
     /// Goes on with what a power cut leaves.
     PowerCut,
@@ -47,6 +51,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => len().prop_map(|len| Step::Blob { len }),
         3 => proptest::collection::vec((0..4_u8, proptest::collection::vec(-9..9_i64, 0..3)), 1..4)
             .prop_map(|rows| Step::Counts { rows }),
+        3 => (0..6_u128, prop_oneof![9 => Just(0_u64), 1 => 1..3_u64])
+            .prop_map(|(task, off_by)| Step::Forget { task, off_by }),
         1 => Just(Step::Reopen),
         1 => Just(Step::PowerCut),
     ]
@@ -71,6 +77,9 @@ fn commit_of(step: &Step, n: u64, next_seq: impl Fn(u128) -> u64) -> Commit {
         Step::Counts { rows } => {
             let count = |(row, add): &(u8, Vec<i64>)| Count { row: row.to_string(), add: add.clone() };
             commit.counts = rows.iter().map(count).collect();
+        }
+        Step::Forget { task: of, off_by } => {
+            commit.forget = vec![Forget { task: task(*of), last_seq: next_seq(*of) - 1 + off_by }];
         }
         Step::Reopen | Step::PowerCut => {}
     }
@@ -104,8 +113,14 @@ fn assert_same(disk: &dyn Store, model: &dyn Store) {
     }
     let lists = |store: &dyn Store| pages(|after| store.list_unfinished(after, 1).unwrap());
     assert_eq!(lists(disk), lists(model));
+    let lists = |store: &dyn Store| pages(|after| store.list_tasks(after, 2).unwrap());
+    assert_eq!(lists(disk), lists(model));
     for kind in [DocKind::User, DocKind::File, DocKind::Count] {
         assert_eq!(disk.list_docs(kind, "").unwrap(), model.list_docs(kind, "").unwrap());
+        for (prefix, after, limit) in [("", "", 2), ("", "1", 2), ("2", "", 9), ("2", "1", 9), ("", "9", 1)] {
+            let page = |store: &dyn Store| store.page_docs(kind, prefix, after, limit).unwrap();
+            assert_eq!(page(disk), page(model));
+        }
     }
 }
 

@@ -195,7 +195,7 @@ impl Soak {
     pub(crate) async fn all_tasks(&self) -> Result<Vec<TaskSummary>, ApiError> {
         let (mut all, mut cursor) = (Vec::new(), None);
         loop {
-            let query = ListTasks { status: None, cursor, limit: Some(PAGE) };
+            let query = ListTasks { cursor, limit: Some(PAGE), ..ListTasks::default() };
             let page = self.again("a list", async || self.client.list_tasks(&query).await).await?;
             all.extend(page.items);
             match page.next_cursor {
@@ -207,7 +207,7 @@ impl Soak {
 
     /// Finds a task that we were not told of, by the tag in its goal. It is one of the newest, if there is one.
     pub(crate) async fn find_unknown(&self, tag: &str) -> Result<Option<TaskId>, ApiError> {
-        let query = ListTasks { status: None, cursor: None, limit: Some(PAGE) };
+        let query = ListTasks { limit: Some(PAGE), ..ListTasks::default() };
         let page = self.again("a list", async || self.client.list_tasks(&query).await).await?;
         Ok(page.items.into_iter().find(|task| task.goal.contains(tag) && !self.knows(task.id)).map(|task| task.id))
     }
