@@ -132,6 +132,7 @@ struct Inner {
     vault: Vault,
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
+    rooms: files::Rooms,
 }
 
 impl Engine {

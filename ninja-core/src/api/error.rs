@@ -23,6 +23,8 @@ pub enum ErrorCode {
     PreconditionFailed,
     /// The body is of a type that the route does not take.
     UnsupportedMediaType,
+    /// The part of a file that was asked for is not there.
+    RangeNotSatisfiable,
     /// What the account may have is used up.
     QuotaExceeded,
     /// The body or file is larger than its route takes.
@@ -83,6 +85,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::PreconditionFailed => "precondition_failed",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::QuotaExceeded => "quota_exceeded",
             Self::TooLarge => "too_large",
             Self::TooManyRequests => "too_many_requests",
@@ -120,6 +123,7 @@ impl ErrorCode {
             Self::PreconditionFailed => 412,
             Self::TooLarge | Self::PromptTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::RangeNotSatisfiable => 416,
             Self::SchemaMismatch | Self::Stuck | Self::LimitReached | Self::ToolFailed | Self::ContractFailed => 422,
             Self::BudgetDenied => 402,
             Self::TooManyRequests | Self::QuotaExceeded => 429,

@@ -8,11 +8,11 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
+use super::{Engine, EngineOptions, Inner, files, owner, pins::PinSets, stored_providers};
 use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
-    api::{ApiError, ErrorCode},
+    api::{Agent, ApiError, ErrorCode},
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
@@ -120,11 +120,7 @@ impl Engine {
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
-        let agents = agents::load(options.config.agents_dir.as_deref(), &tools)?;
-        if !agents.contains_key(&options.config.default_agent) {
-            let what = format!("there is no agent `{}`", options.config.default_agent);
-            return Err(StartError::other("find the default agent", what));
-        }
+        let agents = load_agents(&options.config, &tools)?;
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let work_dir = options.data_dir.join("work");
         let lives = match options.resume {
@@ -165,6 +161,7 @@ impl Engine {
             pins: PinSets::default(),
             vault,
             stored_settings: Mutex::default(),
+            rooms: files::Rooms::default(),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -221,11 +218,23 @@ fn add_local_model(providers: &mut Providers, models_dir: &Path) {
     }
 }
 
+fn load_agents(config: &Config, tools: &ToolSet) -> Result<BTreeMap<String, Agent>, StartError> {
+    let agents = agents::load(config.agents_dir.as_deref(), tools)?;
+    match agents.contains_key(&config.default_agent) {
+        true => Ok(agents),
+        false => {
+            let what = format!("there is no agent `{}`", config.default_agent);
+            Err(StartError::other("find the default agent", what))
+        }
+    }
+}
+
 async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     let data_dir = data_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
-    let store = opened.await.map_err(|error| StartError::other("open the store", error))??;
-    Ok(Arc::new(store))
+    let store: Arc<dyn Store> = Arc::new(opened.await.map_err(|error| StartError::other("open the store", error))??);
+    files::take_over(&store).await?;
+    Ok(store)
 }
 
 /// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone. Code of a task may have

@@ -23,7 +23,7 @@ enum Tag {
 
 const ID_BYTES: usize = 16;
 
-const DOC_KINDS: [DocKind; 11] = [
+const DOC_KINDS: [DocKind; 12] = [
     DocKind::Installation,
     DocKind::User,
     DocKind::ApiKey,
@@ -35,6 +35,7 @@ const DOC_KINDS: [DocKind; 11] = [
     DocKind::Idempotency,
     DocKind::Setting,
     DocKind::Email,
+    DocKind::UserFile,
 ];
 
 /// Returns the key under which the position of the last applied frame stands.

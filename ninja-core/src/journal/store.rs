@@ -90,6 +90,8 @@ pub enum DocKind {
     Setting = 10,
     /// Whose an e-mail address is.
     Email = 11,
+    /// That an uploaded file is a user's: what lists a user's files.
+    UserFile = 12,
 }
 
 /// The address of a document: its kind and an id unique within the kind.
