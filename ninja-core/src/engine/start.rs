@@ -233,7 +233,11 @@ async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     let data_dir = data_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
     let store: Arc<dyn Store> = Arc::new(opened.await.map_err(|error| StartError::other("open the store", error))??);
-    files::take_over(&store).await?;
+    match files::take_over(&store).await {
+        // At the next start, then. Until there is room nothing is uploaded anyway.
+        Err(error) if error.is_disk_full() => tracing::warn!(%error, "files of an earlier version are not listed yet"),
+        taken_over => taken_over?,
+    }
     Ok(store)
 }
 

@@ -20,7 +20,7 @@ const SVG_HEAD_BYTES: u64 = 16 * 1024;
 /// How the content of a type is recognised.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Text for people and spreadsheets: UTF-8, or UTF-16 that says so.
+    /// Text for people and spreadsheets: UTF-8, UTF-16 that says so, or a byte a letter.
     Prose,
     /// Text for programs: UTF-8.
     Source,
@@ -99,10 +99,14 @@ impl Content {
     fn check_text(&self, file: &mut (impl Read + Seek), head: &[u8], label: &str) -> Result<(), Refused> {
         let takes_wide = matches!(self, Self::Prose | Self::Markup);
         file.rewind()?;
-        let is_text = match takes_wide && text::is_wide(head) {
+        let mut is_text = match takes_wide && text::is_wide(head) {
             true => text::is_utf16(file)?,
             false => text::is_utf8(file)?,
         };
+        if !is_text && *self == Self::Prose && marked(head).is_none() {
+            file.rewind()?;
+            is_text = text::is_one_byte(file)?;
+        }
         if !is_text {
             return Err(mismatch(head, label));
         }
@@ -217,30 +221,37 @@ fn mismatch(head: &[u8], label: &str) -> Refused {
     Refused::of_type(format!("by its name the file is {label}; its content is {}", looks_like(head)))
 }
 
+/// What files of other types begin with.
+const MARKS: &[(&[u8], &str)] = &[
+    (b"\x7fELF", "a program (ELF)"),
+    (b"\xfe\xed\xfa\xce", "a program (Mach-O)"),
+    (b"\xfe\xed\xfa\xcf", "a program (Mach-O)"),
+    (b"\xce\xfa\xed\xfe", "a program (Mach-O)"),
+    (b"\xcf\xfa\xed\xfe", "a program (Mach-O)"),
+    (b"\xca\xfe\xba\xbe", "a program (Mach-O or Java)"),
+    (b"\0asm", "a program (WebAssembly)"),
+    (b"#!", "a script (it begins with `#!`)"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ", "compressed with xz"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\xd0\xcf\x11\xe0", "an office document of the old kind"),
+    (b"%PDF-", "a PDF"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+];
+
+/// Returns what a mark in front says.
+fn marked(head: &[u8]) -> Option<&'static str> {
+    MARKS.iter().find(|(mark, _)| head.starts_with(mark)).map(|(_, what)| *what)
+}
+
 /// Says in words what bytes look like.
 fn looks_like(head: &[u8]) -> &'static str {
-    const MARKS: &[(&[u8], &str)] = &[
-        (b"\x7fELF", "a program (ELF)"),
-        (b"\xfe\xed\xfa\xce", "a program (Mach-O)"),
-        (b"\xfe\xed\xfa\xcf", "a program (Mach-O)"),
-        (b"\xce\xfa\xed\xfe", "a program (Mach-O)"),
-        (b"\xcf\xfa\xed\xfe", "a program (Mach-O)"),
-        (b"\xca\xfe\xba\xbe", "a program (Mach-O or Java)"),
-        (b"\0asm", "a program (WebAssembly)"),
-        (b"#!", "a script (it begins with `#!`)"),
-        (b"PK\x03\x04", "a zip archive"),
-        (b"\x1f\x8b", "compressed with gzip"),
-        (b"BZh", "compressed with bzip2"),
-        (b"\xfd7zXZ", "compressed with xz"),
-        (b"7z\xbc\xaf", "a 7z archive"),
-        (b"Rar!", "a RAR archive"),
-        (b"\xd0\xcf\x11\xe0", "an office document of the old kind"),
-        (b"%PDF-", "a PDF"),
-        (b"\x89PNG", "a PNG image"),
-        (b"\xff\xd8\xff", "a JPEG image"),
-        (b"GIF8", "a GIF image"),
-    ];
-    if let Some((_, what)) = MARKS.iter().find(|(mark, _)| head.starts_with(mark)) {
+    if let Some(what) = marked(head) {
         return what;
     }
     let mut rest = head;

@@ -1,4 +1,5 @@
-//! What counts as text: UTF-8, or UTF-16 that says so by its first two bytes, without NUL.
+//! What counts as text: UTF-8, or UTF-16 that says so by its first two bytes, without NUL; and what spreadsheets of old write, a byte a
+//! letter, without anything that controls.
 
 use std::io::{self, Read};
 
@@ -67,6 +68,20 @@ pub(super) fn is_utf16(reader: &mut impl Read) -> io::Result<bool> {
     }
 }
 
+/// Returns whether a reader holds text of a byte a letter, such as Latin-1. Which code it is nobody can say, but what is no text has bytes
+/// that control: all other types of files have some.
+pub(super) fn is_one_byte(reader: &mut impl Read) -> io::Result<bool> {
+    let is_letter = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\x0b' | b'\x0c' | b'\r' | b' '..=b'~' | 0x80..);
+    let mut buffer = vec![0; PIECE_BYTES];
+    loop {
+        let count = read_some(reader, &mut buffer)?;
+        match buffer.get(..count) {
+            Some(bytes) if count > 0 && bytes.iter().all(is_letter) => {}
+            _ => return Ok(count == 0),
+        }
+    }
+}
+
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(buffer) {
@@ -116,5 +131,9 @@ mod tests {
         }
         assert!(is_utf16(&mut &b"\xfe\xff\xd8\x3d\xde\x00"[..]).unwrap());
         assert!(!is_utf8(&mut &b"caf\xc3"[..]).unwrap());
+        assert!(is_one_byte(&mut &b"caf\xe9\r\n\x80"[..]).unwrap());
+        for bad in 0..=0x1f {
+            assert_eq!(is_one_byte(&mut &[b'a', bad][..]).unwrap(), (9..=13).contains(&bad), "{bad}");
+        }
     }
 }
