@@ -119,14 +119,15 @@ impl Engine {
         let mut ids = stored::ids_of(self.store().as_ref(), by.user).map_err(store_error)?;
         ids.retain(|id| before.is_none_or(|before| *id < before));
         let is_last = ids.len() <= limit;
+        ids.drain(..ids.len().saturating_sub(limit));
+        let next_cursor = ids.first().filter(|_| !is_last).map(FileId::to_string);
         let mut items = Vec::new();
-        for id in ids.into_iter().rev().take(limit) {
+        for id in ids.into_iter().rev() {
             // One that is being deleted may be gone.
             if let Some(stored) = stored::read(self.store().as_ref(), id).map_err(store_error)? {
                 items.push(stored.into_file());
             }
         }
-        let next_cursor = items.last().filter(|_| !is_last).map(|file| file.id.to_string());
         Ok(Page { items, next_cursor })
     }
 
