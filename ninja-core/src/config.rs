@@ -35,6 +35,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// How much is done at a time.
     pub limits: Limits,
+    /// What each user may store.
+    pub files: FileQuota,
     /// What one process in a sandbox may use.
     pub sandbox: SandboxLimits,
     /// What tasks may fetch.
@@ -64,6 +66,22 @@ impl Default for Limits {
     }
 }
 
+/// What a user may store in uploaded files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileQuota {
+    /// Bytes of all files together.
+    pub bytes_max: u64,
+    /// Files.
+    pub files_max: u64,
+}
+
+impl Default for FileQuota {
+    fn default() -> Self {
+        Self { bytes_max: 1024 * 1024 * 1024, files_max: 10_000 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -76,6 +94,7 @@ impl Default for Config {
             budgets: SharedBudgets::default(),
             master_key_file: None,
             limits: Limits::default(),
+            files: FileQuota::default(),
             sandbox: SandboxLimits::default(),
             egress: EgressConfig::default(),
             providers: BTreeMap::new(),

@@ -127,6 +127,7 @@ struct Inner {
     keys: idempotency::Keys,
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
+    rooms: files::Rooms,
 }
 
 impl Engine {

@@ -26,6 +26,8 @@ pub mod egress;
 #[cfg(feature = "engine")]
 mod engine;
 #[cfg(feature = "engine")]
+mod files;
+#[cfg(feature = "engine")]
 pub mod journal;
 #[cfg(feature = "engine")]
 pub mod ledger;

@@ -1,4 +1,4 @@
-//! What model calls used, counted in rows: one for each user, day, model and agent.
+//! What model calls used, counted in rows: one for each user, day, model and agent. Rows of other counters have ids that are no JSON.
 //!
 //! A call is counted in the commit that ends it, so a crash neither loses nor doubles one, and nobody reads logs to sum up.
 
@@ -84,7 +84,7 @@ pub(crate) fn of_user(store: &dyn Store, user: UserId) -> Result<Vec<Spent>, Sto
 ///
 /// Those of [`of_user`].
 pub(crate) fn of_all(store: &dyn Store) -> Result<Vec<(UserId, Spent)>, StoreError> {
-    read_rows(store, "")
+    read_rows(store, "[")
 }
 
 fn read_rows(store: &dyn Store, prefix: &str) -> Result<Vec<(UserId, Spent)>, StoreError> {
@@ -124,6 +124,9 @@ mod tests {
         }
         let mut twice = spent("coder");
         twice.usage.add(&usage);
+        let other_row = vec![Count { row: format!("files/{one}"), add: vec![1] }];
+        store.commit(Commit { counts: other_row, ..Commit::default() }).await.unwrap();
+        assert_eq!(of_all(&store).unwrap().len(), 3);
         assert_eq!(of_user(&store, one).unwrap(), [twice, spent("writer")]);
         assert_eq!(of_user(&store, other).unwrap(), [spent("coder")]);
     }

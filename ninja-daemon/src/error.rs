@@ -33,6 +33,13 @@ impl From<ApiError> for Refusal {
     }
 }
 
+impl From<Refusal> for ApiError {
+    /// For answers that tell of several things, of which some were refused.
+    fn from(Refusal(error): Refusal) -> Self {
+        error
+    }
+}
+
 impl IntoResponse for Refusal {
     /// Leaves the body to [`render`].
     fn into_response(self) -> Response {
@@ -80,7 +87,7 @@ pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
         request_id: &request.0,
     };
     let mut problem = (status, Json(problem)).into_response();
-    for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION, header::CONNECTION] {
+    for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION, header::CONNECTION, header::CONTENT_RANGE] {
         if let Some(value) = response.headers_mut().remove(&name) {
             problem.headers_mut().insert(name, value);
         }

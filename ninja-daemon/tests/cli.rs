@@ -480,3 +480,34 @@ fn a_crash_leaves_no_core_unless_it_is_allowed() {
     let is_plain = pattern.trim() == "core";
     assert_eq!(leaves_a_core(true), is_plain, "{pattern}");
 }
+
+#[test]
+fn files_are_uploaded_listed_fetched_and_deleted() {
+    let home = Home::new();
+    fs::write(home.path().join("a.csv"), "a,b\n").unwrap();
+    fs::write(home.path().join("b.png"), "<html>").unwrap();
+    assert!(stderr(&home.run(&["files"])).contains("no files"));
+    let uploaded = home.run(&["files", "upload", "a.csv", "b.png", "missing.txt", "--json"]);
+    assert_eq!(exit(&uploaded), 1, "{}", stderr(&uploaded));
+    assert!(stderr(&uploaded).contains("b.png: by its name the file is a PNG image"), "{}", stderr(&uploaded));
+    let uploads = only_json(&uploaded);
+    assert_eq!(uploads.as_array().map(Vec::len), Some(2));
+    let id = uploads.pointer("/0/result/stored/id").and_then(Value::as_str).unwrap();
+    assert_eq!(uploads.pointer("/1/result/refused/code"), Some(&json!("unsupported_media_type")));
+
+    let listed = only_json(&home.run(&["files", "--json"]));
+    assert_eq!(listed.pointer("/items/0/id").and_then(Value::as_str), Some(id));
+    for name in [id, "a.csv"] {
+        let shown = only_json(&home.run(&["files", "show", name, "--json"]));
+        assert_eq!(shown.pointer("/media_type"), Some(&json!("text/csv")));
+    }
+    assert_eq!(exit(&home.run(&["files", "download", "a.csv", "-o", "out/"])), 0);
+    assert_eq!(fs::read(home.path().join("out/a.csv")).unwrap(), b"a,b\n");
+    assert_eq!(exit(&home.run(&["files", "upload", "a.csv"])), 0);
+    assert!(stderr(&home.run(&["files", "delete", "a.csv"])).contains("2 files are called \"a.csv\""));
+    assert_eq!(exit(&home.run(&["files", "delete", id])), 0);
+    assert_eq!(exit(&home.run(&["files", "delete", "a.csv"])), 0, "now one file alone has the name");
+    let gone = home.run(&["files", "show", id]);
+    assert_eq!(exit(&gone), 1);
+    assert!(stderr(&gone).contains("`ninja files` lists your files"), "{}", stderr(&gone));
+}

@@ -58,7 +58,7 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// An artifact's content, arriving.
+/// The content of an artifact or an uploaded file, arriving.
 pub struct Download {
     /// Its size in bytes.
     pub bytes: u64,

@@ -7,9 +7,9 @@ use ninja_core::{
     Engine,
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, ApprovalSummary, Budget, BudgetReport, Decision, ErrorCode,
-        File, Forecast, ForkTask, Health, KeysRotated, MasterKeys, Page, Principal, ProviderInfo, ProviderSettings,
-        ReplayReport, RotateKeys, StreamFrame, SubmitTask, SummaryQuery, Task, TaskDiff, TaskId, TaskSummary,
-        TasksSummary, TemplateInfo, UsageQuery, UsageReport,
+        File, FileId, FileUpload, FileUploadResult, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys,
+        Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, StreamFrame, SubmitTask,
+        SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -125,6 +125,36 @@ impl Embedded {
 
     pub(crate) async fn upload_file(&self, name: &str, content: Content) -> Result<File, SdkError> {
         Ok(self.engine.upload_file(&self.owner, name, content.stream).await?)
+    }
+
+    pub(crate) async fn upload_files(&self, files: Vec<(String, Content)>) -> Result<Vec<FileUpload>, SdkError> {
+        let mut uploads = Vec::new();
+        for (name, content) in files {
+            let result = match self.engine.upload_file(&self.owner, &name, content.stream).await {
+                Ok(file) => FileUploadResult::Stored(file),
+                Err(error) => FileUploadResult::Refused(error),
+            };
+            uploads.push(FileUpload { name, result });
+        }
+        Ok(uploads)
+    }
+
+    pub(crate) async fn list_files(&self, query: &ListFiles) -> Result<Page<File>, SdkError> {
+        Ok(self.engine.list_files(&self.owner, query.clone()).await?)
+    }
+
+    pub(crate) async fn file(&self, id: FileId) -> Result<File, SdkError> {
+        Ok(self.engine.file(&self.owner, &id.to_string()).await?)
+    }
+
+    pub(crate) async fn download_file(&self, file: &File) -> Result<Download, SdkError> {
+        let (file, content) = self.engine.open_file(&self.owner, file.owner, &file.filename).await?;
+        let stream = ReaderStream::new(tokio::fs::File::from_std(content)).boxed();
+        Ok(Download { bytes: file.bytes, sha256: file.sha256, stream })
+    }
+
+    pub(crate) async fn delete_file(&self, id: FileId) -> Result<(), SdkError> {
+        Ok(self.engine.delete_file(&self.owner, &id.to_string()).await?)
     }
 
     pub(crate) async fn artifact(&self, task: TaskId, path: &str) -> Result<Download, SdkError> {

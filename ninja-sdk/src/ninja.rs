@@ -3,9 +3,9 @@
 mod accounts;
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
-    KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,
-    TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, FileId, FileUpload, Forecast, ForkTask,
+    Health, KeysRotated, ListFiles, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys,
+    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 mod many;
@@ -340,6 +340,76 @@ impl Ninja {
             Transport::Remote(client) => client.upload_file(name, content).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.upload_file(name, content).await,
+        }
+    }
+
+    /// Uploads several files, each stored whole or not at all, and returns what became of each. A file that is refused is no error.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn upload_files(&self, files: Vec<(String, Content)>) -> Result<Vec<FileUpload>, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.upload_files(files).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.upload_files(files).await,
+        }
+    }
+
+    /// Lists the caller's files, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn list_files(&self, query: &ListFiles) -> Result<Page<File>, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.list_files(query).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.list_files(query).await,
+        }
+    }
+
+    /// Returns what is known of a file.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn file(&self, id: FileId) -> Result<File, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.file(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.file(id).await,
+        }
+    }
+
+    /// Opens an uploaded file.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn download_file(&self, file: &File) -> Result<Download, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.download_file(file).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.download_file(file).await,
+        }
+    }
+
+    /// Deletes a file. Tasks that were given it keep what is in it.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above.
+    pub async fn delete_file(&self, id: FileId) -> Result<(), SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.delete_file(id).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.delete_file(id).await,
         }
     }
 

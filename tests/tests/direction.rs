@@ -25,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const MODULES: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("egress", &[]),
+    ("files", &["providers"]),
     ("vault", &["api"]),
     ("machine", &["api", "journal::record"]),
     ("journal::record", &["api", "providers", "workspace"]),

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileId, IdError, StepId, Timestamp};
+use super::{ApiError, FileId, IdError, StepId, Timestamp, UserId};
 
 /// The SHA-256 of some bytes, in hex: their address in the blob store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,10 +90,50 @@ pub struct File {
     pub id: FileId,
     /// The name it was uploaded under, without any directory.
     pub name: String,
+    /// Its name on the server: its id, with an extension that says its type.
+    pub filename: String,
+    /// Whose it is.
+    pub owner: UserId,
+    /// Its type, as its name and content agree.
+    pub media_type: String,
     /// Its size in bytes.
     pub bytes: u64,
     /// The address of its content.
     pub sha256: BlobHash,
     /// When it was uploaded.
     pub created_at: Timestamp,
+}
+
+/// The largest number of files in one request that uploads several.
+pub const FILES_AT_ONCE_MAX: usize = 20;
+
+/// What became of one of several files that were uploaded at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileUpload {
+    /// The name as it was sent.
+    pub name: String,
+    /// What became of it.
+    pub result: FileUploadResult,
+}
+
+/// What became of an uploaded file. Each is stored whole or not at all, whatever happens to the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileUploadResult {
+    /// It is stored.
+    Stored(File),
+    /// Nothing of it is.
+    Refused(ApiError),
+}
+
+/// Which files a list shows. The default is the newest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListFiles {
+    /// The `next_cursor` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The most files on the page, up to 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
 }

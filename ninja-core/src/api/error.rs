@@ -25,6 +25,8 @@ pub enum ErrorCode {
     IdempotencyMismatch,
     /// The body is of a type that the route does not take.
     UnsupportedMediaType,
+    /// The part of a file that was asked for is not there.
+    RangeNotSatisfiable,
     /// What the account may have is used up.
     QuotaExceeded,
     /// The password is too short, too long, or easily guessed.
@@ -88,6 +90,7 @@ impl ErrorCode {
             Self::PreconditionFailed => "precondition_failed",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::QuotaExceeded => "quota_exceeded",
             Self::WeakPassword => "weak_password",
             Self::TooLarge => "too_large",
@@ -133,6 +136,7 @@ impl ErrorCode {
             | Self::LimitReached
             | Self::ToolFailed
             | Self::ContractFailed => 422,
+            Self::RangeNotSatisfiable => 416,
             Self::BudgetDenied => 402,
             Self::TooManyRequests | Self::QuotaExceeded => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,

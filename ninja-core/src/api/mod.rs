@@ -35,7 +35,9 @@ pub use account::{
 };
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, ApprovalSummary, DecideApproval, Decision, ProposedCall};
-pub use artifact::{Artifact, BlobHash, FILE_BYTES_MAX, File};
+pub use artifact::{
+    Artifact, BlobHash, FILE_BYTES_MAX, FILES_AT_ONCE_MAX, File, FileUpload, FileUploadResult, ListFiles,
+};
 pub use audit::{AuditAction, AuditActor, AuditEntry, AuditOutcome};
 pub use auth::{Access, Credential, Origin, Principal, Role, Scope, Scopes};
 pub use contract::{Check, Contract};

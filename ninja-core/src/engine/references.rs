@@ -23,7 +23,7 @@ fn of_item(item: &Item) -> Result<Vec<Reference>, StoreError> {
         }
         Item::Doc { key, bytes } if key.kind == DocKind::File => {
             let stored: StoredFile = serde_json::from_slice(bytes).map_err(|error| corrupt(&error))?;
-            Ok(vec![Reference::Blob(stored.file.sha256)])
+            Ok(vec![Reference::Blob(stored.sha256())])
         }
         // A head says what its records say.
         Item::Doc { .. } | Item::Task { .. } | Item::Feed { .. } | Item::BlobPart { .. } => Ok(Vec::new()),

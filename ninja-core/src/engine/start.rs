@@ -8,12 +8,12 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, idempotency::Keys, owner, pins::PinSets, stored_providers};
+use super::{Engine, EngineOptions, Inner, files, idempotency::Keys, owner, pins::PinSets, stored_providers};
 use crate::{
     accounts::{Accounts, SigningKey, directory},
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
-    api::{ApiError, ErrorCode, Role},
+    api::{Agent, ApiError, ErrorCode, Role},
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
@@ -122,11 +122,7 @@ impl Engine {
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
-        let agents = agents::load(options.config.agents_dir.as_deref(), &tools)?;
-        if !agents.contains_key(&options.config.default_agent) {
-            let what = format!("there is no agent `{}`", options.config.default_agent);
-            return Err(StartError::other("find the default agent", what));
-        }
+        let agents = load_agents(&options.config, &tools)?;
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let work_dir = options.data_dir.join("work");
         let lives = match options.resume {
@@ -173,6 +169,7 @@ impl Engine {
             vault,
             stored_settings: Mutex::default(),
             keys: Keys::of(engine.clone()),
+            rooms: files::Rooms::default(),
         });
         let engine = Self(inner);
         if takes_up_all {
@@ -244,12 +241,27 @@ fn add_local_model(providers: &mut Providers, models_dir: &Path) {
     }
 }
 
+fn load_agents(config: &Config, tools: &ToolSet) -> Result<BTreeMap<String, Agent>, StartError> {
+    let agents = agents::load(config.agents_dir.as_deref(), tools)?;
+    match agents.contains_key(&config.default_agent) {
+        true => Ok(agents),
+        false => {
+            let what = format!("there is no agent `{}`", config.default_agent);
+            Err(StartError::other("find the default agent", what))
+        }
+    }
+}
+
 async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     let data_dir = data_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
-    let store = opened.await.map_err(|error| StartError::other("open the store", error))??;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store: Arc<dyn Store> = Arc::new(opened.await.map_err(|error| StartError::other("open the store", error))??);
     questions::ensure_index(&store).await;
+    match files::take_over(&store).await {
+        // At the next start, then. Until there is room nothing is uploaded anyway.
+        Err(error) if error.is_disk_full() => tracing::warn!(%error, "files of an earlier version are not listed yet"),
+        taken_over => taken_over?,
+    }
     Ok(store)
 }
 

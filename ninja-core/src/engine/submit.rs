@@ -176,7 +176,7 @@ impl Engine {
     async fn inputs(&self, by: &Principal, request: &SubmitTask) -> Result<Vec<InputFile>, ApiError> {
         let mut inputs: Vec<InputFile> = Vec::new();
         for id in &request.files {
-            let file = self.file(by, *id)?;
+            let file = self.file_of_id(by, *id)?;
             let name = unused_name(&file.name, |name| inputs.iter().any(|input| input.name == name));
             inputs.push(InputFile { file: file.id, name, bytes: file.bytes, blob: file.sha256, image: None });
         }

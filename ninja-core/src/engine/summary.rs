@@ -43,7 +43,7 @@ impl Engine {
         match owner {
             Some(owner) => {
                 // The newest first, so where there are too many the oldest are left out.
-                let cut = self.look_through(
+                let cut = self.look_through_heads(
                     None,
                     |after| store.list_heads(owner, after, PAGE),
                     |task| {
@@ -57,12 +57,12 @@ impl Engine {
                 // From the first on; so those of the last week are counted before all that were before.
                 let week = first_id_of(counts.week);
                 let next = |after| store.list_tasks(after, PAGE);
-                let cut = self.look_through(Some(week), next, |task| {
+                let cut = self.look_through_heads(Some(week), next, |task| {
                     counts.see(task);
                     ControlFlow::Continue(())
                 })?;
                 counts.note_cut_of_week(cut.is_some());
-                let cut = self.look_through(None, next, |task| match task.id <= week {
+                let cut = self.look_through_heads(None, next, |task| match task.id <= week {
                     true => {
                         counts.see(task);
                         ControlFlow::Continue(())
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Hands on the tasks of a list until there are no more, enough is seen, or too many were; returns the last one then.
-    fn look_through(
+    fn look_through_heads(
         &self,
         mut after: Option<TaskId>,
         next: impl Fn(Option<TaskId>) -> Result<HeadPage, crate::journal::store::StoreError>,

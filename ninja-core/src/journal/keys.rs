@@ -24,7 +24,7 @@ enum Tag {
 
 const ID_BYTES: usize = 16;
 
-const DOC_KINDS: [DocKind; 12] = [
+const DOC_KINDS: [DocKind; 13] = [
     DocKind::Installation,
     DocKind::User,
     DocKind::ApiKey,
@@ -37,6 +37,7 @@ const DOC_KINDS: [DocKind; 12] = [
     DocKind::Setting,
     DocKind::Email,
     DocKind::Question,
+    DocKind::UserFile,
 ];
 
 /// Returns the key under which the position of the last applied frame stands.

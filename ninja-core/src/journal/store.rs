@@ -103,6 +103,8 @@ pub enum DocKind {
     Email = 11,
     /// Where an open question of a task stands.
     Question = 12,
+    /// That an uploaded file is a user's: what lists a user's files.
+    UserFile = 13,
 }
 
 /// The address of a document: its kind and an id unique within the kind.

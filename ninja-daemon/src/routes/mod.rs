@@ -51,12 +51,16 @@ const TASK_BODY: usize = 1024 * 1024;
 const SMALL_BODY: usize = 64 * 1024;
 /// A file of 50 MB and the multipart around it. The engine counts the file itself.
 const FILE_BODY: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
+/// As many of them as one request may bring.
+const FILES_BODY: usize = ninja_core::api::FILES_AT_ONCE_MAX * FILE_BODY;
 
 /// Every path there is.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
     use Access::{Admin, Public, User};
-    use Scope::{AccountRead, AccountWrite, AdminRead, AdminWrite, FilesWrite, TasksRead, TasksWrite, UsageRead};
+    use Scope::{
+        AccountRead, AccountWrite, AdminRead, AdminWrite, FilesRead, FilesWrite, TasksRead, TasksWrite, UsageRead,
+    };
     vec![
         get   ("/",                                           Public,                         system::root),
         get   ("/health",                                     Public,                         system::health),
@@ -105,7 +109,12 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/agents/{type}",                       User(TasksRead),                catalog::agent),
         get   ("/api/v1/agents/{type}/capabilities",          User(TasksRead),                catalog::agent_capabilities),
 
+        get   ("/api/v1/files",                               User(FilesRead),                files::list_files),
         post  ("/api/v1/files/upload",                        User(FilesWrite), FILE_BODY,    files::upload_file),
+        post  ("/api/v1/files/upload-multiple",               User(FilesWrite), FILES_BODY,   files::upload_files),
+        get   ("/api/v1/files/info/{filename}",               User(FilesRead),                files::file),
+        get   ("/api/v1/files/download/{user_id}/{filename}", User(FilesRead),                files::download_file),
+        delete("/api/v1/files/{filename}",                    User(FilesWrite),               files::delete_file),
 
         get   ("/api/v1/usage",                               User(UsageRead),                catalog::usage),
         get   ("/api/v1/budgets",                             User(UsageRead),                catalog::budgets),

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin;
+mod files;
 mod http;
 mod steering;
 mod streams;

@@ -11,9 +11,10 @@ mod http;
 use std::sync::Arc;
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApprovalId, ApprovalSummary, BlobHash, Budget, BudgetReport, Decision, File, Forecast,
-    ForkTask, Health, KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys,
-    SubmitTask, SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery, UsageReport,
+    Agent, AgentCapabilities, ApprovalId, ApprovalSummary, BlobHash, Budget, BudgetReport, Decision, File, FileId,
+    FileUpload, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys, Page, ProviderInfo, ProviderSettings,
+    ReplayReport, RotateKeys, SubmitTask, SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary,
+    TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -257,14 +258,59 @@ impl Client {
     ///
     /// As [`Client::submit_task`]; [`TooLarge`](ninja_core::api::ErrorCode::TooLarge) beyond the daemon's limit.
     pub async fn upload_file(&self, name: &str, content: Content) -> Result<File, SdkError> {
-        let body = reqwest::Body::wrap_stream(content.stream);
-        let part = match content.length {
-            Some(length) => multipart::Part::stream_with_length(body, length),
-            None => multipart::Part::stream(body),
-        };
-        let form = multipart::Form::new().part("file", part.file_name(name.to_owned()));
+        let form = multipart::Form::new().part("file", part(name, content));
         let response = self.http.send(self.http.api(Method::POST, ["files", "upload"])?.multipart(form)).await?;
         self.http.read(response).await
+    }
+
+    /// Uploads several files, at most [`FILES_AT_ONCE_MAX`](ninja_core::api::FILES_AT_ONCE_MAX), and returns what became of each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]. A file that is refused is no error.
+    pub async fn upload_files(&self, files: Vec<(String, Content)>) -> Result<Vec<FileUpload>, SdkError> {
+        let form = files
+            .into_iter()
+            .fold(multipart::Form::new(), |form, (name, content)| form.part("files", part(&name, content)));
+        let request = self.http.api(Method::POST, ["files", "upload-multiple"])?.multipart(form);
+        let page: Page<FileUpload> = self.http.read(self.http.send(request).await?).await?;
+        Ok(page.items)
+    }
+
+    /// Lists the caller's files, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn list_files(&self, query: &ListFiles) -> Result<Page<File>, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["files"])?.query(query)).await
+    }
+
+    /// Returns what is known of a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn file(&self, id: FileId) -> Result<File, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["files", "info", &id.to_string()])?).await
+    }
+
+    /// Opens an uploaded file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn download_file(&self, file: &File) -> Result<Download, SdkError> {
+        self.download(["files", "download", &file.owner.to_string(), &file.filename]).await
+    }
+
+    /// Deletes a file. Tasks that were given it keep what is in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn delete_file(&self, id: FileId) -> Result<(), SdkError> {
+        self.http.done(self.http.api(Method::DELETE, ["files", &id.to_string()])?).await
     }
 
     /// Opens a file that a task made.
@@ -278,12 +324,16 @@ impl Client {
         }
         let task = task.to_string();
         let segments = ["tasks", &task, "artifacts"].into_iter().chain(path.split('/'));
+        self.download(segments).await
+    }
+
+    async fn download<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Result<Download, SdkError> {
         let response = self.http.send(self.http.api(Method::GET, segments)?).await?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let bytes = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
         let sha256 = header(ETAG).and_then(|tag| tag.trim_matches('"').parse::<BlobHash>().ok());
         let (Some(bytes), Some(sha256)) = (bytes, sha256) else {
-            return Err(self.http.protocol("an artifact comes with its size and the hash of its content"));
+            return Err(self.http.protocol("a file comes with its size and the hash of its content"));
         };
         Ok(Download { bytes, sha256, stream: http::body(response) })
     }
@@ -377,4 +427,14 @@ impl Client {
     pub async fn health(&self) -> Result<Health, SdkError> {
         self.http.health().await
     }
+}
+
+/// Makes the part of a form that holds a file.
+fn part(name: &str, content: Content) -> multipart::Part {
+    let body = reqwest::Body::wrap_stream(content.stream);
+    let part = match content.length {
+        Some(length) => multipart::Part::stream_with_length(body, length),
+        None => multipart::Part::stream(body),
+    };
+    part.file_name(name.to_owned())
 }

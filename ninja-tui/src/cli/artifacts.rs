@@ -105,13 +105,7 @@ impl Get {
     async fn one(&self, ninja: &Ninja, task: &Task, path: &str) -> Result<PathBuf, Failure> {
         let inside = safe(path)?;
         let name = inside.file_name().map(PathBuf::from).unwrap_or_else(|| inside.clone());
-        let target = match &self.output {
-            None => name,
-            Some(output) if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-                output.join(name)
-            }
-            Some(output) => output.clone(),
-        };
+        let target = target(&name, self.output.as_deref());
         if !task.artifacts.iter().any(|artifact| artifact.path == path) {
             let name = short(task.id);
             let what = format!("task {name} has made no file {path:?}");
@@ -119,6 +113,15 @@ impl Get {
         }
         ninja.artifact(task.id, path).await?.save(&target).await?;
         Ok(target)
+    }
+}
+
+/// Returns where a file of this name goes: to what the person named, if that is a folder into it.
+pub(super) fn target(name: &Path, output: Option<&Path>) -> PathBuf {
+    match output {
+        None => name.to_owned(),
+        Some(output) if output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/") => output.join(name),
+        Some(output) => output.to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ mod decide;
 mod delete;
 mod diff;
 mod failure;
+mod files;
 mod forecast;
 mod fork;
 mod given;
@@ -88,6 +89,8 @@ pub enum Command {
     Deny(decide::Deny),
     /// List or fetch the files a task made
     Artifacts(artifacts::Artifacts),
+    /// List your uploaded files, upload, fetch or delete some
+    Files(files::Files),
     /// Show what your tasks used, by day, model, agent or task
     Usage(usage::ShowUsage),
     /// List who answers model calls, store a provider with its key, or forget one
@@ -127,6 +130,7 @@ impl Command {
             Self::Fork(fork) => fork.json,
             Self::Replay(replay) => replay.json,
             Self::Diff(diff) => diff.json,
+            Self::Files(files) => files.json,
             Self::Usage(usage) => usage.json,
             Self::Providers(providers) => providers.json,
             Self::ApiKeys(keys) => keys.json,
@@ -160,6 +164,7 @@ impl Command {
             Self::Fork(fork) => fork.execute(connector, &output).await,
             Self::Replay(replay) => replay.execute(connector, &output).await,
             Self::Diff(diff) => diff.execute(connector, &output).await,
+            Self::Files(files) => files.execute(connector, &output).await,
             Self::Usage(usage) => usage.execute(connector, &output).await,
             Self::Providers(providers) => providers.execute(connector, &output).await,
             Self::ApiKeys(keys) => keys.execute(connector, &output).await,

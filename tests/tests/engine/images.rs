@@ -98,13 +98,13 @@ fn text(body: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attached_image_arrives_once_and_by_its_content() {
-    let server = chat(vec![calls("read_file", &json!({ "path": "inputs/photo.txt" }))]).await;
+async fn an_attached_image_arrives_once_and_a_text_as_none() {
+    let server = chat(vec![calls("read_file", &json!({ "path": "inputs/photo.png" }))]).await;
     let host = engine_with(&server, Some(TakesImages::All(true))).await;
     let owner = host.engine.local_owner();
     let files = vec![
-        upload(&host.engine, "photo.txt", PIXEL).await,
-        upload(&host.engine, "fake.png", b"\x89PNG, says its name").await,
+        upload(&host.engine, "photo.png", PIXEL).await,
+        upload(&host.engine, "fake.txt", b"PNG, says its first line").await,
     ];
     let task = host.engine.submit_task(&owner, looker(files)).await.unwrap();
     let task = host.finish(task.id).await;
@@ -114,9 +114,9 @@ async fn an_attached_image_arrives_once_and_by_its_content() {
     let url = format!("data:image/png;base64,{PIXEL_BASE64}");
     assert_eq!(asked[0]["messages"][1]["content"][1], json!({ "type": "image_url", "image_url": { "url": url } }));
     assert_eq!((pixels(&asked[0]), pixels(&asked[1])), (1, 1), "looked at twice, sent once");
-    assert!(text(&asked[0]).contains("(image inputs/photo.txt, 1×1, shown)"));
-    assert!(!text(&asked[0]).contains("image inputs/fake.png"), "{}", text(&asked[0]));
-    assert!(text(&asked[1]).contains("(image inputs/photo.txt, 1×1, not shown: it is shown again below)"));
+    assert!(text(&asked[0]).contains("(image inputs/photo.png, 1×1, shown)"));
+    assert!(!text(&asked[0]).contains("image inputs/fake.txt"), "{}", text(&asked[0]));
+    assert!(text(&asked[1]).contains("(image inputs/photo.png, 1×1, not shown: it is shown again below)"));
     let fork = ForkTask { at: Some(task.steps[0].id.clone()), model: None };
     let forked = host.engine.fork_task(&owner, task.id, fork).await.unwrap();
     assert_eq!(host.finish(forked.id).await.status, TaskStatus::Succeeded);
