@@ -56,7 +56,7 @@ pub(crate) struct SigningKey {
     id: String,
     secret: Secret,
     /// Until when it verifies; the newest has no end.
-    pub(crate) ends_at: Option<Timestamp>,
+    ends_at: Option<Timestamp>,
 }
 
 impl SigningKey {
@@ -66,21 +66,6 @@ impl SigningKey {
         let secret: [u8; KEY_BYTES] = secret_text::random()?;
         let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { id, secret: Secret::new(secret_text::write(&secret)), ends_at: None })
-    }
-
-    /// Puts a key together that was kept.
-    pub(crate) fn of(id: String, secret: Secret, ends_at: Option<Timestamp>) -> Self {
-        Self { id, secret, ends_at }
-    }
-
-    /// Returns its name.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Returns its secret, to be sealed.
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.secret
     }
 }
 
@@ -97,12 +82,13 @@ impl AccessTokens {
     }
 
     /// Returns the keys, the newest first.
-    pub(crate) fn keys(&self) -> Arc<[SigningKey]> {
+    fn keys(&self) -> Arc<[SigningKey]> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Goes on with these keys, the newest first.
-    pub(crate) fn replace(&self, keys: Vec<SigningKey>) {
+    #[cfg(test)]
+    fn replace(&self, keys: Vec<SigningKey>) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
     }
 

@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
-use super::{Engine, store_error, submit::Models};
+use super::{Engine, damaged_head, store_error, submit::Models};
 use crate::{
     api::{ApiError, ErrorCode, ModelClass, Principal, TaskId},
+    machine::TaskHead,
     unfinished::{Full, Place},
 };
+
+/// Heads read at a time.
+const HEADS_PAGE: usize = 1_000;
 
 impl Engine {
     /// Takes a place for a new task of the caller's, where its tasks are counted.
@@ -49,6 +53,29 @@ impl Engine {
         if let Some(models) = lineup.get(class) {
             *usual = models.first().cloned();
         }
+        Ok(())
+    }
+
+    /// Has tasks decide anew that wait for a limit they share. Those that no giving back would have helped wait in no queue, and
+    /// are found by their heads.
+    pub(super) async fn wake_those_short_of_budget(&self) -> Result<(), ApiError> {
+        let store = Arc::clone(self.store());
+        let found = tokio::task::spawn_blocking(move || {
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.list_unfinished(after, HEADS_PAGE).map_err(store_error)?;
+                for (task, head) in &page.heads {
+                    let head: TaskHead = serde_json::from_slice(head).map_err(|error| damaged_head(*task, &error))?;
+                    found.extend(head.waits_for_shared_budget.then_some(*task));
+                }
+                after = page.next;
+                if after.is_none() {
+                    return Ok::<_, ApiError>(found);
+                }
+            }
+        });
+        let found = found.await.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??;
+        self.0.tree.wake_tasks(found, self.0.services.clock.now());
         Ok(())
     }
 }

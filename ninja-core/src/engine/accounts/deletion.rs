@@ -7,7 +7,7 @@
 use crate::{
     accounts::{StoredUser, directory},
     actors::Revoked,
-    api::{ApiError, AuditAction, ErrorCode, ListTasks, Principal, Role, UserId},
+    api::{ApiError, AuditAction, ErrorCode, ListFiles, ListTasks, Principal, Role, UserId},
     audit::Audit,
     engine::{Engine, store_error, stored_providers::administrators_only, uninterrupted},
     journal::store::Commit,
@@ -78,8 +78,25 @@ impl Engine {
     async fn remove_remains(&self, id: UserId) -> Result<(), ApiError> {
         let leaving = Principal { role: Role::User, ..Principal::local_owner(id) };
         self.remove_tasks(&leaving).await?;
+        self.remove_files(&leaving).await?;
         let deletes = vec![directory::user_key(id)];
         self.store().commit(Commit { deletes, ..Commit::default() }).await.map(drop).map_err(store_error)
+    }
+
+    async fn remove_files(&self, leaving: &Principal) -> Result<(), ApiError> {
+        loop {
+            let query = ListFiles { limit: Some(AT_ONCE), ..ListFiles::default() };
+            let page = self.list_files(leaving, query).await?;
+            if page.items.is_empty() {
+                return Ok(());
+            }
+            for file in page.items {
+                match self.delete_file(leaving, &file.id.to_string()).await {
+                    Err(error) if error.code == ErrorCode::NotFound => {}
+                    deleted => deleted?,
+                }
+            }
+        }
     }
 
     async fn remove_tasks(&self, leaving: &Principal) -> Result<(), ApiError> {

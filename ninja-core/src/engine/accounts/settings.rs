@@ -47,6 +47,7 @@ impl Engine {
             let (ledger, now) = (&engine.0.services.ledger, engine.0.services.clock.now());
             let ready = ledger.change(&after.quotas, engine.store(), now).await.map_err(store_error)?;
             engine.0.tree.wake_tasks(ready, now);
+            engine.wake_those_short_of_budget().await?;
             Ok(after)
         })
         .await

@@ -182,6 +182,7 @@ impl Engine {
         if before.role != after.role {
             let now = self.0.services.clock.now();
             self.0.tree.wake_tasks(self.0.services.ledger.look_again(now), now);
+            self.wake_those_short_of_budget().await?;
         }
         Ok(after.view())
     }
