@@ -7,8 +7,9 @@ use std::{
 };
 
 use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
+use super::{Engine, EngineOptions, Inner, health::Findings, owner, pins::PinSets, stored_providers};
 use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
@@ -165,6 +166,8 @@ impl Engine {
             pins: PinSets::default(),
             vault,
             stored_settings: Mutex::default(),
+            findings: Findings::default(),
+            stopping: CancellationToken::new(),
         };
         Ok(Self(Arc::new(inner)))
     }

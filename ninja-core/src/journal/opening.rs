@@ -21,6 +21,7 @@ use super::{
     directory::{DirectoryLock, check_format},
     disk::DiskOptions,
     health::Health,
+    numbers::Counters,
     room::Room,
     store::StoreError,
     tree::{Batch, Tree},
@@ -41,6 +42,7 @@ pub(super) struct Opened {
     pub(super) writer: Writer,
     pub(super) checkpointer: Checkpointer,
     pub(super) room: Room,
+    pub(super) counters: Arc<Counters>,
     pub(super) lock: DirectoryLock,
 }
 
@@ -86,6 +88,7 @@ pub(super) fn open(
         log,
         every: options.checkpoint_interval,
     };
+    let counters = Arc::new(Counters::default());
     let writer = Writer {
         queue: waiting,
         applier,
@@ -96,10 +99,12 @@ pub(super) fn open(
         health: health.clone(),
         room: room.clone(),
         calls,
+        counters: Arc::clone(&counters),
+        on_sync: options.on_sync,
         segment_bytes: options.segment_bytes,
         unsynced: HashSet::new(),
     };
-    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, lock })
+    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, counters, lock })
 }
 
 /// Starts a thread whose panic is the store's failure. `after` runs either way.
