@@ -3,7 +3,12 @@
 //! Every verb takes the [`Principal`] that asks; the policy lives here and nowhere else. A verb that changes a task
 //! returns only after its record is synced.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +17,7 @@ use crate::{
     actors::{ActorTree, Services},
     api::{
         Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Task, TaskId, TaskStatus, TaskSummary,
-        UserId,
+        Timestamp, UserId,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -24,6 +29,7 @@ use crate::{
     planner::Template,
     providers::Providers,
     sandbox::Sandbox,
+    telemetry::Telemetry,
     testing::Failpoints,
     tools::Tool,
     vault::Vault,
@@ -36,15 +42,19 @@ mod fork;
 mod health;
 mod keys;
 pub mod maintenance;
+mod observed;
 mod owner;
 mod pins;
 mod references;
 mod replay;
 mod start;
+mod stats;
 mod steer;
 mod stored_form;
 mod stored_providers;
 mod submit;
+mod supervision;
+mod unfinished;
 mod usage;
 
 pub use crate::actors::ResumePolicy;
@@ -83,6 +93,8 @@ pub struct EngineOptions {
     pub sandbox: Option<Arc<dyn Sandbox>>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Where numbers and spans go; nowhere by itself.
+    pub telemetry: Telemetry,
     /// Where tests make actors fail.
     pub failpoints: Failpoints,
 }
@@ -101,6 +113,7 @@ impl EngineOptions {
             providers: None,
             sandbox: None,
             clock: Arc::new(SystemClock),
+            telemetry: Telemetry::default(),
             failpoints: Failpoints::default(),
         }
     }
@@ -134,6 +147,10 @@ struct Inner {
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
     findings: health::Findings,
+    measures: stats::Measures,
+    unfinished: unfinished::UnfinishedCount,
+    started_at: Timestamp,
+    started: Instant,
     /// Cancelled when the engine is told to stop.
     stopping: CancellationToken,
 }

@@ -84,7 +84,8 @@ pub(crate) fn of_user(store: &dyn Store, user: UserId) -> Result<Vec<Spent>, Sto
 ///
 /// Those of [`of_user`].
 pub(crate) fn of_all(store: &dyn Store) -> Result<Vec<(UserId, Spent)>, StoreError> {
-    read_rows(store, "")
+    // Those of tasks begin otherwise.
+    read_rows(store, "[")
 }
 
 fn read_rows(store: &dyn Store, prefix: &str) -> Result<Vec<(UserId, Spent)>, StoreError> {

@@ -14,6 +14,7 @@ mod calls;
 mod images;
 mod orchestrator;
 mod root;
+mod roster;
 mod sandbox;
 mod services;
 mod supervision;
@@ -21,5 +22,6 @@ mod task;
 
 pub(crate) use root::ActorTree;
 pub use root::ResumePolicy;
+pub(crate) use roster::Roster;
 pub(crate) use services::Services;
 pub(crate) use task::{TaskMsg, head_update};

@@ -16,12 +16,16 @@ use tokio::sync::Semaphore;
 
 use super::{
     orchestrator::{Handed, Orchestrator, OrchestratorMsg, OrchestratorStatus},
+    roster::{Mailbox, Seat},
     sandbox::{SandboxActor, SandboxHandle},
     services::Services,
     supervision::{Failures, RestartPolicy, Verdict},
     task::TaskMsg,
 };
-use crate::{api::TaskId, machine::TaskState};
+use crate::{
+    api::{SupervisedKind, TaskId},
+    machine::TaskState,
+};
 
 /// How long a stop waits for the tree to end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -51,7 +55,7 @@ pub(crate) struct ActorTree {
 
 /// What survives the actors themselves.
 struct Shared {
-    orchestrator: RwLock<Option<ActorRef<OrchestratorMsg>>>,
+    orchestrator: RwLock<Option<Mailbox<OrchestratorMsg>>>,
     sandbox: SandboxHandle,
     gave_up: AtomicBool,
     /// Whether an orchestrator has looked through the unfinished tasks.
@@ -160,7 +164,7 @@ impl ActorTree {
         }
     }
 
-    fn orchestrator(&self) -> Option<ActorRef<OrchestratorMsg>> {
+    fn orchestrator(&self) -> Option<Mailbox<OrchestratorMsg>> {
         self.shared.orchestrator.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -181,10 +185,18 @@ struct Root {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct RootState {
-    orchestrator: (Option<ActorId>, Failures),
-    sandbox: (Option<ActorId>, Failures),
+    /// The root's own place, above those of its children.
+    _seat: Seat,
+    orchestrator: Supervised,
+    sandbox: Supervised,
+}
+
+/// A child, whichever actor it is now.
+struct Supervised {
+    actor: Option<ActorId>,
+    failures: Failures,
+    seat: Seat,
 }
 
 impl Actor for Root {
@@ -193,7 +205,14 @@ impl Actor for Root {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<RootMsg>, (): ()) -> Result<RootState, ActorProcessingErr> {
-        let mut state = RootState::default();
+        let roster = &self.services.roster;
+        let root = roster.seat(SupervisedKind::Root, None, None);
+        let child = |kind| {
+            let seat = roster.seat(kind, Some(root.standing()), None);
+            Supervised { actor: None, failures: Failures::default(), seat }
+        };
+        let (sandbox, orchestrator) = (child(SupervisedKind::Sandbox), child(SupervisedKind::Orchestrator));
+        let mut state = RootState { _seat: root, orchestrator, sandbox };
         // The sandbox first: the orchestrator's sweep may want it at once.
         self.start(&myself, &mut state, Child::Sandbox).await?;
         self.start(&myself, &mut state, Child::Orchestrator).await?;
@@ -227,16 +246,22 @@ impl Root {
         let services = Arc::clone(&self.services);
         match child {
             Child::Sandbox => {
-                let (actor, _) = Actor::spawn_linked(None, SandboxActor { services }, (), myself.get_cell()).await?;
-                state.sandbox.0 = Some(actor.get_id());
-                self.shared.sandbox.point_to(actor);
+                let standing = Arc::clone(state.sandbox.seat.standing());
+                let sandbox = SandboxActor { services, standing: Arc::clone(&standing) };
+                let (actor, _) = Actor::spawn_linked(None, sandbox, (), myself.get_cell()).await?;
+                state.sandbox.actor = Some(actor.get_id());
+                state.sandbox.seat.runs(None);
+                self.shared.sandbox.point_to(Mailbox::new(actor, &standing));
             }
             Child::Orchestrator => {
+                let standing = Arc::clone(state.orchestrator.seat.standing());
                 let sandbox = self.shared.sandbox.clone();
                 let (taken, swept) = (self.shared.taken.clone(), Arc::clone(&self.shared.swept));
-                let orchestrator = Orchestrator { services, sandbox, taken, swept };
+                let orchestrator = Orchestrator { services, sandbox, taken, standing: Arc::clone(&standing), swept };
                 let (actor, _) = Actor::spawn_linked(None, orchestrator, (), myself.get_cell()).await?;
-                state.orchestrator.0 = Some(actor.get_id());
+                state.orchestrator.actor = Some(actor.get_id());
+                state.orchestrator.seat.runs(None);
+                let actor = Mailbox::new(actor, &standing);
                 *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
                 // Only now: whoever still told the old one of a task committed it before this sweep reads the heads. If
                 // this one is gone already, its failure is in the mailbox and the next one sweeps.
@@ -253,20 +278,22 @@ impl Root {
         actor: ActorId,
         error: &ActorProcessingErr,
     ) {
-        let (child, failures) = if state.sandbox.0 == Some(actor) {
-            (Child::Sandbox, &mut state.sandbox.1)
-        } else if state.orchestrator.0 == Some(actor) {
-            (Child::Orchestrator, &mut state.orchestrator.1)
+        let (child, supervised) = if state.sandbox.actor == Some(actor) {
+            (Child::Sandbox, &mut state.sandbox)
+        } else if state.orchestrator.actor == Some(actor) {
+            (Child::Orchestrator, &mut state.orchestrator)
         } else {
             return;
         };
-        match failures.note(Instant::now(), &RestartPolicy::ENGINE) {
+        let verdict = supervised.failures.note(Instant::now(), &RestartPolicy::ENGINE);
+        supervised.seat.failed(error.to_string(), verdict == Verdict::Escalate);
+        match verdict {
             Verdict::Restart(wait) => {
                 tracing::warn!(?child, %error, "an actor failed and is started again");
                 myself.send_after(wait, move || RootMsg::Start(child));
             }
             Verdict::Escalate => {
-                tracing::error!(?child, %error, failures = failures.count(), "an actor failed too often");
+                tracing::error!(?child, %error, failures = supervised.failures.count(), "an actor failed too often");
                 self.shared.gave_up.store(true, Ordering::Relaxed);
             }
         }

@@ -19,6 +19,8 @@ mod plan;
 mod provider;
 mod replay;
 mod secret;
+mod stats;
+mod supervision;
 mod task;
 mod template;
 mod usage;
@@ -44,6 +46,10 @@ pub use replay::{
     ToolInfo,
 };
 pub use secret::Secret;
+pub use stats::{FileCounts, Stats, StoreBytes, TaskCounts, TaskDay, UsageSums, UserCounts};
+pub use supervision::{
+    ActorFailure, SandboxPool, SupervisedActor, SupervisedKind, SupervisedState, SupervisionTree, WriterThread,
+};
 pub use task::{
     Autonomy, Budget, BudgetLimit, BudgetOf, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus,
     StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,

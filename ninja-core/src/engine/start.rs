@@ -1,23 +1,28 @@
 //! Starting an engine.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
     sync::Arc,
+    time::Instant,
 };
 
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineOptions, Inner, health::Findings, owner, pins::PinSets, stored_providers};
+use super::{
+    Engine, EngineOptions, Inner, health::Findings, observed, owner, pins::PinSets, stats::Measures, stored_providers,
+    unfinished::UnfinishedCount,
+};
 use crate::{
-    actors::{ActorTree, ResumePolicy, Services},
+    actors::{ActorTree, ResumePolicy, Roster, Services},
     agents::{self, AgentError},
-    api::{ApiError, ErrorCode},
+    api::{Agent, ApiError, ErrorCode, UserId},
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
         feed::FeedHub,
+        numbers::SyncWatch,
         store::{Store, StoreError},
     },
     ledger::Ledger,
@@ -26,7 +31,10 @@ use crate::{
     providers::{Prices, PricesError, Providers, Sources},
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
+    task_rows,
+    telemetry::Watch,
     tools::ToolSet,
+    usage_rows,
     vault::{Vault, VaultError},
     workspace::Workspaces,
 };
@@ -97,55 +105,38 @@ impl Engine {
     ///
     /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
     /// cannot be used.
-    pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
-        // None of them needs the others, and each waits for something else: the disk, the network, a process.
-        let (store, providers, sandbox) = tokio::join!(
-            open_store(&options.data_dir),
-            async {
-                Ok::<_, StartError>(match options.providers {
-                    Some(providers) => providers,
-                    None => discover_providers(&options.config, &options.env, &options.models_dir).await?,
-                })
-            },
-            async {
-                match options.sandbox {
-                    Some(sandbox) => sandbox,
-                    None => find_sandbox(&options.env).await,
-                }
-            },
-        );
-        let (store, providers) = (store?, providers?);
+    pub async fn start(mut options: EngineOptions) -> Result<Self, StartError> {
+        let watch = Arc::new(Watch::new(std::mem::take(&mut options.telemetry)));
+        let (store, providers, sandbox) = open_parts(&mut options, &watch).await?;
         // Whoever held the directory until now may have changed the keys.
         let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
-        let agents = agents::load(options.config.agents_dir.as_deref(), &tools)?;
-        if !agents.contains_key(&options.config.default_agent) {
-            let what = format!("there is no agent `{}`", options.config.default_agent);
-            return Err(StartError::other("find the default agent", what));
-        }
+        let agents = load_agents(&options.config, &tools)?;
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let work_dir = options.data_dir.join("work");
         let lives = match options.resume {
             ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
+        count_tasks(&store, owner).await?;
         let ledger = Arc::new(Ledger::open(&options.config.budgets, store.as_ref())?);
         let services = Arc::new(Services {
             ledger,
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
             redaction,
             providers,
             tools,
             workspaces: open_workspaces(&work_dir, &store).await?,
             sandbox,
             sandbox_limits: options.config.sandbox,
-            sandboxes_max: options.config.limits.sandboxes,
             tasks_at_work_max: options.config.limits.tasks_at_work,
+            roster: Roster::new(Arc::clone(&options.clock), options.config.limits.sandboxes),
+            watch: Arc::clone(&watch),
             lives,
             layout_dir: work_dir.join(REQUESTS_DIR),
             failpoints: options.failpoints,
@@ -167,9 +158,51 @@ impl Engine {
             vault,
             stored_settings: Mutex::default(),
             findings: Findings::default(),
+            measures: Measures::default(),
+            unfinished: UnfinishedCount::default(),
+            started_at: options.clock.now(),
+            started: Instant::now(),
             stopping: CancellationToken::new(),
         };
-        Ok(Self(Arc::new(inner)))
+        let inner = Arc::new(inner);
+        observed::observe(&inner);
+        Ok(Self(inner))
+    }
+}
+
+/// Opens what waits for something else each: the disk, the network, a process. None of them needs the others.
+async fn open_parts(
+    options: &mut EngineOptions,
+    watch: &Arc<Watch>,
+) -> Result<(Arc<dyn Store>, Providers, Arc<dyn Sandbox>), StartError> {
+    let (given, sandbox) = (options.providers.take(), options.sandbox.take());
+    let (store, providers, sandbox) = tokio::join!(
+        open_store(&options.data_dir, watch),
+        async {
+            match given {
+                Some(providers) => Ok(providers),
+                None => discover_providers(&options.config, &options.env, &options.models_dir).await,
+            }
+        },
+        async {
+            match sandbox {
+                Some(sandbox) => sandbox,
+                None => find_sandbox(&options.env).await,
+            }
+        },
+    );
+    Ok((store?, providers?, sandbox))
+}
+
+/// Reads the agents, among which the default one must be.
+fn load_agents(config: &Config, tools: &ToolSet) -> Result<BTreeMap<String, Agent>, StartError> {
+    let agents = agents::load(config.agents_dir.as_deref(), tools)?;
+    match agents.contains_key(&config.default_agent) {
+        true => Ok(agents),
+        false => {
+            let what = format!("there is no agent `{}`", config.default_agent);
+            Err(StartError::other("find the default agent", what))
+        }
     }
 }
 
@@ -224,11 +257,20 @@ fn add_local_model(providers: &mut Providers, models_dir: &Path) {
     }
 }
 
-async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
-    let data_dir = data_dir.to_owned();
-    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
+async fn open_store(data_dir: &Path, watch: &Arc<Watch>) -> Result<Arc<dyn Store>, StartError> {
+    let (data_dir, watch) = (data_dir.to_owned(), Arc::clone(watch));
+    let mut options = DiskOptions::default();
+    options.on_sync = SyncWatch::new(move |synced| watch.instruments.synced(synced));
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, options));
     let store = opened.await.map_err(|error| StartError::other("open the store", error))??;
     Ok(Arc::new(store))
+}
+
+/// Counts the tasks that nobody has counted so far.
+async fn count_tasks(store: &Arc<dyn Store>, owner: UserId) -> Result<(), StartError> {
+    let known = usage_rows::of_all(store.as_ref())?.into_iter().map(|(user, _)| user).chain([owner]);
+    let users: Vec<UserId> = known.collect::<BTreeSet<_>>().into_iter().collect();
+    Ok(task_rows::ensure(store.as_ref(), &users).await?)
 }
 
 /// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone. Code of a task may have

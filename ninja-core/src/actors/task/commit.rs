@@ -23,6 +23,8 @@ use crate::{
         Amounts, Boundless, Decided, Input, Refusal, Room, Spent, Surroundings, TaskState, decide_through, feed_of,
         spent,
     },
+    task_rows,
+    telemetry::Known,
     usage_rows::counts_of,
 };
 
@@ -140,20 +142,25 @@ impl TaskActor {
         let (owner, first_seq) = (after.submitted.owner, before.last_seq + 1);
         let told = feed_of(Some(before), &after);
         let (newest, spent) = (encoded.last().cloned(), spent(&after, &entries));
+        let mut counts = counts_of(owner, &spent);
+        counts.extend(task_rows::counts_of(before.end.as_ref().map(|end| end.status), &entries));
         let commit = Commit {
             append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
             blobs,
-            counts: counts_of(owner, &spent),
+            counts,
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");
         let reserved = [before.reserved(), after.reserved()];
         let (committed, (ready, warnings)) = match self.services.ledger.is_bounded() {
-            true => self.commit_and_settle(commit, owner, held, at, reserved, spent).await?,
+            true => self.commit_and_settle(commit, owner, held, at, reserved, spent.clone()).await?,
             false => (self.services.store.commit(commit).await?, Default::default()),
         };
         self.wake(ready, at);
+        let providers = self.services.providers.now();
+        let known = Known { providers: &providers, tools: &self.services.tools };
+        state.watch.committed(&known, before, &after, &entries, &spent);
         self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
         state.task = Some(Arc::new(after));
         state.idle_offered = false;
