@@ -6,7 +6,8 @@ use ninja_core::{
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, Forecast,
         ForkTask, Health, KeysRotated, MasterKeys, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport,
-        RotateKeys, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+        RotateKeys, Stats, SubmitTask, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery,
+        UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -142,6 +143,14 @@ impl Embedded {
 
     pub(crate) async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
         Ok(self.engine.rotate_keys(&self.owner, *request).await?)
+    }
+
+    pub(crate) fn supervision(&self) -> Result<SupervisionTree, SdkError> {
+        Ok(self.engine.supervision(&self.owner)?)
+    }
+
+    pub(crate) async fn stats(&self) -> Result<Stats, SdkError> {
+        Ok(self.engine.stats(&self.owner).await?)
     }
 
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {

@@ -2,8 +2,8 @@
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, Forecast, ForkTask, Health,
-    KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,
-    TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, Stats, SubmitTask,
+    SupervisionTree, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
 #[cfg(feature = "embedded")]
@@ -434,6 +434,34 @@ impl Ninja {
             Transport::Remote(client) => client.rotate_keys(request).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.rotate_keys(request).await,
+        }
+    }
+
+    /// Returns who is at work in the engine, under whom, and how it goes. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `forbidden` for others.
+    pub async fn supervision(&self) -> Result<SupervisionTree, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.supervision().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.supervision(),
+        }
+    }
+
+    /// Returns the installation in numbers. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `forbidden` for others.
+    pub async fn stats(&self) -> Result<Stats, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.stats().await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.stats().await,
         }
     }
 

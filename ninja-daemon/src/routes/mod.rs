@@ -26,7 +26,12 @@ use axum::{
 use ninja_core::api::{Access, ErrorCode, Scope};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{app::App, auth, edge, error::Refusal};
+use crate::{
+    app::App,
+    auth, edge,
+    error::Refusal,
+    telemetry::{self, Exporters},
+};
 
 /// A path and what it takes of one method. There is none without a rule that says to whom it is open.
 pub(crate) struct Route {
@@ -56,6 +61,7 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/",                                           Public,                         system::root),
         get   ("/health",                                     Public,                         system::health),
         get   ("/ready",                                      Public,                         system::ready),
+        get   ("/metrics",                                    Admin(AdminRead),               system::metrics),
         get   ("/ws",                                         User(TasksRead),                socket::open),
 
         get   ("/api/v1/tasks",                               User(TasksRead),                tasks::list_tasks),
@@ -86,10 +92,12 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/usage",                               User(UsageRead),                catalog::usage),
         get   ("/api/v1/budgets",                             User(UsageRead),                catalog::budgets),
 
+        get   ("/api/v1/system/supervision",                  Admin(AdminRead),               system::supervision),
         get   ("/api/v1/backup",                              Admin(AdminWrite),              backup::backup),
         get   ("/api/v1/admin/settings/ai-providers",         Admin(AdminRead),               admin::providers),
         post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
+        get   ("/api/v1/admin/stats",                         Admin(AdminRead),               admin::stats),
         get   ("/api/v1/admin/keys",                          Admin(AdminRead),               admin::master_keys),
         post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys),
     ]
@@ -111,6 +119,7 @@ fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, ha
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for Route { method: _, path, access, body_max, handler } in table() {
+        let access = opened(&app, path).unwrap_or(access);
         let handler = handler.layer(DefaultBodyLimit::max(body_max));
         let gate = middleware::from_fn_with_state((app.clone(), access), auth::admit);
         router = router.route(path, handler.layer(gate));
@@ -118,7 +127,14 @@ pub(crate) fn router(app: App) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), edge::surround))
+        .layer(middleware::from_fn_with_state(app.clone(), telemetry::observe))
         .with_state(app)
+}
+
+/// Returns to whom a path is open by the operator's settings, where those say otherwise than the table.
+fn opened(app: &App, path: &str) -> Option<Access> {
+    let is_open = path == "/metrics" && app.exporters.as_ref().is_some_and(Exporters::is_public);
+    is_open.then_some(Access::Public)
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {

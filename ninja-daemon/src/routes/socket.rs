@@ -22,7 +22,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{Sent, Topic, TopicFrames, frames, text};
-use crate::{app::App, auth::Caller, edge, error::Refusal};
+use crate::{
+    app::App,
+    auth::Caller,
+    edge,
+    error::Refusal,
+    telemetry::{OpenStream, StreamKind},
+};
 
 /// A subscription is a few hundred bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -55,9 +61,11 @@ pub(super) async fn open(
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES);
-    let (engine, shutdown, sockets) = (app.engine, app.shutdown, app.sockets);
+    let (engine, shutdown, sockets, numbers) = (app.engine, app.shutdown, app.sockets, app.numbers);
     Ok(upgrade.on_upgrade(move |socket| {
-        let session = Session { engine, by, socket, topics: HashSet::new(), streams: SelectAll::new(), mistakes: 0 };
+        let open = numbers.opened(StreamKind::WebSocket);
+        let (topics, streams) = (HashSet::new(), SelectAll::new());
+        let session = Session { engine, by, socket, topics, streams, mistakes: 0, open };
         sockets.track_future(session.run(shutdown))
     }))
 }
@@ -70,6 +78,7 @@ struct Session {
     topics: HashSet<Topic>,
     streams: SelectAll<TopicFrames>,
     mistakes: u32,
+    open: OpenStream,
 }
 
 /// Why a socket is closed: a code of RFC 6455 and a few words.
@@ -160,7 +169,10 @@ impl Session {
         for room in (0..BATCH).rev() {
             match next {
                 None => break,
-                Some(Sent::Frame(json)) => wrote(timeout(WRITE_MAX, self.socket.feed(text(json))).await)?,
+                Some(Sent::Frame(json)) => {
+                    wrote(timeout(WRITE_MAX, self.socket.feed(text(json))).await)?;
+                    self.open.sent(1);
+                }
                 Some(Sent::Failed(error)) => {
                     let frame = text_of(&StreamFrame::Error { error });
                     wrote(timeout(WRITE_MAX, self.socket.feed(frame)).await)?;

@@ -26,6 +26,8 @@ mod resume;
 mod retry;
 mod run;
 mod show;
+mod stats;
+mod supervision;
 mod tasks;
 mod templates;
 mod usage;
@@ -80,6 +82,10 @@ pub enum Command {
     Usage(usage::ShowUsage),
     /// List who answers model calls, store a provider with its key, or forget one
     Providers(providers::Providers),
+    /// Show the installation in numbers: users, tasks, usage, files and bytes
+    Stats(stats::ShowStats),
+    /// Show who is at work in the engine, under whom, and how it goes
+    Supervision(supervision::Supervision),
     /// List the templates that a task can be made from, or show one
     Templates(templates::Templates),
     /// List the agents, or show what one may do
@@ -108,6 +114,8 @@ impl Command {
             Self::Diff(diff) => diff.json,
             Self::Usage(usage) => usage.json,
             Self::Providers(providers) => providers.json,
+            Self::Stats(stats) => stats.json,
+            Self::Supervision(supervision) => supervision.json,
             Self::Templates(templates) => templates.json,
             Self::Agents(agents) => agents.json,
         }
@@ -135,6 +143,8 @@ impl Command {
             Self::Diff(diff) => diff.execute(connector, &output).await,
             Self::Usage(usage) => usage.execute(connector, &output).await,
             Self::Providers(providers) => providers.execute(connector, &output).await,
+            Self::Stats(stats) => stats.execute(connector, &output).await,
+            Self::Supervision(supervision) => supervision.execute(connector, &output).await,
             Self::Templates(templates) => templates.execute(connector, &output).await,
             Self::Agents(agents) => agents.execute(connector, &output).await,
         };
