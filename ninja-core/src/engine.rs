@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use crate::{
     actors::{ActorTree, Services},
     api::{
-        Agent, ApiError, ApprovalId, Decision, ErrorCode, Page, Principal, Task, TaskId, TaskStatus, TaskSummary,
-        UserId,
+        Agent, ApiError, ApprovalId, AuditAction, Decision, ErrorCode, Page, Principal, Task, TaskId, TaskStatus,
+        TaskSummary, UserId,
     },
+    audit::Audit,
     clock::{Clock, SystemClock},
     config::Config,
     journal::{
@@ -28,6 +29,7 @@ use crate::{
     vault::Vault,
 };
 
+mod audit_logs;
 mod catalog;
 mod diff;
 mod files;
@@ -47,6 +49,7 @@ mod submit;
 mod usage;
 
 pub use crate::actors::ResumePolicy;
+pub use audit_logs::ListAudit;
 pub use owner::key_file;
 pub use start::StartError;
 
@@ -130,6 +133,7 @@ struct Inner {
     submissions: Semaphore,
     pins: pins::PinSets,
     vault: Vault,
+    audit: audit_logs::AuditLog,
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
 }
@@ -138,6 +142,7 @@ impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
         self.0.tree.stop().await;
+        self.note_left_out().await;
         self.0.services.lives.settle();
         if let Err(error) = self.0.services.store.close().await {
             tracing::error!(%error, "failed to close the store");
@@ -194,12 +199,12 @@ impl Engine {
     /// Fails with `conflict` where it has ended already.
     pub async fn cancel_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
-        let user = by.user;
+        let (user, audit) = (by.user, self.audit_of(by, AuditAction::CancelTask, id).encode());
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
-            let answer =
-                self.0.tree.ask_task(id, CANCEL_WAIT, |reply| crate::actors::TaskMsg::Cancel { by: user, reply }).await;
-            match answer {
+            let audit = audit.clone();
+            let message = |reply| crate::actors::TaskMsg::Cancel { by: user, audit, reply };
+            match self.0.tree.ask_task(id, CANCEL_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // Where an earlier send was taken and only its answer lost, the task ended as was asked.
                 Some(Err(Refusal::Ended)) if sent > 0 => break,
@@ -232,10 +237,12 @@ impl Engine {
     ) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
         let asker = by;
+        let audit = self.audit_of(by, AuditAction::DecideApproval, id);
+        let audit = audit.saying(format!("{} of {approval}", decision.as_str())).encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
-            let (decision, by) = (decision.clone(), by.user);
-            let message = |reply| crate::actors::TaskMsg::DecideApproval { approval, decision, by, reply };
+            let (decision, by, audit) = (decision.clone(), by.user, audit.clone());
+            let message = |reply| crate::actors::TaskMsg::DecideApproval { approval, decision, by, audit, reply };
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // An earlier send was taken and only its reply was lost: the question is answered.
@@ -268,6 +275,11 @@ impl Engine {
     /// None today; a feed that nobody wrote to is empty.
     pub async fn feed(&self, by: &Principal, after: Option<u64>) -> Result<Follow, ApiError> {
         Ok(Follow::user(&self.0.services.hub, Arc::clone(self.store()), by.user, after.unwrap_or(0)))
+    }
+
+    /// Begins the entry of something that is done to a task.
+    fn audit_of(&self, by: &Principal, action: AuditAction, id: TaskId) -> Audit {
+        Audit::of(by, action, self.0.services.clock.now()).to(id)
     }
 
     fn store(&self) -> &Arc<dyn Store> {

@@ -57,4 +57,4 @@ pub mod workspace;
 #[cfg(feature = "engine")]
 pub use config::Config;
 #[cfg(feature = "engine")]
-pub use engine::{Engine, EngineOptions, ListTasks, ResumePolicy, StartError, key_file, maintenance};
+pub use engine::{Engine, EngineOptions, ListAudit, ListTasks, ResumePolicy, StartError, key_file, maintenance};

@@ -4,15 +4,16 @@ use futures::StreamExt;
 use ninja_core::{
     Engine,
     api::{
-        Agent, AgentCapabilities, ApiError, ApprovalId, Budget, BudgetReport, Decision, ErrorCode, File, Forecast,
-        ForkTask, Health, KeysRotated, MasterKeys, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport,
-        RotateKeys, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+        Agent, AgentCapabilities, ApiError, ApprovalId, AuditCheckpoint, AuditEntry, AuditFilter, AuditFormat,
+        AuditVerified, Budget, BudgetReport, Decision, ErrorCode, File, Forecast, ForkTask, Health, KeysRotated,
+        MasterKeys, Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, SubmitTask, Task,
+        TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError, Signal};
+use crate::{AuditExport, Backup, Content, Download, EventStream, ListAudit, ListTasks, SdkError, Signal};
 
 /// An engine and who asks it. The verbs are those of [`Ninja`](crate::Ninja).
 #[derive(Clone)]
@@ -142,6 +143,28 @@ impl Embedded {
 
     pub(crate) async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
         Ok(self.engine.rotate_keys(&self.owner, *request).await?)
+    }
+
+    pub(crate) async fn list_audit(&self, query: &ListAudit) -> Result<Page<AuditEntry>, SdkError> {
+        let ListAudit { filter, cursor, limit } = query.clone();
+        let query = ninja_core::ListAudit { filter, cursor, limit: limit.unwrap_or_default() };
+        Ok(self.engine.list_audit(&self.owner, query).await?)
+    }
+
+    pub(crate) async fn export_audit(
+        &self,
+        filter: &AuditFilter,
+        format: AuditFormat,
+    ) -> Result<AuditExport, SdkError> {
+        Ok(AuditExport { stream: self.engine.export_audit(&self.owner, filter.clone(), format).await? })
+    }
+
+    pub(crate) async fn verify_audit(&self, checkpoint: Option<&AuditCheckpoint>) -> Result<AuditVerified, SdkError> {
+        Ok(self.engine.verify_audit(&self.owner, checkpoint.cloned()).await?)
+    }
+
+    pub(crate) async fn checkpoint_audit(&self) -> Result<AuditCheckpoint, SdkError> {
+        Ok(self.engine.checkpoint_audit(&self.owner).await?)
     }
 
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {

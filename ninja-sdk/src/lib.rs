@@ -37,8 +37,8 @@ pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientBuilder};
-pub use content::{Backup, Content, Download};
+pub use content::{AuditExport, Backup, Content, Download};
 pub use error::{BoxError, SdkError};
-pub use list::ListTasks;
+pub use list::{ListAudit, ListTasks};
 pub use ninja::Ninja;
 pub use stream::{EventStream, Signal};

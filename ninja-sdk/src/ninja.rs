@@ -6,6 +6,8 @@ use ninja_core::api::{
     TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
+mod audit;
+
 #[cfg(feature = "embedded")]
 use ninja_core::{Engine, EngineOptions};
 

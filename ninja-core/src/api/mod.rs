@@ -27,7 +27,9 @@ mod vault;
 pub use agent::{Agent, AgentLimits, ModelClass};
 pub use approval::{Approval, ApprovalKind, DecideApproval, Decision, ProposedCall};
 pub use artifact::{Artifact, BlobHash, FILE_BYTES_MAX, File};
-pub use audit::{AuditAction, AuditActor, AuditEntry, AuditOutcome};
+pub use audit::{
+    AuditAction, AuditActor, AuditCheckpoint, AuditEntry, AuditFilter, AuditFormat, AuditOutcome, AuditVerified,
+};
 pub use auth::{Access, Credential, Origin, Principal, Role, Scope, Scopes};
 pub use contract::{Check, Contract};
 pub use error::{ApiError, ErrorCode};

@@ -8,11 +8,18 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, owner, pins::PinSets, stored_providers};
+use super::{
+    Engine, EngineOptions, Inner,
+    audit_logs::{AuditLog, Denials},
+    owner,
+    pins::PinSets,
+    stored_providers,
+};
 use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
     api::{ApiError, ErrorCode},
+    audit,
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
@@ -117,6 +124,8 @@ impl Engine {
         // Whoever held the directory until now may have changed the keys.
         let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
+        let waits = stored_providers::waits(store.as_ref(), &vault)?;
+        let audit_key = audit::ensure(&store, &vault, waits, options.clock.now()).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -164,6 +173,7 @@ impl Engine {
             submissions,
             pins: PinSets::default(),
             vault,
+            audit: AuditLog { key: audit_key, denials: Denials::default() },
             stored_settings: Mutex::default(),
         };
         Ok(Self(Arc::new(inner)))

@@ -3,7 +3,7 @@
 use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, refused};
 use crate::{
     actors::TaskMsg,
-    api::{ApiError, Budget, ErrorCode, Principal, Task, TaskId},
+    api::{ApiError, AuditAction, Budget, ErrorCode, Principal, Task, TaskId},
     machine::{Input, Refusal},
 };
 
@@ -14,7 +14,7 @@ impl Engine {
     ///
     /// Fails with `conflict` where it has ended, is about to end, or is paused already.
     pub async fn pause_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::Pause { by: by.user }, &Refusal::Paused).await
+        self.steer(by, id, AuditAction::PauseTask, Input::Pause { by: by.user }, &Refusal::Paused).await
     }
 
     /// Resumes a paused task, or one that waits for a provider.
@@ -23,7 +23,7 @@ impl Engine {
     ///
     /// Fails with `conflict` where it is neither.
     pub async fn resume_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::Resume { by: by.user }, &Refusal::NotPaused).await
+        self.steer(by, id, AuditAction::ResumeTask, Input::Resume { by: by.user }, &Refusal::NotPaused).await
     }
 
     /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.
@@ -32,7 +32,8 @@ impl Engine {
     ///
     /// Fails with `conflict` where the task has ended, or has these limits already.
     pub async fn change_budget(&self, by: &Principal, id: TaskId, budget: Budget) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::ChangeBudget { by: by.user, budget }, &Refusal::SameBudget).await
+        self.steer(by, id, AuditAction::ChangeBudget, Input::ChangeBudget { by: by.user, budget }, &Refusal::SameBudget)
+            .await
     }
 
     /// Tries a task again that failed or was cancelled: what succeeded stays, the rest is done again.
@@ -41,16 +42,25 @@ impl Engine {
     ///
     /// Fails with `conflict` where it has not ended, or ended well.
     pub async fn retry_task(&self, by: &Principal, id: TaskId) -> Result<Task, ApiError> {
-        self.steer(by, id, Input::Retry { by: by.user }, &Refusal::NothingToRetry).await
+        self.steer(by, id, AuditAction::RetryTask, Input::Retry { by: by.user }, &Refusal::NothingToRetry).await
     }
 
     /// Hands a task an input and answers when it is recorded. `done` is what the task says when an earlier send was taken and
     /// only its reply was lost.
-    async fn steer(&self, by: &Principal, id: TaskId, input: Input, done: &Refusal) -> Result<Task, ApiError> {
+    async fn steer(
+        &self,
+        by: &Principal,
+        id: TaskId,
+        action: AuditAction,
+        input: Input,
+        done: &Refusal,
+    ) -> Result<Task, ApiError> {
         self.check_owner(by, id)?;
+        let audit = self.audit_of(by, action, id).encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
-            let message = |reply| TaskMsg::Steer { input: Box::new(input.clone()), reply };
+            let audit = audit.clone();
+            let message = |reply| TaskMsg::Steer { input: Box::new(input.clone()), audit, reply };
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 Some(Err(refusal)) if sent > 0 && refusal == *done => return self.task(by, id).await,

@@ -8,7 +8,8 @@
 //! puts     u32 n, n × (kind u8, id value, value)
 //! deletes  u32 n, n × (kind u8, id value)
 //! blobs    u32 n, n × value
-//! counts   absent where there are none; else u32 n, n × (row value, u32 m, m × i64)
+//! counts   absent where nothing follows; else u32 n, n × (row value, u32 m, m × i64)
+//! audit    absent where there are none; else u32 n, n × value
 //! ```
 //!
 //! The frame around it carries the version; see [`super::wal`].
@@ -37,6 +38,7 @@ pub(super) struct Change {
     pub(super) deletes: Vec<DocKey>,
     pub(super) blobs: Vec<(BlobHash, Bytes)>,
     pub(super) counts: Vec<Count>,
+    pub(super) audit: Vec<Value>,
 }
 
 /// Records for one task's log and its new head.
@@ -72,6 +74,7 @@ impl Change {
             deletes: commit.deletes,
             blobs: commit.blobs.into_iter().map(|bytes| (hash_of(&bytes), bytes)).collect(),
             counts: commit.counts,
+            audit: commit.audit.into_iter().map(Value::new).collect(),
         })
     }
 
@@ -80,7 +83,7 @@ impl Change {
         let heads = self.append.iter().flat_map(|append| std::iter::once(&append.head).chain(&append.records));
         let feed = self.feed.iter().map(|(_, value)| value);
         let puts = self.puts.iter().map(|(_, value)| value);
-        let spilled = heads.chain(feed).chain(puts).filter_map(Value::spilled);
+        let spilled = heads.chain(feed).chain(puts).chain(&self.audit).filter_map(Value::spilled);
         spilled.chain(self.blobs.iter().map(|(hash, bytes)| (*hash, bytes)))
     }
 
@@ -107,11 +110,12 @@ impl Change {
             put_value(&mut out, bytes);
         }
         self.encode_counts(&mut out);
+        self.encode_audit(&mut out);
         out
     }
 
     fn encode_counts(&self, out: &mut Vec<u8>) {
-        if self.counts.is_empty() {
+        if self.counts.is_empty() && self.audit.is_empty() {
             return;
         }
         put_count(out, self.counts.len());
@@ -121,6 +125,16 @@ impl Change {
             for number in add {
                 out.extend_from_slice(&number.to_be_bytes());
             }
+        }
+    }
+
+    fn encode_audit(&self, out: &mut Vec<u8>) {
+        if self.audit.is_empty() {
+            return;
+        }
+        put_count(out, self.audit.len());
+        for entry in &self.audit {
+            put_value(out, entry.bytes());
         }
     }
 
@@ -148,6 +162,7 @@ impl Change {
             deletes: reader.list(doc_key)?,
             blobs: reader.list(|reader| reader.value().map(|bytes| (hash_of(&bytes), bytes)))?,
             counts: if reader.is_at_end() { Vec::new() } else { reader.list(count)? },
+            audit: if reader.is_at_end() { Vec::new() } else { reader.list(value)? },
         };
         reader.finish()?;
         Ok(change)
@@ -172,7 +187,7 @@ fn size_of(commit: &Commit) -> u64 {
     let append = commit.append.iter().flat_map(|append| std::iter::once(&append.head.bytes).chain(&append.records));
     let feed = commit.feed.iter().map(|(_, bytes)| bytes);
     let puts = commit.puts.iter().map(|(_, bytes)| bytes);
-    let values = append.chain(feed).chain(puts).chain(&commit.blobs).map(Bytes::len);
+    let values = append.chain(feed).chain(puts).chain(&commit.blobs).chain(&commit.audit).map(Bytes::len);
     let ids = commit.puts.iter().map(|(key, _)| key).chain(&commit.deletes).map(|key| key.id.len());
     // Every item costs a few dozen bytes of its own, in the frame and in the tree.
     let counts = commit.counts.iter().map(|count| count.row.len() + count.add.len() * 8);

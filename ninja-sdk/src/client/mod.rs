@@ -3,6 +3,7 @@
 //! `http.rs` sends requests and reads answers and problems, `events.rs` follows a subscription across lost
 //! connections, `builder.rs` sets both up. Nothing here knows the engine.
 
+mod audit;
 mod builder;
 mod events;
 mod http;

@@ -31,6 +31,11 @@ enum Step {
     Counts {
         rows: Vec<(u8, Vec<i64>)>,
     },
+    Audit {
+        lens: Vec<usize>,
+        /// Whether a record comes with them that does not follow, so that the commit is refused.
+        refused: bool,
+    },
     Reopen,
     /// Goes on with what a power cut leaves.
     PowerCut,
@@ -47,6 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => len().prop_map(|len| Step::Blob { len }),
         3 => proptest::collection::vec((0..4_u8, proptest::collection::vec(-9..9_i64, 0..3)), 1..4)
             .prop_map(|rows| Step::Counts { rows }),
+        3 => (proptest::collection::vec(len(), 0..3), any::<bool>()).prop_map(|(lens, refused)| Step::Audit { lens, refused }),
         1 => Just(Step::Reopen),
         1 => Just(Step::PowerCut),
     ]
@@ -71,6 +77,12 @@ fn commit_of(step: &Step, n: u64, next_seq: impl Fn(u128) -> u64) -> Commit {
         Step::Counts { rows } => {
             let count = |(row, add): &(u8, Vec<i64>)| Count { row: row.to_string(), add: add.clone() };
             commit.counts = rows.iter().map(count).collect();
+        }
+        Step::Audit { lens, refused } => {
+            if *refused {
+                commit = append(0, 1_000_000, &[]);
+            }
+            commit.audit = lens.iter().map(|len| bytes(n, *len)).collect();
         }
         Step::Reopen | Step::PowerCut => {}
     }
@@ -104,6 +116,10 @@ fn assert_same(disk: &dyn Store, model: &dyn Store) {
     }
     let lists = |store: &dyn Store| pages(|after| store.list_unfinished(after, 1).unwrap());
     assert_eq!(lists(disk), lists(model));
+    for (from, limit) in [(0, 100), (2, 1), (3, 100)] {
+        assert_eq!(disk.read_audit(from, limit).unwrap(), model.read_audit(from, limit).unwrap());
+    }
+    assert_eq!(disk.audit_end().unwrap(), model.audit_end().unwrap());
     for kind in [DocKind::User, DocKind::File, DocKind::Count] {
         assert_eq!(disk.list_docs(kind, "").unwrap(), model.list_docs(kind, "").unwrap());
     }
@@ -127,21 +143,21 @@ proptest! {
     #[test]
     fn the_store_on_disk_answers_as_the_one_in_memory(steps in proptest::collection::vec(step(), 1..60)) {
         let (root, power) = (TempDir::new().unwrap(), Arc::<Power>::default());
-        let model = MemoryStore::open(&root.path().join("model")).unwrap();
+        let model = memory_chained(&root.path().join("model")).unwrap();
         let mut directory = root.path().join("0");
-        let mut disk = DiskStore::open(&directory, options(&power)).unwrap();
+        let mut disk = open_chained(&directory, options(&power)).unwrap();
         for (n, step) in (1..).zip(&steps) {
             match step {
                 Step::Reopen => {
                     drop(disk);
-                    disk = DiskStore::open(&directory, options(&power)).unwrap();
+                    disk = open_chained(&directory, options(&power)).unwrap();
                 }
                 Step::PowerCut => {
                     let left = root.path().join(n.to_string());
                     power.cut(&directory, &left, n);
                     drop(disk);
                     directory = left;
-                    disk = DiskStore::open(&directory, options(&power)).unwrap();
+                    disk = open_chained(&directory, options(&power)).unwrap();
                 }
                 step => {
                     let next_seq = |of| model.read_log(task(of), 1, usize::MAX).unwrap().len() as u64 + 1;
