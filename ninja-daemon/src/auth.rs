@@ -12,6 +12,7 @@ use crate::{
     app::App,
     edge::{Peer, only},
     error::Refusal,
+    rate::Bucket,
 };
 
 /// The verified identity behind a request to a route that is not open to everybody.
@@ -27,22 +28,30 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets nobody through to whom the route is not open.
-pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
-    if access == Access::Public {
-        return next.run(request).await;
-    }
-    let known = identify(&app, &request).and_then(|principal| {
-        principal.check(access)?;
-        Ok(Caller(principal))
-    });
-    match known {
+/// Lets nobody through to whom the route is not open, or who asks too often.
+pub(crate) async fn admit(
+    State((app, access, bucket)): State<(App, Access, Bucket)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let known = (access != Access::Public).then(|| identify(&app, &request));
+    let from = request.extensions().get::<Origin>().and_then(|origin| origin.ip);
+    let standing = match app.rates.count(bucket, from, known.as_ref().map(Result::as_ref)) {
+        Ok(standing) => standing,
+        Err(exceeded) => return exceeded.into_response(),
+    };
+    let checked =
+        known.map(|known| known.and_then(|principal| Ok(principal.check(access).map(|()| Caller(principal))?)));
+    let answer = match checked.transpose() {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
-    }
+    };
+    standing.tell(answer)
 }
 
 fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {

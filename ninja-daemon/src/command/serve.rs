@@ -1,8 +1,8 @@
 //! `ninja serve`: the daemon, until it is told to stop.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use ninja_core::{Engine, ResumePolicy, key_file};
+use ninja_core::{Engine, ResumePolicy, config::HttpConfig, key_file};
 use ninja_tui::cli::{Exit, Failure, Output};
 use tokio::time::timeout;
 
@@ -11,6 +11,7 @@ use crate::{
     listen::{self, ListenError, socket_file},
     serve::{ServeOptions, Server},
     surroundings::Surroundings,
+    tls::Reload,
 };
 
 /// With the drain of the server before it, within the promised 30 s. What is not parked by then is recovered.
@@ -25,28 +26,41 @@ pub(super) struct Serve {
     /// Listen beyond this machine although nothing is encrypted
     #[arg(long)]
     insecure_bind: bool,
+    /// Speak TLS with the certificate chain in this file, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 impl Serve {
     pub(super) async fn execute(self, surroundings: &Surroundings, output: &Output) -> Result<Exit, Failure> {
-        let shutdown = signals::shutdown().map_err(|error| {
-            Failure::new(Exit::Failed, format!("signals cannot be heard: {error}"), "run it outside of this sandbox")
-        })?;
-        listen::check(self.listen, self.insecure_bind).map_err(|error| {
-            let advice = "put a reverse proxy with TLS before a loopback address, or say --insecure-bind";
+        let shutdown = signals::shutdown()?;
+        let options = surroundings.engine_options(ResumePolicy::All)?;
+        let http = self.http(options.config.http.clone());
+        listen::check(self.listen, self.insecure_bind || http.tls_cert.is_some()).map_err(|error| {
+            let advice = "give it a certificate with --tls-cert and --tls-key, put a reverse proxy with TLS before a \
+                          loopback address, or say --insecure-bind";
             Failure::new(Exit::Usage, error.to_string(), advice)
         })?;
-        let options = surroundings.engine_options(ResumePolicy::All)?;
         let engine = Engine::start(options).await.map_err(|error| error.to_api())?;
-        let server = match self.bind(&engine, surroundings).await {
+        let server = match self.bind(&engine, http, surroundings).await {
             Ok(server) => server,
             Err(error) => {
                 engine.stop().await;
                 return Err(error.to_api().into());
             }
         };
+        let scheme = match server.reload() {
+            Some(reload) => {
+                signals::on_hangup(move || reload_now(&reload))?;
+                "https"
+            }
+            None => "http",
+        };
         if let Some(address) = server.address() {
-            output.say(&format!("listening on http://{address}"));
+            output.say(&format!("listening on {scheme}://{address}"));
         }
         output.say(&format!("the API key is in {}", key_file(&surroundings.data_dir).display()));
         server.run(shutdown).await;
@@ -56,11 +70,25 @@ impl Serve {
         Ok(Exit::Done)
     }
 
-    async fn bind(&self, engine: &Engine, surroundings: &Surroundings) -> Result<Server, ListenError> {
+    /// The command line goes before the configuration.
+    fn http(&self, mut http: HttpConfig) -> HttpConfig {
+        if self.tls_cert.is_some() {
+            (http.tls_cert, http.tls_key) = (self.tls_cert.clone(), self.tls_key.clone());
+        }
+        http
+    }
+
+    async fn bind(
+        &self,
+        engine: &Engine,
+        http: HttpConfig,
+        surroundings: &Surroundings,
+    ) -> Result<Server, ListenError> {
         let mut options = ServeOptions {
             listen: Some(self.listen),
             insecure_bind: self.insecure_bind,
             socket: Some(socket_file(&surroundings.data_dir)),
+            http,
             ..ServeOptions::default()
         };
         match Server::bind(engine.clone(), options.clone()).await {
@@ -71,5 +99,12 @@ impl Serve {
             }
             bound => bound,
         }
+    }
+}
+
+fn reload_now(reload: &Reload) {
+    match reload.reload() {
+        Ok(()) => tracing::info!("read the certificate again"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the certificate stays as it was"),
     }
 }

@@ -5,10 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -62,7 +59,7 @@ pub(super) async fn task_events(
     }
     let events = app.engine.task_events(&by, task, after).await?;
     let frames = follow_on(events).take_until(app.shutdown.cancelled_owned());
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    let headers = [(CONTENT_TYPE, "text/event-stream")];
     Ok((headers, Body::from_stream(event_stream(frames))).into_response())
 }
 

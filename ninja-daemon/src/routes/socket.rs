@@ -6,6 +6,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
@@ -22,7 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{Sent, Topic, TopicFrames, frames, text};
-use crate::{app::App, auth::Caller, edge, error::Refusal};
+use crate::{app::App, auth::Caller, edge::Peer, error::Refusal, pages};
 
 /// A subscription is a few hundred bytes.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -45,10 +46,11 @@ const BATCH: usize = 64;
 pub(super) async fn open(
     State(app): State<App>,
     Caller(by): Caller,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
-    edge::check_origin(&headers)?;
+    pages::check_origin(&app.http, peer.as_deref(), &headers)?;
     let upgrade = upgrade.map_err(|_| Refusal::invalid("this path speaks WebSocket only; open it with an upgrade"))?;
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod admin;
+mod edge;
 mod http;
+mod probes;
+mod slow;
 mod steering;
 mod streams;
 mod support;
+mod tls;
