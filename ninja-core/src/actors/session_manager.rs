@@ -221,10 +221,10 @@ impl SessionManager {
         state.end_overdue(now);
         state.tickets.retain(|_, (_, expires_at)| now < *expires_at);
         state.ticks = state.ticks.wrapping_add(1);
-        if state.ticks % NOTE_USES_TICKS == 0 {
+        if state.ticks.is_multiple_of(NOTE_USES_TICKS) {
             self.in_background(note_uses);
         }
-        if state.ticks % CLEAR_TICKS == 0 {
+        if state.ticks.is_multiple_of(CLEAR_TICKS) {
             self.in_background(clear_expired);
         }
     }

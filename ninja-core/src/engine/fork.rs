@@ -19,7 +19,6 @@ use crate::{
     audit::Audit,
     journal::record::{Entry, Record, StepEnd, TaskSubmitted},
     machine::TaskState,
-    unfinished::Place,
 };
 
 impl Engine {
@@ -97,7 +96,9 @@ impl Engine {
         let audit = Audit::of(by, AuditAction::ForkTask, state.created_at).to(state.id).saying(format!("from {id}"));
         let place = self.place_for(by, state.id).await?;
         accept(&self.0.services, &state, &log, Beside { blobs: Vec::new(), audit, turn }).await?;
-        place.map(Place::keep);
+        if let Some(place) = place {
+            place.keep();
+        }
         let task = state.view();
         self.0.tree.start_task(state);
         Ok(task)

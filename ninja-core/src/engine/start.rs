@@ -98,22 +98,13 @@ impl Engine {
     ///
     /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
     /// cannot be used.
-    pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
+    pub async fn start(mut options: EngineOptions) -> Result<Self, StartError> {
         // None of them needs the others, and each waits for something else: the disk, the network, a process.
+        let (given_providers, given_sandbox) = (options.providers.take(), options.sandbox.take());
         let (store, providers, sandbox) = tokio::join!(
             open_store(&options.data_dir),
-            async {
-                Ok::<_, StartError>(match options.providers {
-                    Some(providers) => providers,
-                    None => discover_providers(&options.config, &options.env, &options.models_dir).await?,
-                })
-            },
-            async {
-                match options.sandbox {
-                    Some(sandbox) => sandbox,
-                    None => find_sandbox(&options.env).await,
-                }
-            },
+            providers_of(given_providers, &options),
+            sandbox_of(given_sandbox, &options.env),
         );
         let (store, providers) = (store?, providers?);
         // Whoever held the directory until now may have changed the keys.
@@ -176,6 +167,20 @@ impl Engine {
             engine.finish_deletions_soon();
         }
         Ok(engine)
+    }
+}
+
+async fn providers_of(given: Option<Providers>, options: &EngineOptions) -> Result<Providers, StartError> {
+    match given {
+        Some(providers) => Ok(providers),
+        None => discover_providers(&options.config, &options.env, &options.models_dir).await,
+    }
+}
+
+async fn sandbox_of(given: Option<Arc<dyn Sandbox>>, env: &BTreeMap<String, String>) -> Arc<dyn Sandbox> {
+    match given {
+        Some(sandbox) => sandbox,
+        None => find_sandbox(env).await,
     }
 }
 

@@ -28,7 +28,6 @@ use crate::{
     planner::Template,
     providers::Choice,
     questions,
-    unfinished::Place,
 };
 
 mod contract;
@@ -214,7 +213,9 @@ impl Engine {
         let audit = Audit::of(by, AuditAction::SubmitTask, state.created_at).to(state.id);
         let place = self.place_for(by, state.id).await?;
         accept(services, &state, &log, Beside { blobs: pins.blobs(), audit, turn }).await?;
-        place.map(Place::keep);
+        if let Some(place) = place {
+            place.keep();
+        }
         pins.note_stored();
         Ok(state)
     }

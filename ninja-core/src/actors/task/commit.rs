@@ -59,6 +59,16 @@ impl Change {
     }
 }
 
+/// What a commit changes in the books of shared limits.
+struct Bill {
+    user: UserId,
+    held: Vec<Held>,
+    at: Timestamp,
+    /// What the task had reserved before, and what it has after.
+    reserved: [Amounts; 2],
+    spent: Vec<Spent>,
+}
+
 impl TaskActor {
     /// Decides what to record. The records bear the time at which they were decided, so that a replay decides with the same.
     pub(super) fn decide(&self, task: &TaskState, input: Input, blobs: Vec<Bytes>) -> Result<Change, Refusal> {
@@ -101,16 +111,13 @@ impl TaskActor {
         &self,
         commit: Commit,
         settling: Settling,
-        user: UserId,
-        held: Vec<Held>,
-        at: Timestamp,
-        reserved: [Amounts; 2],
-        spent: Vec<Spent>,
+        bill: Bill,
     ) -> Result<(Committed, (Vec<TaskId>, Vec<Warning>)), ActorProcessingErr> {
         let services = Arc::clone(&self.services);
         let both = tokio::spawn(async move {
             let _settling = settling;
             let committed = services.store.commit(commit).await?;
+            let Bill { user, held, at, reserved, spent } = bill;
             Ok::<_, StoreError>((committed, services.ledger.settle(user, held, at, reserved, &spent)))
         });
         Ok(both.await??)
@@ -154,10 +161,10 @@ impl TaskActor {
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");
-        let reserved = [before.reserved(), after.reserved()];
+        let bill = Bill { user: owner, held, at, reserved: [before.reserved(), after.reserved()], spent };
         let settling = self.services.ledger.settling().await;
         let (committed, (ready, warnings)) = match self.services.ledger.is_bounded() {
-            true => self.commit_and_settle(commit, settling, owner, held, at, reserved, spent).await?,
+            true => self.commit_and_settle(commit, settling, bill).await?,
             false => (self.services.store.commit(commit).await?, Default::default()),
         };
         if before.end.is_some() != after.end.is_some() {
