@@ -9,6 +9,7 @@ use axum::{
 };
 use ninja_core::api::{ApiError, ErrorCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::edge::RequestId;
 
@@ -50,15 +51,21 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An RFC 9457 body.
-#[derive(Serialize)]
-struct Problem<'a> {
+/// A refusal, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem<'a> {
+    /// `urn:ninja:problem:` with the code.
     #[serde(rename = "type")]
     kind: String,
+    /// The status in words.
     title: &'static str,
+    /// The status.
     status: u16,
+    /// What went wrong. Scripts rely on it.
     code: ErrorCode,
+    /// What happened and, where there is one, what to do about it.
     detail: &'a str,
+    /// The request, as the log has it.
     request_id: &'a str,
 }
 

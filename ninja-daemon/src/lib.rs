@@ -16,6 +16,7 @@ mod extract;
 mod form;
 mod idempotency;
 mod listen;
+mod openapi;
 mod routes;
 mod serve;
 mod surroundings;

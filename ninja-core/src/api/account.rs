@@ -6,6 +6,7 @@ use super::{ApiKeyId, ModelClass, Role, Scopes, Secret, SessionId, Timestamp, Us
 
 /// An account, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
     /// Its id.
     pub id: UserId,
@@ -31,6 +32,7 @@ pub struct User {
 
 /// The body of `POST /auth/register`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// The address to log in with.
@@ -45,6 +47,7 @@ pub struct Register {
 
 /// The body of `POST /auth/login`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The address.
@@ -56,6 +59,7 @@ pub struct Login {
 
 /// The body of `POST /auth/refresh`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// The newest refresh token of a session. It is good for one use.
@@ -65,6 +69,7 @@ pub struct Refresh {
 
 /// What a login or a refresh gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tokens {
     /// Sent as `Authorization: Bearer`.
     #[serde(serialize_with = "secret::reveal")]
@@ -84,6 +89,7 @@ pub struct Tokens {
 
 /// How an access token is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum TokenType {
     /// In the header `Authorization`.
     #[default]
@@ -92,6 +98,7 @@ pub enum TokenType {
 
 /// The answer of `GET /auth/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Me {
     /// The account.
     pub user: User,
@@ -106,6 +113,7 @@ pub struct Me {
 
 /// The body of `POST /auth/password`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The password there is.
@@ -121,6 +129,7 @@ pub struct ChangePassword {
 
 /// The body of `POST /auth/redeem`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RedeemToken {
     /// The token that was sent: an invitation, or word of a reset. It is good for one use.
@@ -133,6 +142,7 @@ pub struct RedeemToken {
 
 /// A login and all that was renewed from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -144,6 +154,7 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// Where it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub ip: Option<std::net::IpAddr>,
     /// What the client called itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +165,7 @@ pub struct Session {
 
 /// The body of `POST /auth/api-keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
     /// What it is for, in 1 to 100 characters.
@@ -167,6 +179,7 @@ pub struct CreateApiKey {
 
 /// An API key, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiKeyInfo {
     /// Its id: the part behind `nj_`.
     pub id: ApiKeyId,
@@ -186,6 +199,7 @@ pub struct ApiKeyInfo {
 
 /// A new API key. Its text is shown this once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewApiKey {
     /// The key, sent as `Authorization: Bearer`.
     #[serde(serialize_with = "secret::reveal")]
@@ -196,6 +210,7 @@ pub struct NewApiKey {
 
 /// The body of `POST /admin/users`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
     /// The address to log in with.
@@ -210,6 +225,7 @@ pub struct CreateUser {
 
 /// The body of `PATCH /admin/users/{id}`: what is given is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangeUser {
     /// The address to log in with.
@@ -228,6 +244,7 @@ pub struct ChangeUser {
 
 /// A new account, or one whose password is to be set anew, with the token for it. The token is shown this once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InvitedUser {
     /// The account.
     pub user: User,
@@ -240,6 +257,7 @@ pub struct InvitedUser {
 
 /// What an account of some role may have. Whatever is absent is not limited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
     /// Tasks that have not ended.
@@ -276,6 +294,7 @@ pub struct Quotas {
 
 /// The quotas of each role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RoleQuotas {
     /// Of users.
@@ -299,6 +318,7 @@ impl RoleQuotas {
 
 /// Settings that count at once when they are changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LiveSettings {
     /// Whether anybody may make an account.
     pub registration_open: bool,
@@ -316,6 +336,7 @@ pub struct LiveSettings {
 
 /// The body of `PATCH /admin/settings`: what is given is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangeSettings {
     /// Whether anybody may make an account.
@@ -337,6 +358,7 @@ pub struct ChangeSettings {
 
 /// Quotas of roles; those that are given are replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangeQuotas {
     /// Of users.
@@ -352,6 +374,7 @@ pub struct ChangeQuotas {
 
 /// The answer of `POST /auth/ws-ticket`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WsTicket {
     /// Opens one WebSocket.
     #[serde(serialize_with = "secret::reveal")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How capable a model the agent wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ModelClass {
     /// Quick and cheap.
@@ -17,6 +18,7 @@ pub enum ModelClass {
 
 /// What one step of the agent may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentLimits {
     /// Model calls in one step.
@@ -33,6 +35,7 @@ impl Default for AgentLimits {
 
 /// A specialist: what it is told and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     /// Its name, as plans say it.

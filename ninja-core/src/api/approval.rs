@@ -7,6 +7,7 @@ use super::{ApprovalId, PlanSpec, StepId, TaskId, Timestamp, UserId};
 
 /// What is asked of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalKind {
     /// May the step go on, or the proposed call be made? Answer `approve` or `deny`.
@@ -21,6 +22,7 @@ pub enum ApprovalKind {
 
 /// The exact call that an answer is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProposedCall {
     /// The tool.
     pub tool: String,
@@ -32,6 +34,7 @@ pub struct ProposedCall {
 
 /// An open question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Approval {
     /// Its id.
     pub id: ApprovalId,
@@ -55,6 +58,7 @@ pub struct Approval {
 
 /// An open question in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApprovalSummary {
     /// Whose task waits.
     pub owner: UserId,
@@ -69,6 +73,7 @@ pub struct ApprovalSummary {
 
 /// A person's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", tag = "decision", deny_unknown_fields)]
 pub enum Decision {
     /// Go on.

@@ -67,8 +67,12 @@ impl From<BlobHash> for String {
     }
 }
 
+#[cfg(feature = "openapi")]
+super::schema::text_schema!(BlobHash, "^[0-9a-f]{64}$");
+
 /// A file that a task made: (task, path, blob).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Artifact {
     /// Its path in the workspace.
     pub path: String,
@@ -85,6 +89,7 @@ pub const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024;
 
 /// An uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct File {
     /// Its id, as `files` of a request names it.
     pub id: FileId,
@@ -109,6 +114,7 @@ pub const FILES_AT_ONCE_MAX: usize = 20;
 
 /// What became of one of several files that were uploaded at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileUpload {
     /// The name as it was sent.
     pub name: String,
@@ -118,6 +124,7 @@ pub struct FileUpload {
 
 /// What became of an uploaded file. Each is stored whole or not at all, whatever happens to the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileUploadResult {
     /// It is stored.
@@ -128,6 +135,7 @@ pub enum FileUploadResult {
 
 /// Which files a list shows. The default is the newest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct ListFiles {
     /// The `next_cursor` of the page before.

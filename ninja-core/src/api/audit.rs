@@ -10,6 +10,7 @@ macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $wire:literal,)*) => {
         /// What somebody did. Stored: variants are added, never renamed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum AuditAction {
             $($(#[$doc])* #[serde(rename = $wire)] $name,)*
         }
@@ -105,6 +106,7 @@ impl std::fmt::Display for AuditAction {
 
 /// How an action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOutcome {
     /// It was done.
@@ -115,6 +117,7 @@ pub enum AuditOutcome {
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditActor {
     /// The account.
     pub user: UserId,
@@ -126,6 +129,7 @@ pub struct AuditActor {
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Its number: 1 for the first, without gaps.
     pub seq: u64,
@@ -140,6 +144,7 @@ pub struct AuditEntry {
     /// What it was done to, such as a task's id.
     pub target: Option<String>,
     /// The address it came from.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub ip: Option<IpAddr>,
     /// What the client called itself.
     pub user_agent: Option<String>,

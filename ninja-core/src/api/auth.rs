@@ -8,6 +8,7 @@ use super::{ApiError, ApiKeyId, ErrorCode, SessionId, UserId};
 
 /// What an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Its own things, within the quotas of users.
@@ -21,6 +22,7 @@ pub enum Role {
 
 /// One thing that a credential may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[repr(u8)]
 pub enum Scope {
     /// See tasks, their events and what they made; agents and templates.

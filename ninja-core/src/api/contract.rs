@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// What must hold at the end of a task. Where it does not, the model gets one round to mend it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
     /// The checks, made in this order: 1 to 20.
@@ -17,6 +18,7 @@ pub struct Contract {
 
 /// One thing that must hold. Texts are filled in like prompts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Check {
     /// A file of the workspace is there.

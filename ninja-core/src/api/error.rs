@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The stable name of a failure. Scripts rely on these: variants are added, never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -155,6 +156,7 @@ impl std::fmt::Display for ErrorCode {
 
 /// A failure with its code and a sentence for a person; never carries a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{detail} ({code})")]
 pub struct ApiError {
     /// The stable code.

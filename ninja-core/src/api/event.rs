@@ -60,8 +60,12 @@ impl From<Cursor> for String {
     }
 }
 
+#[cfg(feature = "openapi")]
+super::schema::text_schema!(Cursor, "^[tf]:[0-9]+$");
+
 /// One numbered thing that happened to a task. `seq` starts at 1 and has no gaps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// The task.
     pub task: TaskId,
@@ -75,6 +79,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum EventBody {
     /// The task was accepted.
@@ -298,6 +303,7 @@ pub enum EventBody {
 
 /// One entry of a user's feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeedEntry {
     /// Its number in this user's feed.
     pub seq: u64,
@@ -309,6 +315,7 @@ pub struct FeedEntry {
 
 /// What a user's feed tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[expect(
     clippy::large_enum_variant,
@@ -349,6 +356,7 @@ pub enum FeedBody {
 
 /// What a WebSocket client sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Subscribe {
     /// The events of a task, after a cursor or from the start.
@@ -369,6 +377,7 @@ pub enum Subscribe {
 
 /// The first thing a WebSocket client sends where its request had no header that says who it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Introduce {
     /// Who it is.
@@ -381,6 +390,7 @@ pub enum Introduce {
 
 /// What a WebSocket or SSE client receives. Frames without a sequence number may be dropped; events may not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "frame", rename_all = "snake_case")]
 pub enum StreamFrame {
     /// A numbered event.

@@ -6,6 +6,7 @@ use super::{ApiError, ModelRef, StepId, StepKind, model::is_zero};
 
 /// What `POST /tasks/forecast` answers: the plan, and what its model calls may come to. Nothing of it was begun.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Forecast {
     /// The steps, in plan order. Those that a model would add are not among them.
     pub steps: Vec<ForecastStep>,
@@ -17,6 +18,7 @@ pub struct Forecast {
 
 /// What a step may come to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ForecastStep {
     /// Its name.
     pub id: StepId,
@@ -42,6 +44,7 @@ pub struct ForecastStep {
 
 /// What model calls may come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Outlook {
     /// How many there are.
     pub calls: Span,
@@ -56,6 +59,7 @@ pub struct Outlook {
 
 /// A number that is not known yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Span {
     /// It is not less, if the task succeeds. Where it is above the most, the budget is not enough for that.
     pub least: u64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ComponentState {
     /// It works.
@@ -16,6 +17,7 @@ pub enum ComponentState {
 
 /// One component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComponentHealth {
     /// `store`, `sandbox`, `providers` or `actors`.
     pub name: String,
@@ -27,6 +29,7 @@ pub struct ComponentHealth {
 
 /// The whole engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// The worst of the components.
     pub state: ComponentState,

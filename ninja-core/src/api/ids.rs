@@ -5,6 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+#[cfg(feature = "openapi")]
+use super::schema::text_schema;
+
 /// A string that is not the identifier it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is not {expected}")]
@@ -78,6 +81,9 @@ macro_rules! typed_id {
                 id.to_string()
             }
         }
+
+        #[cfg(feature = "openapi")]
+        text_schema!($name, concat!("^", $prefix, "_[0-9a-f]{32}$"));
     };
 }
 
@@ -157,6 +163,11 @@ impl From<ApiKeyId> for String {
         id.to_string()
     }
 }
+
+#[cfg(feature = "openapi")]
+text_schema!(ApiKeyId, "^[0-9a-f]{12}$");
+#[cfg(feature = "openapi")]
+text_schema!(StepId, "^[A-Za-z0-9_-]{1,64}(:[0-9]+)*$");
 
 /// A step's name within its task: 1 to 64 of `a-z A-Z 0-9 _ -`, chosen by whoever made the plan. Steps that the machine
 /// adds have a colon and a number behind the name of what they belong to, such as `each:0`; no plan can use such a name.

@@ -6,6 +6,7 @@ use super::{Role, TaskStatus, Timestamp};
 
 /// Which accounts a list shows, and which page of it: the query of `GET /admin/users`. The default is the newest accounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct ListUsers {
     /// Only those of this role.
@@ -27,10 +28,12 @@ pub struct ListUsers {
 
 /// Which tasks a list shows, and which page of it: the query of `GET /tasks`. The default is the newest tasks of any kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct ListTasks {
     /// Only tasks that stand so, all where there is none. Names with commas between.
     #[serde(skip_serializing_if = "Vec::is_empty", with = "statuses")]
+    #[cfg_attr(feature = "openapi", param(style = Form, explode = false))]
     pub status: Vec<TaskStatus>,
     /// Only tasks of this template.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +57,7 @@ pub struct ListTasks {
 
 /// Which open questions a list shows, and which page of it: the query of `GET /approvals`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct ListApprovals {
     /// Those of everybody's tasks, for administrators.

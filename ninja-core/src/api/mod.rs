@@ -21,6 +21,8 @@ mod model;
 mod plan;
 mod provider;
 mod replay;
+#[cfg(feature = "openapi")]
+mod schema;
 mod secret;
 mod summary;
 mod task;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A provider and one of its models, written `provider/name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelRef {
     /// The provider's name in the configuration, such as `openai` or `local`.
     pub provider: String,
@@ -19,6 +20,7 @@ impl std::fmt::Display for ModelRef {
 
 /// What was used, summed over calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// Tokens sent to models.
     pub input_tokens: u64,

@@ -7,6 +7,7 @@ use super::StepId;
 
 /// What happens when a crash falls between a call's intent and its receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectClass {
     /// Changes nothing: run again.
@@ -25,6 +26,7 @@ pub enum EffectClass {
 
 /// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
     /// An agent works in turns with a model and tools.
@@ -57,6 +59,7 @@ impl StepKind {
 
 /// When a step that failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all: 2 to 10.
@@ -68,6 +71,7 @@ pub struct Retry {
 
 /// Where the JSON Schema of an agent step's answer comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SchemaSpec {
     /// The schema itself.
@@ -78,6 +82,7 @@ pub enum SchemaSpec {
 
 /// One step of an explicit plan. Which fields apply depends on `kind`; a field that does not apply is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepSpec {
     /// The step's name; `step_1`, `step_2`, … by position where none is given.
@@ -109,6 +114,7 @@ pub struct StepSpec {
     /// `map`: what is done for each item: an `agent`, `tool` or `approval` step without `id`, `after` or `when`. `{{item}}` and
     /// `{{item.FIELD}}` in it are filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub each: Option<Box<StepSpec>>,
     /// When it is tried again after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +158,7 @@ impl StepSpec {
 
 /// An explicit plan: at most 1,000 steps, without cycles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanSpec {
     /// The steps, in any order.

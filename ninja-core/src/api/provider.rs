@@ -11,6 +11,7 @@ use super::{ModelClass, Secret};
 
 /// What a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
     /// OpenAI's chat completions: OpenAI itself and whatever is compatible with it.
@@ -69,6 +70,7 @@ impl FromStr for ProviderKind {
 
 /// How long a provider's silence is borne, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Until it takes a connection. A slow answer has its own, longer limits.
@@ -104,6 +106,7 @@ impl Timeouts {
 
 /// A price as a person writes it: in dollars for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DollarPrice {
     /// Of the prompt.
@@ -117,6 +120,7 @@ pub struct DollarPrice {
 
 /// Which models take images: all, none, or those that are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum TakesImages {
     /// All of them, or none.
@@ -171,6 +175,7 @@ impl<'de> Visitor<'de> for TakesImagesVisitor {
 /// A provider as an administrator gives it: `[providers.NAME]` of the configuration with the name among it, and without
 /// `api_key_env`, since a request must not have variables of the daemon sent anywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
     /// Its name, as in `name/model`: letters, digits, `-`, `_` and `.`.
@@ -247,6 +252,7 @@ fn is_usual(timeouts: &Timeouts) -> bool {
 
 /// Where a provider is known from, in the order in which they count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderOrigin {
     /// The configuration, or the program that holds the engine.
@@ -265,6 +271,7 @@ pub enum ProviderOrigin {
 
 /// What is to be said of a provider. Holds no key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProviderInfo {
     /// Its name, as in `name/model`.
     pub name: String,

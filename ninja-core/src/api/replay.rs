@@ -6,6 +6,7 @@ use super::{AgentLimits, EffectClass, Event, EventBody, ModelClass, ModelRef, Ta
 
 /// The answer of `GET /tasks/{id}/replay`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayReport {
     /// The task.
     pub task: TaskId,
@@ -37,6 +38,7 @@ pub struct ReplayReport {
 
 /// The first record that is not what is decided now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayDifference {
     /// Its number.
     pub seq: u64,
@@ -53,6 +55,7 @@ pub struct ReplayDifference {
 
 /// The first field in which two things differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldDifference {
     /// Its path, with dots.
     pub path: String,
@@ -66,6 +69,7 @@ pub struct FieldDifference {
 
 /// The answer of `GET /tasks/{id}/diff/{other}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskDiff {
     /// The first task.
     pub a: ComparedTask,
@@ -82,6 +86,7 @@ pub struct TaskDiff {
 
 /// One of two tasks that are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComparedTask {
     /// Its id.
     pub task: TaskId,
@@ -96,6 +101,7 @@ pub struct ComparedTask {
 
 /// Two events in the same place that are not alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventDifference {
     /// The first task's; absent where it has none in this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +116,7 @@ pub struct EventDifference {
 
 /// The answer of `GET /agents/{type}/capabilities`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentCapabilities {
     /// The agent's name.
     pub agent: String,
@@ -126,6 +133,7 @@ pub struct AgentCapabilities {
 
 /// A tool as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ToolInfo {
     /// Its name.
     pub name: String,

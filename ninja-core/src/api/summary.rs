@@ -8,6 +8,7 @@ use super::{TaskStatus, Usage};
 
 /// The query of `GET /tasks/stats/summary`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct SummaryQuery {
     /// Everybody's tasks, for administrators.
@@ -17,6 +18,7 @@ pub struct SummaryQuery {
 
 /// What `GET /tasks/stats/summary` answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TasksSummary {
     /// Tasks submitted in the last 24 hours.
     pub last_24h: PeriodSummary,
@@ -28,6 +30,7 @@ pub struct TasksSummary {
 
 /// The tasks that were submitted in some time, as they stand now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeriodSummary {
     /// How many.
     pub tasks: u64,

@@ -9,6 +9,7 @@ use super::{
 
 /// The body of `POST /tasks`. A goal, a template or a plan must be given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SubmitTask {
     /// What is wanted, in words: at most 64 KiB.
@@ -51,6 +52,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Who makes the plan of a bare goal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Planning {
     /// The model where it is able to, else one agent does the whole goal in one step.
@@ -64,6 +66,7 @@ pub enum Planning {
 
 /// How much a task does without asking.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Autonomy {
     /// Everything but what cannot be undone.
@@ -75,6 +78,7 @@ pub enum Autonomy {
 
 /// The body of `POST /tasks/{id}/fork`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ForkTask {
     /// The step before whose start the new task leaves the old one; its end where none is given, which is of use with a
@@ -88,6 +92,7 @@ pub struct ForkTask {
 
 /// Where a task left another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ForkPoint {
     /// The other task.
     pub task: TaskId,
@@ -97,6 +102,7 @@ pub struct ForkPoint {
 
 /// Hard limits, reserved before a call and settled after it. A task that reaches one waits for more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Tokens in and out, over all calls.
@@ -115,6 +121,7 @@ pub struct Budget {
 
 /// One of the limits of a [`Budget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetLimit {
     /// Tokens.
@@ -142,6 +149,7 @@ impl BudgetLimit {
 /// Whose limit it is, and for which time: the task's own, or one that a user's tasks share, or everybody's. Days and months
 /// are those of UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetOf {
     /// The task's own.
@@ -184,6 +192,7 @@ pub fn dollars(micro_usd: u64) -> String {
 
 /// How a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// Accepted, not yet begun.
@@ -237,6 +246,7 @@ impl TaskStatus {
 
 /// What a waiting task waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitFor {
     /// A decision on an approval.
@@ -255,6 +265,7 @@ pub enum WaitFor {
 
 /// Why a task waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Waiting {
     /// For what.
     #[serde(rename = "for")]
@@ -277,6 +288,7 @@ pub struct Waiting {
 
 /// How a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StepStatus {
     /// Its predecessors have not all ended.
@@ -317,6 +329,7 @@ impl StepStatus {
 
 /// A step as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
     /// Its name.
     pub id: StepId,
@@ -365,6 +378,7 @@ fn is_one(attempt: &u32) -> bool {
 
 /// One effect that a cancellation stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoppedCall {
     /// The step it belonged to.
     pub step: StepId,
@@ -378,6 +392,7 @@ pub struct StoppedCall {
 
 /// Proof of what a cancellation stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CancelReceipt {
     /// When it was asked for.
     pub requested_at: Timestamp,
@@ -389,6 +404,7 @@ pub struct CancelReceipt {
 
 /// A task, whole: what `GET /tasks/{id}` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Task {
     /// Its id.
     pub id: TaskId,
@@ -439,6 +455,7 @@ pub struct Task {
 
 /// A task in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskSummary {
     /// Its id.
     pub id: TaskId,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// How many files a template takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FileCount {
     /// At least.
@@ -21,6 +22,7 @@ impl Default for FileCount {
 
 /// A template that a task can be made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TemplateInfo {
     /// Its name.
     pub name: String,

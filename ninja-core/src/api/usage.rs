@@ -7,6 +7,7 @@ use super::{BudgetLimit, BudgetOf, Timestamp, Usage};
 
 /// The parameters of `GET /usage`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct UsageQuery {
     /// What the sums are of.
@@ -21,6 +22,7 @@ pub struct UsageQuery {
 
 /// What sums are of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UsageBy {
     /// A day, in UTC. A call counts on the day on which it began.
@@ -36,6 +38,7 @@ pub enum UsageBy {
 
 /// What `GET /usage` answers: of model calls, for each day, model or agent; of tasks, all that they used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsageReport {
     /// What the items are.
     pub by: UsageBy,
@@ -55,6 +58,7 @@ fn is_false(flag: &bool) -> bool {
 
 /// What `GET /budgets` answers: the limits that the caller's tasks share, none where none is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BudgetReport {
     /// The limits, the narrower ones first.
     pub items: Vec<BudgetItem>,
@@ -62,6 +66,7 @@ pub struct BudgetReport {
 
 /// How a limit stands that tasks share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BudgetItem {
     /// Whose it is, and for which period.
     pub of: BudgetOf,
@@ -79,6 +84,7 @@ pub struct BudgetItem {
 
 /// One sum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UsageItem {
     /// The day, the model as `provider/name`, the agent, or the task's id.
     pub of: String,

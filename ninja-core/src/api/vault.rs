@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is to be said of the keys under which secrets are sealed. Holds none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MasterKeys {
     /// Where they come from.
     pub source: String,
@@ -11,6 +12,7 @@ pub struct MasterKeys {
 
 /// The body of `POST /admin/keys/rotate`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateKeys {
     /// Whether the older keys go once nothing is sealed with them. Backups made before need them.
@@ -19,6 +21,7 @@ pub struct RotateKeys {
 
 /// What a rotation came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeysRotated {
     /// The key that seals now.
     pub key: String,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Answers with what the task has made so far.
-pub(super) async fn list(
+pub(super) async fn artifacts(
     State(app): State<App>,
     Caller(by): Caller,
     Path(task): Path<String>,

@@ -5,10 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -18,6 +15,7 @@ use ninja_core::{
     journal::feed::Frame,
 };
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::frames::follow_on;
 use crate::{
@@ -35,9 +33,11 @@ const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 const FRAMES_TOGETHER: usize = 64;
 
 /// The query of `GET …/events`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EventsParams {
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsParams {
+    /// The cursor of the last event that was seen, such as `t:12`.
     after: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn task_events(
         }
     };
     let frames = follow_on(events).take_until(Box::pin(over));
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    let headers = [(CONTENT_TYPE, "text/event-stream")];
     Ok((headers, Body::from_stream(event_stream(frames))).into_response())
 }
 

@@ -167,7 +167,7 @@ fn fill(path: &str, id: impl Fn(&str, &str) -> String) -> String {
 fn nothing(path: &str, name: &str) -> String {
     let none = Uuid::from_u128(7).simple();
     match (path, name) {
-        (_, "type" | "*path" | "name" | "filename") => "none".to_owned(),
+        (_, "type" | "*path" | "name" | "filename" | "file") => "none".to_owned(),
         (_, "approval_id") => format!("appr_{none}"),
         (_, "other") => format!("task_{none}"),
         (_, "user_id") => format!("user_{none}"),

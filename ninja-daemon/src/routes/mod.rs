@@ -6,6 +6,7 @@ mod artifacts;
 mod auth;
 mod backup;
 mod catalog;
+mod docs;
 mod events;
 mod files;
 mod frames;
@@ -31,11 +32,16 @@ use axum::{
 use ninja_core::api::{Access, ErrorCode, Scope};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use self::{
+    events::EventsParams,
+    system::{Ready, Root},
+};
 use crate::{app::App, auth as gate, edge, error::Refusal};
 
 /// A path and what it takes of one method. There is none without a rule that says to whom it is open.
 pub(crate) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "so far only tests look at the table"))]
+    /// The name of the handler, which is that of the engine's verb.
+    pub(crate) verb: &'static str,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
@@ -65,8 +71,11 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/",                                           Public,                         system::root),
         get   ("/health",                                     Public,                         system::health),
         get   ("/ready",                                      Public,                         system::ready),
+        get   ("/openapi.json",                               Public,                         docs::openapi),
+        get   ("/docs",                                       Public,                         docs::docs),
+        get   ("/docs/{file}",                                Public,                         docs::docs_file),
         // A page cannot send headers with it, so it asks by itself who is there.
-        get   ("/ws",                                         Public,                         socket::open),
+        get   ("/ws",                                         Public,                         socket::open_socket),
 
         post  ("/api/v1/auth/register",                       Public,           SMALL_BODY,   auth::register),
         post  ("/api/v1/auth/login",                          Public,           SMALL_BODY,   auth::login),
@@ -100,7 +109,7 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/tasks/{id}/diff/{other}",             User(TasksRead),                replay::diff_tasks),
         post  ("/api/v1/tasks/{id}/approvals/{approval_id}",  User(TasksWrite), SMALL_BODY,   approvals::decide_approval),
         get   ("/api/v1/tasks/{id}/events",                   User(TasksRead),                events::task_events),
-        get   ("/api/v1/tasks/{id}/artifacts",                User(TasksRead),                artifacts::list),
+        get   ("/api/v1/tasks/{id}/artifacts",                User(TasksRead),                artifacts::artifacts),
         get   ("/api/v1/tasks/{id}/artifacts/{*path}",        User(TasksRead),                artifacts::artifact),
 
         get   ("/api/v1/approvals",                           User(TasksRead),                approvals::list_approvals),
@@ -138,25 +147,39 @@ pub(crate) fn table() -> Vec<Route> {
 }
 
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::GET, path, access, body_max: NO_BODY, handler: routing::get(handler) }
+    Route {
+        verb: name_of(&handler),
+        method: Method::GET,
+        path,
+        access,
+        body_max: NO_BODY,
+        handler: routing::get(handler),
+    }
 }
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body_max: usize, handler: H) -> Route {
-    Route { method: Method::POST, path, access, body_max, handler: routing::post(handler) }
+    Route { verb: name_of(&handler), method: Method::POST, path, access, body_max, handler: routing::post(handler) }
 }
 
 fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body_max: usize, handler: H) -> Route {
-    Route { method: Method::PATCH, path, access, body_max, handler: routing::patch(handler) }
+    Route { verb: name_of(&handler), method: Method::PATCH, path, access, body_max, handler: routing::patch(handler) }
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::DELETE, path, access, body_max: NO_BODY, handler: routing::delete(handler) }
+    Route {
+        verb: name_of(&handler),
+        method: Method::DELETE,
+        path,
+        access,
+        body_max: NO_BODY,
+        handler: routing::delete(handler),
+    }
 }
 
 /// Makes the service of the table.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Route { method: _, path, access, body_max, handler } in table() {
+    for Route { path, access, body_max, handler, .. } in table() {
         let handler = handler.layer(DefaultBodyLimit::max(body_max));
         let gate = middleware::from_fn_with_state((app.clone(), access), gate::admit);
         router = router.route(path, handler.layer(gate));
@@ -165,6 +188,11 @@ pub(crate) fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), edge::surround))
         .with_state(app)
+}
+
+/// Returns the name of a function without its module's.
+fn name_of<H>(_: &H) -> &'static str {
+    std::any::type_name::<H>().rsplit("::").next().unwrap_or_default()
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
@@ -180,7 +208,7 @@ mod tests {
     #[test]
     fn whatever_is_not_about_the_daemon_itself_asks_who_calls() {
         for Route { method, path, access, .. } in table() {
-            let is_open = matches!(path, "/" | "/health" | "/ready" | "/ws")
+            let is_open = matches!(path, "/" | "/health" | "/ready" | "/ws" | "/openapi.json" | "/docs" | "/docs/{file}")
                 // Whoever comes there has nothing yet but what is in the body.
                 || ["register", "login", "refresh", "redeem"].iter().any(|name| path == format!("/api/v1/auth/{name}"));
             assert_eq!(access == Access::Public, is_open, "{method} {path}");

@@ -55,7 +55,7 @@ const WRITE_MAX: Duration = Duration::from_secs(30);
 const BATCH: usize = 64;
 
 /// Opens the socket.
-pub(super) async fn open(
+pub(super) async fn open_socket(
     State(app): State<App>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Parts,

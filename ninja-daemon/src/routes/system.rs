@@ -7,13 +7,45 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ninja_core::api::ComponentState;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 
+/// What the daemon says of itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Root {
+    /// `ninja`.
+    name: &'static str,
+    /// Its version.
+    version: &'static str,
+    /// Where the API begins.
+    api: &'static str,
+    /// Where its health is told.
+    health: &'static str,
+    /// Where the API is described for programs.
+    openapi: &'static str,
+    /// Where it is described for people.
+    docs: &'static str,
+}
+
+/// Whether to send requests here.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// Whether it is so.
+    ready: bool,
+}
+
 /// Says what this is.
-pub(super) async fn root() -> Json<Value> {
-    Json(json!({ "name": "ninja", "version": env!("CARGO_PKG_VERSION"), "api": "/api/v1", "health": "/health" }))
+pub(super) async fn root() -> Json<Root> {
+    Json(Root {
+        name: "ninja",
+        version: env!("CARGO_PKG_VERSION"),
+        api: "/api/v1",
+        health: "/health",
+        openapi: "/openapi.json",
+        docs: "/docs",
+    })
 }
 
 /// Says how each component is: 200, or 503 when one is down.
@@ -31,5 +63,5 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     let is_down = app.engine.health().await.state == ComponentState::Down;
     let ready = !is_down && !app.shutdown.is_cancelled();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready }))).into_response()
+    (status, Json(Ready { ready })).into_response()
 }

@@ -79,7 +79,8 @@ async fn a_key_is_used_up_by_what_it_made_and_by_nothing_else() {
         let goal = format!("goal {n}");
         {
             let mut first = Box::pin(engine.submit_task_once(&owner, &key, request(&goal)));
-            assert!(futures::poll!(&mut first).is_pending());
+            // It has begun, and on a busy machine may even have ended.
+            let _answer = futures::poll!(&mut first);
         }
         let made = engine.submit_task_once(&owner, &key, request(&goal)).await.unwrap();
         let listed = engine.list_tasks(&owner, Default::default()).await.unwrap().items;

@@ -253,17 +253,19 @@ fn large_files(tag: &str, _: &str, random: &mut Random) -> Job {
 
 /// A file that comes in and goes out again.
 fn upload(tag: &str, _: &str, random: &mut Random) -> Job {
-    let bytes: Vec<u8> = (0..random.below(300_000)).map(|_| random.below(256) as u8).collect();
+    let noise = (0..random.below(300_000)).map(|_| random.below(256) as u8);
+    // It begins as a file of its type does: only those are taken.
+    let bytes: Vec<u8> = b"\x93NUMPY".iter().copied().chain(noise).collect();
     let steps = vec![
-        shell("copy", &[], "cp inputs/data.bin copy.bin"),
+        shell("copy", &[], "cp inputs/data.npy copy.npy"),
         agent(
             "look",
             &names(&["copy"]),
             script::prompt(&format!("{tag}/look"), &[Turn::calls("list_files", &json!({})), Turn::says("looked")]),
         ),
     ];
-    let mut job = job(tag, "upload", plan(tag, steps)).makes(vec![("copy.bin".to_owned(), bytes.clone())]);
-    job.files = vec![("data.bin".to_owned(), bytes)];
+    let mut job = job(tag, "upload", plan(tag, steps)).makes(vec![("copy.npy".to_owned(), bytes.clone())]);
+    job.files = vec![("data.npy".to_owned(), bytes)];
     job
 }
 
