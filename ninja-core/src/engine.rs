@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::{ActorTree, Services, TaskMsg, note_uses},
@@ -128,11 +129,15 @@ struct Inner {
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
     rooms: files::Rooms,
+    findings: health::Findings,
+    /// Cancelled when the engine is told to stop.
+    stopping: CancellationToken,
 }
 
 impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
+        self.0.stopping.cancel();
         self.0.keys.stop();
         self.0.tree.stop().await;
         if let Err(error) = note_uses(Arc::clone(&self.0.services)).await {

@@ -196,7 +196,7 @@ impl Embedded {
     }
 
     pub(crate) async fn health(&self) -> Result<Health, SdkError> {
-        Ok(self.engine.health().await)
+        Ok(self.engine.health(Some(&self.owner)).await)
     }
 
     pub(crate) async fn stop(&self) {

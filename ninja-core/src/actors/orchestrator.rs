@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -118,6 +121,8 @@ pub(super) struct Orchestrator {
     pub(super) services: Arc<Services>,
     pub(super) sandbox: SandboxHandle,
     pub(super) taken: TakenUp,
+    /// Set once the unfinished tasks were looked through.
+    pub(super) swept: Arc<AtomicBool>,
 }
 
 /// Its state.
@@ -160,6 +165,7 @@ impl Actor for Orchestrator {
             OrchestratorMsg::Sweep => {
                 self.look_for_suspects(&myself, state).await;
                 self.sweep(&myself, state)?;
+                self.swept.store(true, Ordering::Relaxed);
             }
             OrchestratorMsg::StartTask { task, handed } => {
                 let from = handed.map_or(Start::Log, |handed| Start::Committed(handed.state));

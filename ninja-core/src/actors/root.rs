@@ -59,6 +59,8 @@ struct Shared {
     sandbox: SandboxHandle,
     sessions: SessionManagerHandle,
     gave_up: AtomicBool,
+    /// Whether an orchestrator has looked through the unfinished tasks.
+    swept: Arc<AtomicBool>,
     taken: TakenUp,
     states_handed: Arc<Semaphore>,
 }
@@ -106,6 +108,7 @@ impl ActorTree {
             sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
             sessions: SessionManagerHandle::default(),
             gave_up: AtomicBool::new(false),
+            swept: Arc::default(),
             taken: TakenUp::new(resume),
             states_handed: Arc::new(Semaphore::new(STATES_HANDED_MAX)),
         });
@@ -178,6 +181,11 @@ impl ActorTree {
     /// Returns whether an actor failed too often and was not started again.
     pub(crate) fn gave_up(&self) -> bool {
         self.shared.gave_up.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the unfinished tasks have been looked through since the start.
+    pub(crate) fn has_swept(&self) -> bool {
+        self.shared.swept.load(Ordering::Relaxed)
     }
 
     /// Stops every actor; what is in flight ends and is found lost at the next start.
@@ -268,7 +276,8 @@ impl Root {
             }
             Child::Orchestrator => {
                 let sandbox = self.shared.sandbox.clone();
-                let orchestrator = Orchestrator { services, sandbox, taken: self.shared.taken.clone() };
+                let (taken, swept) = (self.shared.taken.clone(), Arc::clone(&self.shared.swept));
+                let orchestrator = Orchestrator { services, sandbox, taken, swept };
                 let (actor, _) = Actor::spawn_linked(None, orchestrator, (), myself.get_cell()).await?;
                 state.orchestrator.0 = Some(actor.get_id());
                 *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());

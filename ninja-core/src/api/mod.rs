@@ -44,7 +44,7 @@ pub use contract::{Check, Contract};
 pub use error::{ApiError, ErrorCode};
 pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, Introduce, StreamFrame, Subscribe};
 pub use forecast::{Forecast, ForecastStep, Outlook, Span};
-pub use health::{ComponentHealth, ComponentState, Health};
+pub use health::{ComponentHealth, ComponentState, Health, Readiness, Unready};
 pub use idempotency::{IdempotencyKey, Made};
 pub use ids::{ApiKeyId, ApprovalId, FileId, IdError, SessionId, StepId, TaskId, UserId};
 pub use jiff::{Timestamp, civil::Date};

@@ -7,8 +7,11 @@ use std::{
 };
 
 use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineOptions, Inner, files, idempotency::Keys, owner, pins::PinSets, stored_providers};
+use super::{
+    Engine, EngineOptions, Inner, files, health::Findings, idempotency::Keys, owner, pins::PinSets, stored_providers,
+};
 use crate::{
     accounts::{Accounts, SigningKey, directory},
     actors::{ActorTree, ResumePolicy, Services},
@@ -161,6 +164,8 @@ impl Engine {
             stored_settings: Mutex::default(),
             keys: Keys::of(engine.clone()),
             rooms: files::Rooms::default(),
+            findings: Findings::default(),
+            stopping: CancellationToken::new(),
         });
         let engine = Self(inner);
         if takes_up_all {
