@@ -77,7 +77,7 @@ fn origin(request: &Request, id: &RequestId) -> Origin {
         Some(Peer::LocalOwner) | None => None,
     };
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
-    Origin { ip, user_agent: user_agent.map(Into::into), request_id: Some(id.0.as_str().into()) }
+    Origin { ip, user_agent: user_agent.map(Into::into), request_id: Some(id.0.as_str().into()), traceparent: None }
 }
 
 /// A web page can make a browser send requests to this machine under the page's own host name (DNS rebinding). A daemon

@@ -22,7 +22,9 @@ mod plan;
 mod provider;
 mod replay;
 mod secret;
+mod stats;
 mod summary;
+mod supervision;
 mod task;
 mod template;
 mod usage;
@@ -57,7 +59,11 @@ pub use replay::{
     ToolInfo,
 };
 pub use secret::Secret;
+pub use stats::{FileCounts, Stats, StoreBytes, TaskCounts, TaskDay, UsageSums, UserCounts};
 pub use summary::{PeriodSummary, SummaryQuery, TasksSummary};
+pub use supervision::{
+    ActorFailure, SandboxPool, SupervisedActor, SupervisedKind, SupervisedState, SupervisionTree, WriterThread,
+};
 pub use task::{
     Autonomy, Budget, BudgetLimit, BudgetOf, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus,
     StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,

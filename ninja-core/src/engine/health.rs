@@ -119,6 +119,11 @@ impl Findings {
         Part::ALL.into_iter().filter(|part| !holds(part)).collect()
     }
 
+    /// Returns how each component was when it was last looked at.
+    pub(super) fn states(&self) -> Vec<(&'static str, ComponentState)> {
+        self.kept().iter().map(|found| (found.part.name(), found.state)).collect()
+    }
+
     fn note(&self, part: Part, (state, detail): (ComponentState, String), now: Timestamp) {
         let holds_until = Instant::now() + part.holds_for();
         let mut kept = self.kept();
