@@ -8,8 +8,9 @@ use ninja_core::{
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, ApprovalSummary, Budget, BudgetReport, Decision, ErrorCode,
         File, FileId, FileUpload, FileUploadResult, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys,
-        Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, StreamFrame, SubmitTask,
-        SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery, UsageReport,
+        Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, Stats, StreamFrame, SubmitTask,
+        SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery,
+        UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -185,6 +186,14 @@ impl Embedded {
 
     pub(crate) async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
         Ok(self.engine.rotate_keys(&self.owner, *request).await?)
+    }
+
+    pub(crate) fn supervision(&self) -> Result<SupervisionTree, SdkError> {
+        Ok(self.engine.supervision(&self.owner)?)
+    }
+
+    pub(crate) async fn stats(&self) -> Result<Stats, SdkError> {
+        Ok(self.engine.stats(&self.owner).await?)
     }
 
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {

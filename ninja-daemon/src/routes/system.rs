@@ -1,15 +1,15 @@
-//! How the daemon is, for people, load balancers and probes.
+//! How the daemon is, for people, load balancers, probes and those who collect numbers.
 
 use axum::{
     Extension, Json,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use ninja_core::api::{ComponentState, Readiness, Unready};
+use ninja_core::api::{ComponentState, ErrorCode, Readiness, SupervisionTree, Unready};
 use serde_json::{Value, json};
 
-use crate::{app::App, auth::Caller};
+use crate::{app::App, auth::Caller, error::Refusal};
 
 /// Says what this is.
 pub(super) async fn root() -> Json<Value> {
@@ -35,4 +35,23 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(ready)).into_response()
+}
+
+/// What Prometheus's parsers take.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Returns the numbers of this moment in Prometheus's text format.
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
+    let missing = || Refusal::new(ErrorCode::NotFound, "this daemon keeps no numbers; `ninja serve` does");
+    let exporters = app.exporters.ok_or_else(missing)?;
+    // Some of the numbers are looked at on the disk.
+    let text = tokio::task::spawn_blocking(move || exporters.text()).await;
+    let failed = |error: &dyn std::fmt::Display| Refusal::new(ErrorCode::Internal, format!("the numbers: {error}"));
+    let text = text.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
+}
+
+/// Returns the live tree of actors.
+pub(super) async fn supervision(State(app): State<App>, Caller(by): Caller) -> Result<Json<SupervisionTree>, Refusal> {
+    Ok(Json(app.engine.supervision(&by)?))
 }
