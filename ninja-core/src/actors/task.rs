@@ -28,6 +28,7 @@ use crate::{
     telemetry::TaskWatch,
 };
 
+mod asked;
 mod commit;
 mod delete;
 mod jobs;
@@ -328,71 +329,6 @@ impl TaskActor {
             self.commit(state, change).await?;
         }
         self.act(myself, state).await
-    }
-
-    async fn cancel(
-        &self,
-        myself: &Mailbox<TaskMsg>,
-        state: &mut TaskActorState,
-        by: UserId,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let is_first = state.task.is_none();
-        if is_first {
-            let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
-            state.task = Some(Arc::new(task));
-        }
-        match self.decide_now(state, Input::Cancel { by }) {
-            Err(refusal) => {
-                reply.send(Err(refusal)).ok();
-                // An actor that was started for this message alone must still find out that it has nothing to do.
-                self.act(myself, state).await
-            }
-            Ok(change) => {
-                state.cancel_waiters.push(reply);
-                self.commit(state, change).await?;
-                if is_first {
-                    // What was in flight when the task was last worked on is lost, not to be stopped.
-                    return self.report(myself, state, Input::Recover).await;
-                }
-                self.act(myself, state).await
-            }
-        }
-    }
-
-    /// Pauses a task that nobody has taken up: what was in flight when it was last worked on is lost, and nothing begins.
-    async fn pause_first(
-        &self,
-        myself: &Mailbox<TaskMsg>,
-        state: &mut TaskActorState,
-        pause: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
-        state.task = Some(Arc::new(task));
-        let refused = match self.decide_now(state, pause) {
-            Ok(change) => {
-                self.commit(state, change).await?;
-                None
-            }
-            Err(refusal) => Some(refusal),
-        };
-        self.report(myself, state, Input::Recover).await?;
-        reply.send(refused.map_or_else(|| state.view(), Err)).ok();
-        Ok(())
-    }
-
-    /// Takes what a person asked for, and answers with the task after it.
-    async fn answer(
-        &self,
-        myself: &Mailbox<TaskMsg>,
-        state: &mut TaskActorState,
-        input: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let result = self.take(myself, state, input).await?;
-        reply.send(result.and_then(|()| state.view())).ok();
-        Ok(())
     }
 
     /// Takes a report that no person waits for.

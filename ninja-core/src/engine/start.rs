@@ -124,10 +124,7 @@ impl Engine {
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
         let takes_up_all = options.resume == ResumePolicy::All;
-        let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
-        let quotas = &accounts.settings().quotas;
-        let ledger = Ledger::open(options.config.budgets, quotas, roles(&store), store.as_ref())?;
-        let ledger = Arc::new(ledger);
+        let (accounts, ledger) = open_books(&options.config, &store)?;
         count_tasks(&store, owner).await?;
         let services = Arc::new(Services {
             accounts,
@@ -208,6 +205,14 @@ async fn sandbox_of(given: Option<Arc<dyn Sandbox>>, env: &BTreeMap<String, Stri
         Some(sandbox) => sandbox,
         None => find_sandbox(env).await,
     }
+}
+
+/// Opens the accounts, and the ledger that holds them to their budgets.
+fn open_books(config: &Config, store: &Arc<dyn Store>) -> Result<(Accounts, Arc<Ledger>), StartError> {
+    let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
+    let quotas = &accounts.settings().quotas;
+    let ledger = Ledger::open(config.budgets, quotas, roles(store), store.as_ref())?;
+    Ok((accounts, Arc::new(ledger)))
 }
 
 /// Returns who says what role a user has.
