@@ -105,6 +105,7 @@ mod tests {
             ip: Some([127, 0, 0, 1].into()),
             user_agent: Some("x".repeat(1000).into()),
             request_id: Some("r1".into()),
+            traceparent: None,
         };
         let entry = Audit::of(&by, AuditAction::CancelTask, Timestamp::UNIX_EPOCH).to("task_1").saying("why").refused();
         let read = Audit::decode(7, &entry.encode()).unwrap();

@@ -10,7 +10,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{egress::EgressConfig, ledger::SharedBudgets, providers::ProviderConfig, sandbox::SandboxLimits};
+use crate::{
+    egress::EgressConfig,
+    ledger::SharedBudgets,
+    providers::ProviderConfig,
+    sandbox::SandboxLimits,
+    telemetry::{MetricsConfig, OtelConfig},
+};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -41,6 +47,10 @@ pub struct Config {
     pub sandbox: SandboxLimits,
     /// What tasks may fetch.
     pub egress: EgressConfig,
+    /// Who may read numbers.
+    pub metrics: MetricsConfig,
+    /// What is sent to an OpenTelemetry collector.
+    pub otel: OtelConfig,
     /// Providers by name.
     pub providers: BTreeMap<String, ProviderConfig>,
 }
@@ -97,6 +107,8 @@ impl Default for Config {
             files: FileQuota::default(),
             sandbox: SandboxLimits::default(),
             egress: EgressConfig::default(),
+            metrics: MetricsConfig::default(),
+            otel: OtelConfig::default(),
             providers: BTreeMap::new(),
         }
     }

@@ -3,13 +3,19 @@
 //! Every verb takes the [`Principal`] that asks; the policy lives here and nowhere else. A verb that changes a task
 //! returns only after its record is synced.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::{ActorTree, Services, TaskMsg, note_uses},
-    api::{Agent, ApiError, ApprovalId, Decision, ErrorCode, Principal, Task, TaskId, TaskStatus, UserId},
+    api::{Agent, ApiError, ApprovalId, Decision, ErrorCode, Principal, Task, TaskId, TaskStatus, Timestamp, UserId},
     clock::{Clock, SystemClock},
     config::Config,
     journal::{
@@ -20,6 +26,7 @@ use crate::{
     planner::Template,
     providers::Providers,
     sandbox::Sandbox,
+    telemetry::Telemetry,
     testing::Failpoints,
     tools::Tool,
     vault::Vault,
@@ -37,6 +44,8 @@ mod idempotency;
 mod keys;
 mod list;
 pub mod maintenance;
+mod observed;
+mod open_tasks;
 mod owner;
 mod pins;
 mod questions;
@@ -44,11 +53,13 @@ mod quotas;
 mod references;
 mod replay;
 mod start;
+mod stats;
 mod steer;
 mod stored_form;
 mod stored_providers;
 mod submit;
 mod summary;
+mod supervision;
 mod usage;
 
 pub use crate::actors::ResumePolicy;
@@ -87,6 +98,8 @@ pub struct EngineOptions {
     pub sandbox: Option<Arc<dyn Sandbox>>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Where numbers and spans go; nowhere by itself.
+    pub telemetry: Telemetry,
     /// Where tests make actors fail.
     pub failpoints: Failpoints,
 }
@@ -105,6 +118,7 @@ impl EngineOptions {
             providers: None,
             sandbox: None,
             clock: Arc::new(SystemClock),
+            telemetry: Telemetry::default(),
             failpoints: Failpoints::default(),
         }
     }
@@ -128,11 +142,19 @@ struct Inner {
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
     rooms: files::Rooms,
+    findings: health::Findings,
+    measures: stats::Measures,
+    open_tasks: open_tasks::OpenTaskCount,
+    started_at: Timestamp,
+    started: Instant,
+    /// Cancelled when the engine is told to stop.
+    stopping: CancellationToken,
 }
 
 impl Engine {
     /// Stops: what is in flight ends and is taken up at the next start; the directory is released.
     pub async fn stop(&self) {
+        self.0.stopping.cancel();
         self.0.keys.stop();
         self.0.tree.stop().await;
         if let Err(error) = note_uses(Arc::clone(&self.0.services)).await {

@@ -48,6 +48,10 @@ pub mod sandbox;
 #[cfg(feature = "engine")]
 mod task_log;
 #[cfg(feature = "engine")]
+mod task_rows;
+#[cfg(feature = "engine")]
+pub mod telemetry;
+#[cfg(feature = "engine")]
 pub mod testing;
 #[cfg(feature = "engine")]
 pub mod tools;

@@ -222,6 +222,7 @@ mod tests {
             autonomy: Default::default(),
             contract: None,
             forked_from: None,
+            traceparent: None,
             pins: BlobHash::from_bytes([0; 32]),
         };
         let step = step();

@@ -84,6 +84,7 @@ pub(crate) fn of_user(store: &dyn Store, user: UserId) -> Result<Vec<Spent>, Sto
 ///
 /// Those of [`of_user`].
 pub(crate) fn of_all(store: &dyn Store) -> Result<Vec<(UserId, Spent)>, StoreError> {
+    // Those of other counters begin otherwise.
     read_rows(store, "[")
 }
 

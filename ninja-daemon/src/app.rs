@@ -1,7 +1,11 @@
 //! What every route stands on.
 
+use std::sync::Arc;
+
 use ninja_core::Engine;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::telemetry::{Exporters, RequestNumbers};
 
 /// The engine and the life of the server around it. Cheap to clone.
 #[derive(Clone)]
@@ -12,6 +16,10 @@ pub(crate) struct App {
     pub(crate) shutdown: CancellationToken,
     /// WebSockets, which outlive the HTTP connection they began on.
     pub(crate) sockets: TaskTracker,
+    /// What is told of requests.
+    pub(crate) numbers: Arc<RequestNumbers>,
+    /// Where numbers can be read, if they are kept.
+    pub(crate) exporters: Option<Exporters>,
     /// Whether nobody but this machine can connect.
     pub(crate) loopback_only: bool,
 }

@@ -35,6 +35,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 /// Lets nobody through to whom the route is not open.
 pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
     if access == Access::Public {
+        // Whoever proves who they are may be told more; whoever does not is a stranger like any other.
+        if let Ok(principal) = identify(&app, &request) {
+            request.extensions_mut().insert(Caller(principal));
+        }
         return next.run(request).await;
     }
     let known = identify(&app, &request).and_then(|principal| {

@@ -1,7 +1,7 @@
 //! What surrounds every request and answer: its id, the check of the host it was sent to, the security headers, and the
 //! problem body of a refusal.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{self, Refusal},
+    telemetry::TraceParent,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -78,7 +79,8 @@ fn origin(request: &Request, id: &RequestId) -> Origin {
         Some(Peer::LocalOwner) | None => None,
     };
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
-    Origin { ip, user_agent: user_agent.map(Into::into), request_id: Some(id.0.as_str().into()) }
+    let traceparent = request.extensions().get::<TraceParent>().map(|trace| Arc::clone(&trace.0));
+    Origin { ip, user_agent: user_agent.map(Into::into), request_id: Some(id.0.as_str().into()), traceparent }
 }
 
 /// A web page can make a browser send requests to this machine under the page's own host name (DNS rebinding). A daemon

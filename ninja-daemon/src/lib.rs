@@ -20,6 +20,7 @@ mod openapi;
 mod routes;
 mod serve;
 mod surroundings;
+mod telemetry;
 
 pub use command::CommandLine;
 pub use connect::Finder;
@@ -27,3 +28,4 @@ pub use cores::forbid_core_dumps;
 pub use listen::{ListenError, socket_file};
 pub use serve::{ServeOptions, Server, serve};
 pub use surroundings::Surroundings;
+pub use telemetry::{Exporters, ExportersError};

@@ -22,6 +22,7 @@ use crate::{
     edge::Peer,
     listen::{self, ListenError, OwnedSocket},
     routes,
+    telemetry::{Exporters, RequestNumbers},
 };
 
 /// A client that has not said what it wants by then holds a connection for nothing; idle ones are closed as well.
@@ -46,11 +47,13 @@ pub struct ServeOptions {
     pub socket: Option<PathBuf>,
     /// How long requests may go on after the stop was asked for.
     pub drain_max: Duration,
+    /// Where numbers are kept and spans are sent: those that the engine was given.
+    pub exporters: Option<Exporters>,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { listen: None, insecure_bind: false, socket: None, drain_max: DRAIN_MAX }
+        Self { listen: None, insecure_bind: false, socket: None, drain_max: DRAIN_MAX, exporters: None }
     }
 }
 
@@ -61,6 +64,7 @@ pub struct Server {
     unix: Option<OwnedSocket>,
     address: Option<SocketAddr>,
     drain_max: Duration,
+    exporters: Option<Exporters>,
 }
 
 impl Server {
@@ -76,7 +80,7 @@ impl Server {
         };
         let unix = options.socket.as_deref().map(OwnedSocket::bind).transpose()?;
         let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
-        Ok(Self { engine, tcp, unix, address, drain_max: options.drain_max })
+        Ok(Self { engine, tcp, unix, address, drain_max: options.drain_max, exporters: options.exporters })
     }
 
     /// Returns the TCP address with its real port.
@@ -87,10 +91,13 @@ impl Server {
     /// Serves until `shutdown`, then lets what is under way end, for a while. The engine goes on.
     pub async fn run(self, shutdown: CancellationToken) {
         let sockets = TaskTracker::new();
+        let telemetry = self.exporters.as_ref().map(Exporters::telemetry).unwrap_or_default();
         let app = App {
             engine: self.engine,
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
+            numbers: Arc::new(RequestNumbers::new(telemetry)),
+            exporters: self.exporters,
             loopback_only: self.address.is_some_and(|address| address.ip().is_loopback()),
         };
         let connections = Connections {

@@ -8,8 +8,9 @@ use ninja_core::{
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, ApprovalSummary, Budget, BudgetReport, Decision, ErrorCode,
         File, FileId, FileUpload, FileUploadResult, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys,
-        Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, StreamFrame, SubmitTask,
-        SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery, UsageReport,
+        Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, Stats, StreamFrame, SubmitTask,
+        SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery,
+        UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -187,6 +188,14 @@ impl Embedded {
         Ok(self.engine.rotate_keys(&self.owner, *request).await?)
     }
 
+    pub(crate) fn supervision(&self) -> Result<SupervisionTree, SdkError> {
+        Ok(self.engine.supervision(&self.owner)?)
+    }
+
+    pub(crate) async fn stats(&self) -> Result<Stats, SdkError> {
+        Ok(self.engine.stats(&self.owner).await?)
+    }
+
     pub(crate) async fn events(&self, task: TaskId, after: Option<u64>) -> Result<EventStream, SdkError> {
         Ok(stream(self.engine.task_events(&self.owner, task, after).await?))
     }
@@ -196,7 +205,7 @@ impl Embedded {
     }
 
     pub(crate) async fn health(&self) -> Result<Health, SdkError> {
-        Ok(self.engine.health().await)
+        Ok(self.engine.health(Some(&self.owner)).await)
     }
 
     pub(crate) async fn stop(&self) {

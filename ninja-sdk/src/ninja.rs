@@ -1,14 +1,14 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
 mod accounts;
+mod many;
+mod operating;
 
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, Budget, BudgetReport, Decision, File, FileId, FileUpload, Forecast, ForkTask,
-    Health, KeysRotated, ListFiles, MasterKeys, Page, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys,
-    SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
+    Health, ListFiles, Page, ReplayReport, SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery,
+    UsageReport,
 };
-
-mod many;
 
 #[cfg(feature = "embedded")]
 use ninja_core::{Engine, EngineOptions};
@@ -17,7 +17,7 @@ use ninja_core::{Engine, EngineOptions};
 use crate::Client;
 #[cfg(feature = "embedded")]
 use crate::embedded::Embedded;
-use crate::{Backup, Content, Download, EventStream, ListTasks, SdkError};
+use crate::{Content, Download, EventStream, ListTasks, SdkError};
 
 /// Ninja, over HTTP or in this process: the same verbs, the same types. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -424,90 +424,6 @@ impl Ninja {
             Transport::Remote(client) => client.artifact(task, path).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.artifact(task, path).await,
-        }
-    }
-
-    /// Asks for a backup of everything, as of one moment. For administrators.
-    ///
-    /// # Errors
-    ///
-    /// As every verb, see above.
-    pub async fn backup(&self) -> Result<Backup, SdkError> {
-        match &self.transport {
-            #[cfg(feature = "client")]
-            Transport::Remote(client) => client.backup().await,
-            #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.backup().await,
-        }
-    }
-
-    /// Lists the providers in the order of choice, with where each is known from; never a key. For administrators.
-    ///
-    /// # Errors
-    ///
-    /// As every verb, see above; `forbidden` for others.
-    pub async fn providers(&self) -> Result<Vec<ProviderInfo>, SdkError> {
-        match &self.transport {
-            #[cfg(feature = "client")]
-            Transport::Remote(client) => client.providers().await,
-            #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.providers().await,
-        }
-    }
-
-    /// Keeps settings of a provider, in place of those of that name, for all calls from now on. A key that is left out stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// As every verb, see above; `invalid_request` where they make no provider.
-    pub async fn put_provider(&self, settings: &ProviderSettings) -> Result<ProviderInfo, SdkError> {
-        match &self.transport {
-            #[cfg(feature = "client")]
-            Transport::Remote(client) => client.put_provider(settings).await,
-            #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.put_provider(settings).await,
-        }
-    }
-
-    /// Forgets the settings of a provider; calls under way go on with them.
-    ///
-    /// # Errors
-    ///
-    /// As every verb, see above; `not_found` where none of that name are kept.
-    pub async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
-        match &self.transport {
-            #[cfg(feature = "client")]
-            Transport::Remote(client) => client.remove_provider(name).await,
-            #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.remove_provider(name).await,
-        }
-    }
-
-    /// Says where the keys come from under which secrets are sealed; never a key. For administrators.
-    ///
-    /// # Errors
-    ///
-    /// As every verb, see above; `forbidden` for others.
-    pub async fn master_keys(&self) -> Result<MasterKeys, SdkError> {
-        match &self.transport {
-            #[cfg(feature = "client")]
-            Transport::Remote(client) => client.master_keys().await,
-            #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.master_keys().await,
-        }
-    }
-
-    /// Seals every stored secret anew, under a new master key. For administrators.
-    ///
-    /// # Errors
-    ///
-    /// As every verb, see above; a conflict, which says what to do, where the key is not Ninja's to change.
-    pub async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
-        match &self.transport {
-            #[cfg(feature = "client")]
-            Transport::Remote(client) => client.rotate_keys(request).await,
-            #[cfg(feature = "embedded")]
-            Transport::Embedded(embedded) => embedded.rotate_keys(request).await,
         }
     }
 

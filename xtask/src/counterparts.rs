@@ -118,11 +118,13 @@ pub(crate) enum Counterpart {
     Aimock,
     /// Providers' faults, with a verdict on the client.
     Llmock,
+    /// A collector of telemetry, and a parser of Prometheus's text format.
+    Telemetry,
 }
 
 impl Counterpart {
     /// All there are.
-    pub(crate) const ALL: [Self; 3] = [Self::Llama, Self::Aimock, Self::Llmock];
+    pub(crate) const ALL: [Self; 4] = [Self::Llama, Self::Aimock, Self::Llmock, Self::Telemetry];
 
     /// Returns what people call it.
     pub(crate) fn name(self) -> &'static str {
@@ -130,6 +132,7 @@ impl Counterpart {
             Self::Llama => "llama.cpp's server",
             Self::Aimock => "aimock",
             Self::Llmock => "llmock",
+            Self::Telemetry => "the collector of telemetry",
         }
     }
 
@@ -139,6 +142,7 @@ impl Counterpart {
             Self::Llama => "NINJA_TEST_OPENAI_BASE_URL",
             Self::Aimock => "NINJA_TEST_AIMOCK_URL",
             Self::Llmock => "NINJA_TEST_LLMOCK_URL",
+            Self::Telemetry => "NINJA_TEST_TELEMETRY_URL",
         }
     }
 
@@ -148,6 +152,7 @@ impl Counterpart {
         Ok(match self {
             Self::Llama => shell::command(python, &["xtask/counterparts/llama_server.py"]),
             Self::Llmock => shell::command(python, &["xtask/counterparts/llmock_server.py"]),
+            Self::Telemetry => shell::command(python, &["xtask/counterparts/telemetry_server.py"]),
             Self::Aimock => {
                 let mut node = shell::command(node()?, &["xtask/counterparts/aimock_server.mjs"]);
                 node.arg(environment.join("node_modules/@copilotkit/aimock/dist/cli.js"));

@@ -7,6 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     calls::{CallReport, ModelJob, ToolJob, run_model, run_tool},
+    roster::Standing,
     sandbox::SandboxHandle,
     services::Services,
     task::TaskHome,
@@ -31,6 +32,7 @@ pub(super) struct AgentActor {
     pub(super) services: Arc<Services>,
     pub(super) sandbox: SandboxHandle,
     pub(super) home: TaskHome,
+    pub(super) standing: Arc<Standing>,
 }
 
 /// Its state: when it is dropped, every call ends.
@@ -55,6 +57,7 @@ impl Actor for AgentActor {
         message: AgentMsg,
         state: &mut AgentState,
     ) -> Result<(), ActorProcessingErr> {
+        self.standing.took();
         match message {
             AgentMsg::CallModel { job } => self.call_model(state, job),
             AgentMsg::CallTool { job } => self.call_tool(state, job),

@@ -15,6 +15,7 @@ mod calls;
 mod images;
 mod orchestrator;
 mod root;
+mod roster;
 mod sandbox;
 mod services;
 mod session_manager;
@@ -23,6 +24,7 @@ mod task;
 
 pub(crate) use root::ActorTree;
 pub use root::ResumePolicy;
+pub(crate) use roster::Roster;
 pub(crate) use services::Services;
 pub(crate) use session_manager::{Attached, Attachment, Revoked, note_uses};
 pub(crate) use task::{TaskMsg, head_update};

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,12 +15,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     root::TakenUp,
+    roster::{Mailbox, Seat, Standing},
     sandbox::SandboxHandle,
     services::Services,
     task::{Start, TaskActor, TaskMsg},
 };
 use crate::{
-    api::{TaskId, TaskStatus, Timestamp},
+    api::{SupervisedKind, TaskId, TaskStatus, Timestamp},
     journal::store::StoreError,
     machine::{ACTOR_FAILURES_MAX, TaskHead, TaskState},
 };
@@ -118,6 +122,9 @@ pub(super) struct Orchestrator {
     pub(super) services: Arc<Services>,
     pub(super) sandbox: SandboxHandle,
     pub(super) taken: TakenUp,
+    pub(super) standing: Arc<Standing>,
+    /// Set once the unfinished tasks were looked through.
+    pub(super) swept: Arc<AtomicBool>,
 }
 
 /// Its state.
@@ -133,7 +140,8 @@ pub(super) struct OrchestratorState {
 }
 
 struct Active {
-    actor: ActorRef<TaskMsg>,
+    actor: Mailbox<TaskMsg>,
+    seat: Seat,
     /// Messages that came while the task was told to park, in order.
     parking: Option<Vec<TaskMsg>>,
     /// It failed and is started again shortly; messages are kept meanwhile.
@@ -155,11 +163,14 @@ impl Actor for Orchestrator {
         message: OrchestratorMsg,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
+        self.standing.took();
+        let myself = Mailbox::new(myself, &self.standing);
         self.services.failpoints.visit("orchestrator.handle");
         match message {
             OrchestratorMsg::Sweep => {
                 self.look_for_suspects(&myself, state).await;
                 self.sweep(&myself, state)?;
+                self.swept.store(true, Ordering::Relaxed);
             }
             OrchestratorMsg::StartTask { task, handed } => {
                 let from = handed.map_or(Start::Log, |handed| Start::Committed(handed.state));
@@ -183,6 +194,7 @@ impl Actor for Orchestrator {
                 reply.send(status).ok();
             }
         }
+        self.services.roster.note_queued(state.queued.len());
         Ok(())
     }
 
@@ -192,13 +204,16 @@ impl Actor for Orchestrator {
         event: SupervisionEvent,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
+        let myself = Mailbox::new(myself, &self.standing);
         match event {
             SupervisionEvent::ActorTerminated(actor, ..) => self.forget(&myself, state, actor.get_id()),
             SupervisionEvent::ActorFailed(actor, error) => {
                 self.note_failure(&myself, state, actor.get_id(), &error).await
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
-        }
+        }?;
+        self.services.roster.note_queued(state.queued.len());
+        Ok(())
     }
 }
 
@@ -215,7 +230,7 @@ impl OrchestratorState {
     /// Keeps what is sent to a task whose actor failed, and has it started again after a while.
     fn restart_later(
         &mut self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         task: TaskId,
         wait: Duration,
         failure: Option<String>,
@@ -240,7 +255,7 @@ impl Orchestrator {
     /// Takes up every unfinished task that does not wait. A waiting one has nothing owed and stays on disk.
     fn sweep(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         let mut after = None;
@@ -272,7 +287,7 @@ impl Orchestrator {
     /// Starts a task's actor if there is a place for it. One that waits for a place does so on disk, new or not.
     fn start_or_queue(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
         from: Start,
@@ -291,31 +306,37 @@ impl Orchestrator {
 
     fn start(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
         first: TaskMsg,
     ) -> Result<(), ActorProcessingErr> {
+        let (seat, kept) = match state.active.remove(&task) {
+            Some(Active { seat, parking, .. }) => (seat, parking),
+            None => (self.services.roster.seat(SupervisedKind::Task, Some(&self.standing), Some(task)), None),
+        };
         let actor = TaskActor {
             id: task,
             services: Arc::clone(&self.services),
             sandbox: self.sandbox.clone(),
+            standing: Arc::clone(seat.standing()),
             orchestrator: myself.clone(),
         };
         let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, (), myself.get_cell())?;
+        let actor = Mailbox::new(actor, seat.standing());
+        seat.runs(None);
         actor.send_message(first)?;
         state.by_actor.insert(actor.get_id(), task);
-        let kept = state.active.remove(&task).and_then(|active| active.parking).into_iter().flatten();
-        for message in kept {
+        for message in kept.into_iter().flatten() {
             actor.send_message(message)?;
         }
-        state.active.insert(task, Active { actor, parking: None, restarting: false });
+        state.active.insert(task, Active { actor, seat, parking: None, restarting: false });
         Ok(())
     }
 
     fn deliver(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
         message: TaskMsg,
@@ -340,7 +361,7 @@ impl Orchestrator {
     /// A task actor stopped by itself: it ended or parked.
     fn forget(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         actor: ActorId,
     ) -> Result<(), ActorProcessingErr> {
@@ -356,7 +377,7 @@ impl Orchestrator {
 
     fn start_queued(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         while self.has_place(state)
@@ -373,13 +394,16 @@ impl Orchestrator {
 
     async fn note_failure(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         actor: ActorId,
         error: &ActorProcessingErr,
     ) -> Result<(), ActorProcessingErr> {
         let Some(task) = state.by_actor.remove(&actor) else { return Ok(()) };
         tracing::warn!(%task, %error, "a task actor failed");
+        if let Some(active) = state.active.get(&task) {
+            active.seat.failed(error.to_string(), false);
+        }
         if error.downcast_ref::<StoreError>().is_some_and(StoreError::is_disk_full) {
             // Not the task's doing. It goes on as after a crash, once something can be written again.
             state.restart_later(myself, task, DISK_FULL_WAIT, None);
@@ -407,7 +431,7 @@ impl Orchestrator {
 
     fn restart(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
         failure: Option<String>,
@@ -425,7 +449,7 @@ impl Orchestrator {
 impl Orchestrator {
     fn wake_later(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
         wake_at: Option<Timestamp>,
@@ -440,7 +464,7 @@ impl Orchestrator {
     /// Goes on with a task, when there is a place for it.
     fn wake_task(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
         due: Timestamp,
@@ -456,7 +480,7 @@ impl Orchestrator {
     /// the same time changes nothing.
     fn wake_tasks(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         for (task, due) in state.timers.take_due(Instant::now()) {

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     orchestrator::{Handed, Orchestrator, OrchestratorMsg, OrchestratorStatus},
+    roster::{Mailbox, Seat},
     sandbox::{SandboxActor, SandboxHandle},
     services::Services,
     session_manager::{Attached, Attachment, Revoked, SessionManager, SessionManagerHandle, SessionManagerMsg},
@@ -23,7 +24,7 @@ use super::{
     task::TaskMsg,
 };
 use crate::{
-    api::{Principal, Secret, TaskId, Timestamp},
+    api::{Principal, Secret, SupervisedKind, TaskId, Timestamp},
     machine::TaskState,
 };
 
@@ -55,10 +56,12 @@ pub(crate) struct ActorTree {
 
 /// What survives the actors themselves.
 struct Shared {
-    orchestrator: RwLock<Option<ActorRef<OrchestratorMsg>>>,
+    orchestrator: RwLock<Option<Mailbox<OrchestratorMsg>>>,
     sandbox: SandboxHandle,
     sessions: SessionManagerHandle,
     gave_up: AtomicBool,
+    /// Whether an orchestrator has looked through the unfinished tasks.
+    swept: Arc<AtomicBool>,
     taken: TakenUp,
     states_handed: Arc<Semaphore>,
 }
@@ -106,6 +109,7 @@ impl ActorTree {
             sandbox: SandboxHandle::new(Arc::clone(&services.sandbox)),
             sessions: SessionManagerHandle::default(),
             gave_up: AtomicBool::new(false),
+            swept: Arc::default(),
             taken: TakenUp::new(resume),
             states_handed: Arc::new(Semaphore::new(STATES_HANDED_MAX)),
         });
@@ -180,6 +184,11 @@ impl ActorTree {
         self.shared.gave_up.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the unfinished tasks have been looked through since the start.
+    pub(crate) fn has_swept(&self) -> bool {
+        self.shared.swept.load(Ordering::Relaxed)
+    }
+
     /// Stops every actor; what is in flight ends and is found lost at the next start.
     pub(crate) async fn stop(&self) {
         if self.root.stop_and_wait(None, Some(STOP_WAIT)).await.is_err() {
@@ -187,7 +196,7 @@ impl ActorTree {
         }
     }
 
-    fn orchestrator(&self) -> Option<ActorRef<OrchestratorMsg>> {
+    fn orchestrator(&self) -> Option<Mailbox<OrchestratorMsg>> {
         self.shared.orchestrator.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -209,11 +218,19 @@ struct Root {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct RootState {
-    orchestrator: (Option<ActorId>, Failures),
-    sandbox: (Option<ActorId>, Failures),
-    sessions: (Option<ActorId>, Failures),
+    /// The root's own place, above those of its children.
+    _seat: Seat,
+    orchestrator: Supervised,
+    sandbox: Supervised,
+    sessions: Supervised,
+}
+
+/// A child, whichever actor it is now.
+struct Supervised {
+    actor: Option<ActorId>,
+    failures: Failures,
+    seat: Seat,
 }
 
 impl Actor for Root {
@@ -222,7 +239,15 @@ impl Actor for Root {
     type Arguments = ();
 
     async fn pre_start(&self, myself: ActorRef<RootMsg>, (): ()) -> Result<RootState, ActorProcessingErr> {
-        let mut state = RootState::default();
+        let roster = &self.services.roster;
+        let root = roster.seat(SupervisedKind::Root, None, None);
+        let child = |kind| {
+            let seat = roster.seat(kind, Some(root.standing()), None);
+            Supervised { actor: None, failures: Failures::default(), seat }
+        };
+        let (sandbox, sessions) = (child(SupervisedKind::Sandbox), child(SupervisedKind::SessionManager));
+        let orchestrator = child(SupervisedKind::Orchestrator);
+        let mut state = RootState { _seat: root, orchestrator, sandbox, sessions };
         // The sandbox first: the orchestrator's sweep may want it at once.
         self.start(&myself, &mut state, Child::Sandbox).await?;
         self.start(&myself, &mut state, Child::SessionManager).await?;
@@ -257,20 +282,30 @@ impl Root {
         let services = Arc::clone(&self.services);
         match child {
             Child::Sandbox => {
-                let (actor, _) = Actor::spawn_linked(None, SandboxActor { services }, (), myself.get_cell()).await?;
-                state.sandbox.0 = Some(actor.get_id());
-                self.shared.sandbox.point_to(actor);
+                let standing = Arc::clone(state.sandbox.seat.standing());
+                let sandbox = SandboxActor { services, standing: Arc::clone(&standing) };
+                let (actor, _) = Actor::spawn_linked(None, sandbox, (), myself.get_cell()).await?;
+                state.sandbox.actor = Some(actor.get_id());
+                state.sandbox.seat.runs(None);
+                self.shared.sandbox.point_to(Mailbox::new(actor, &standing));
             }
             Child::SessionManager => {
-                let (actor, _) = Actor::spawn_linked(None, SessionManager { services }, (), myself.get_cell()).await?;
-                state.sessions.0 = Some(actor.get_id());
-                self.shared.sessions.point_to(actor);
+                let standing = Arc::clone(state.sessions.seat.standing());
+                let sessions = SessionManager { services, standing: Arc::clone(&standing) };
+                let (actor, _) = Actor::spawn_linked(None, sessions, (), myself.get_cell()).await?;
+                state.sessions.actor = Some(actor.get_id());
+                state.sessions.seat.runs(None);
+                self.shared.sessions.point_to(Mailbox::new(actor, &standing));
             }
             Child::Orchestrator => {
+                let standing = Arc::clone(state.orchestrator.seat.standing());
                 let sandbox = self.shared.sandbox.clone();
-                let orchestrator = Orchestrator { services, sandbox, taken: self.shared.taken.clone() };
+                let (taken, swept) = (self.shared.taken.clone(), Arc::clone(&self.shared.swept));
+                let orchestrator = Orchestrator { services, sandbox, taken, standing: Arc::clone(&standing), swept };
                 let (actor, _) = Actor::spawn_linked(None, orchestrator, (), myself.get_cell()).await?;
-                state.orchestrator.0 = Some(actor.get_id());
+                state.orchestrator.actor = Some(actor.get_id());
+                state.orchestrator.seat.runs(None);
+                let actor = Mailbox::new(actor, &standing);
                 *self.shared.orchestrator.write().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
                 // Only now: whoever still told the old one of a task committed it before this sweep reads the heads. If
                 // this one is gone already, its failure is in the mailbox and the next one sweeps.
@@ -287,22 +322,24 @@ impl Root {
         actor: ActorId,
         error: &ActorProcessingErr,
     ) {
-        let (child, failures) = if state.sandbox.0 == Some(actor) {
-            (Child::Sandbox, &mut state.sandbox.1)
-        } else if state.orchestrator.0 == Some(actor) {
-            (Child::Orchestrator, &mut state.orchestrator.1)
-        } else if state.sessions.0 == Some(actor) {
-            (Child::SessionManager, &mut state.sessions.1)
+        let (child, supervised) = if state.sandbox.actor == Some(actor) {
+            (Child::Sandbox, &mut state.sandbox)
+        } else if state.orchestrator.actor == Some(actor) {
+            (Child::Orchestrator, &mut state.orchestrator)
+        } else if state.sessions.actor == Some(actor) {
+            (Child::SessionManager, &mut state.sessions)
         } else {
             return;
         };
-        match failures.note(Instant::now(), &RestartPolicy::ENGINE) {
+        let verdict = supervised.failures.note(Instant::now(), &RestartPolicy::ENGINE);
+        supervised.seat.failed(error.to_string(), verdict == Verdict::Escalate);
+        match verdict {
             Verdict::Restart(wait) => {
                 tracing::warn!(?child, %error, "an actor failed and is started again");
                 myself.send_after(wait, move || RootMsg::Start(child));
             }
             Verdict::Escalate => {
-                tracing::error!(?child, %error, failures = failures.count(), "an actor failed too often");
+                tracing::error!(?child, %error, failures = supervised.failures.count(), "an actor failed too often");
                 self.shared.gave_up.store(true, Ordering::Relaxed);
             }
         }

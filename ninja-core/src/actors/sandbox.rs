@@ -7,7 +7,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr, RpcReplyPort, co
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::services::Services;
+use super::{
+    roster::{Mailbox, Standing},
+    services::Services,
+};
 use crate::sandbox::{ProcessOutput, ProcessSpec, Sandbox, SandboxError};
 
 /// What the sandbox actor is told.
@@ -26,6 +29,7 @@ pub(super) enum SandboxMsg {
 /// The actor.
 pub(super) struct SandboxActor {
     pub(super) services: Arc<Services>,
+    pub(super) standing: Arc<Standing>,
 }
 
 /// Its state: when it is dropped, every process ends.
@@ -42,7 +46,7 @@ impl Actor for SandboxActor {
 
     async fn pre_start(&self, _: ActorRef<SandboxMsg>, (): ()) -> Result<SandboxState, ActorProcessingErr> {
         let alive = CancellationToken::new();
-        let permits = Arc::new(Semaphore::new(self.services.sandboxes_max));
+        let permits = Arc::new(Semaphore::new(self.services.roster.pool().size()));
         Ok(SandboxState { permits, _end_all: alive.clone().drop_guard(), alive })
     }
 
@@ -52,6 +56,7 @@ impl Actor for SandboxActor {
         message: SandboxMsg,
         state: &mut SandboxState,
     ) -> Result<(), ActorProcessingErr> {
+        self.standing.took();
         match message {
             SandboxMsg::Run { spec, cancel, reply } => self.run(state, spec, cancel, reply),
         }
@@ -71,11 +76,14 @@ impl SandboxActor {
         let (permits, alive, services) = (Arc::clone(&state.permits), state.alive.clone(), Arc::clone(&self.services));
         tokio::spawn(async move {
             let work = async {
+                let waits = services.roster.pool().waits();
                 // The semaphore is never closed, so the only other way on is a cancellation.
                 let permit = tokio::select! {
                     permit = permits.acquire_owned() => permit.ok(),
                     () = cancel.cancelled() => None,
                 };
+                drop(waits);
+                let _runs = permit.as_ref().map(|_| services.roster.pool().runs());
                 match permit {
                     Some(_permit) => services.sandbox.run(*spec, cancel).await,
                     None => Err(SandboxError::Failed("cancelled before it started".to_owned())),
@@ -96,7 +104,7 @@ const RESTART_WAIT: Duration = Duration::from_secs(5);
 /// The sandbox as tools see it: a call to whichever sandbox actor lives now.
 #[derive(Clone)]
 pub(super) struct SandboxHandle {
-    actor: Arc<watch::Sender<Option<ActorRef<SandboxMsg>>>>,
+    actor: Arc<watch::Sender<Option<Mailbox<SandboxMsg>>>>,
     direct: Arc<dyn Sandbox>,
 }
 
@@ -106,7 +114,7 @@ impl SandboxHandle {
     }
 
     /// Points the handle at a newly started actor.
-    pub(super) fn point_to(&self, actor: ActorRef<SandboxMsg>) {
+    pub(super) fn point_to(&self, actor: Mailbox<SandboxMsg>) {
         self.actor.send_replace(Some(actor));
     }
 
@@ -137,7 +145,7 @@ impl SandboxHandle {
     }
 }
 
-async fn next_actor(actors: &mut watch::Receiver<Option<ActorRef<SandboxMsg>>>) -> Result<(), SandboxError> {
+async fn next_actor(actors: &mut watch::Receiver<Option<Mailbox<SandboxMsg>>>) -> Result<(), SandboxError> {
     match tokio::time::timeout(RESTART_WAIT, actors.changed()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(SandboxError::Interrupted { blamed: false }),

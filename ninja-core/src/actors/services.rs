@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     accounts::Accounts,
+    actors::Roster,
     clock::Clock,
     journal::{feed::FeedHub, store::Store},
     ledger::Ledger,
@@ -12,6 +13,7 @@ use crate::{
     redaction::Redaction,
     sandbox::{Sandbox, SandboxLimits},
     task_log::TaskLog,
+    telemetry::Watch,
     testing::Failpoints,
     tools::ToolSet,
     unfinished::Unfinished,
@@ -46,14 +48,16 @@ pub(crate) struct Services {
     pub sandbox: Arc<dyn Sandbox>,
     /// What one process may use.
     pub sandbox_limits: SandboxLimits,
-    /// Processes in sandboxes at a time.
-    pub sandboxes_max: usize,
     /// Tasks at work at a time.
     pub tasks_at_work_max: usize,
     /// Where files for sandboxes (requests, template folders) are laid out; remade from the journal as needed.
     pub layout_dir: PathBuf,
     /// The lives of the process.
     pub lives: Lives,
+    /// Who is at work.
+    pub roster: Arc<Roster>,
+    /// What others are told of.
+    pub watch: Arc<Watch>,
     /// Where tests make actors fail.
     pub failpoints: Failpoints,
 }

@@ -14,7 +14,10 @@ use std::{
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, concurrency::oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::services::Services;
+use super::{
+    roster::{Mailbox, Standing},
+    services::Services,
+};
 use crate::{
     accounts::{OneTimeToken, directory},
     api::{Credential, Principal, Secret, Timestamp, UserId},
@@ -110,7 +113,7 @@ pub(crate) struct Attached {
 #[derive(Debug)]
 pub(crate) struct Attachment {
     number: u64,
-    manager: ActorRef<SessionManagerMsg>,
+    manager: Mailbox<SessionManagerMsg>,
 }
 
 impl Drop for Attachment {
@@ -122,11 +125,11 @@ impl Drop for Attachment {
 
 /// The way to the session manager that is there now. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct SessionManagerHandle(Arc<RwLock<Option<ActorRef<SessionManagerMsg>>>>);
+pub(super) struct SessionManagerHandle(Arc<RwLock<Option<Mailbox<SessionManagerMsg>>>>);
 
 impl SessionManagerHandle {
     /// Points to another actor.
-    pub(super) fn point_to(&self, actor: ActorRef<SessionManagerMsg>) {
+    pub(super) fn point_to(&self, actor: Mailbox<SessionManagerMsg>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
     }
 
@@ -155,7 +158,7 @@ impl SessionManagerHandle {
         tokio::time::timeout(CALL_WAIT, receiver).await.ok()?.ok()
     }
 
-    fn actor(&self) -> Option<ActorRef<SessionManagerMsg>> {
+    fn actor(&self) -> Option<Mailbox<SessionManagerMsg>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -163,6 +166,7 @@ impl SessionManagerHandle {
 /// The actor.
 pub(super) struct SessionManager {
     pub(super) services: Arc<Services>,
+    pub(super) standing: Arc<Standing>,
 }
 
 /// Its state. When it is dropped, everything attached is closed.
@@ -186,7 +190,7 @@ impl Actor for SessionManager {
         myself: ActorRef<SessionManagerMsg>,
         (): (),
     ) -> Result<SessionManagerState, ActorProcessingErr> {
-        myself.send_interval(TICK, || SessionManagerMsg::Tick);
+        Mailbox::new(myself, &self.standing).send_interval(TICK, || SessionManagerMsg::Tick);
         Ok(SessionManagerState::default())
     }
 
@@ -196,6 +200,7 @@ impl Actor for SessionManager {
         message: SessionManagerMsg,
         state: &mut SessionManagerState,
     ) -> Result<(), ActorProcessingErr> {
+        self.standing.took();
         self.services.failpoints.visit("session_manager.handle");
         match message {
             SessionManagerMsg::Attach { attached, reply } => {

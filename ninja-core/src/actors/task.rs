@@ -14,6 +14,7 @@ use super::{
     agent::{AgentActor, AgentMsg},
     calls::{CallEnd, CallReport, run_tool},
     orchestrator::OrchestratorMsg,
+    roster::{Mailbox, Seat, Standing},
     sandbox::SandboxHandle,
     services::Services,
 };
@@ -24,8 +25,10 @@ use crate::{
         store::StoreError,
     },
     machine::{Effect, Input, Refusal, StepState, TaskState, pending},
+    telemetry::TaskWatch,
 };
 
+mod asked;
 mod commit;
 mod delete;
 mod jobs;
@@ -128,18 +131,21 @@ pub(super) struct TaskActor {
     pub(super) id: TaskId,
     pub(super) services: Arc<Services>,
     pub(super) sandbox: SandboxHandle,
-    pub(super) orchestrator: ActorRef<OrchestratorMsg>,
+    pub(super) standing: Arc<Standing>,
+    pub(super) orchestrator: Mailbox<OrchestratorMsg>,
 }
 
 /// Its state. When it is dropped, everything that the task has in flight ends.
 pub(super) struct TaskActorState {
     home: TaskHome,
+    /// What others are told of the task.
+    watch: TaskWatch,
     task: Option<Arc<TaskState>>,
     in_flight: HashMap<(StepId, u32), InFlight>,
     /// The agents at work, by their steps.
-    agents: HashMap<StepId, ActorRef<AgentMsg>>,
+    agents: HashMap<StepId, Agent>,
     /// Agents whose steps are over, for the next ones.
-    idle_agents: Vec<ActorRef<AgentMsg>>,
+    idle_agents: Vec<Agent>,
     agent_steps: HashMap<ActorId, StepId>,
     cancel_waiters: Vec<RpcReplyPort<Result<Box<Task>, Refusal>>>,
     idle_offered: bool,
@@ -147,6 +153,12 @@ pub(super) struct TaskActorState {
     has_worked: bool,
     /// The time for which a wake-up is on its way.
     wake_at: Option<Timestamp>,
+}
+
+/// An agent's actor and its place.
+struct Agent {
+    actor: Mailbox<AgentMsg>,
+    seat: Seat,
 }
 
 struct InFlight {
@@ -163,7 +175,8 @@ impl Actor for TaskActor {
     // The log is read in `Begin`, not here: ractor reports a failure of `handle` to the supervisor, one of a
     // `pre_start` that nobody awaits it does not.
     async fn pre_start(&self, myself: ActorRef<TaskMsg>, (): ()) -> Result<TaskActorState, ActorProcessingErr> {
-        Ok(TaskActorState::new(TaskHome::of(myself)))
+        let myself = Mailbox::new(myself, &self.standing);
+        Ok(TaskActorState::new(TaskHome::of(myself), TaskWatch::new(&self.services.watch)))
     }
 
     async fn handle(
@@ -172,6 +185,8 @@ impl Actor for TaskActor {
         message: TaskMsg,
         state: &mut TaskActorState,
     ) -> Result<(), ActorProcessingErr> {
+        self.standing.took();
+        let myself = Mailbox::new(myself, &self.standing);
         self.services.failpoints.visit("task.handle");
         let Some(message) = self.unless_moved(&myself, state, message).await? else { return Ok(()) };
         match message {
@@ -208,6 +223,7 @@ impl Actor for TaskActor {
         event: SupervisionEvent,
         state: &mut TaskActorState,
     ) -> Result<(), ActorProcessingErr> {
+        let myself = Mailbox::new(myself, &self.standing);
         match event {
             SupervisionEvent::ActorFailed(agent, error) => {
                 self.lose_agent(&myself, state, agent.get_id(), error.to_string()).await
@@ -220,9 +236,10 @@ impl Actor for TaskActor {
 }
 
 impl TaskActorState {
-    fn new(home: TaskHome) -> Self {
+    fn new(home: TaskHome, watch: TaskWatch) -> Self {
         Self {
             home,
+            watch,
             task: None,
             in_flight: HashMap::new(),
             agents: HashMap::new(),
@@ -248,7 +265,7 @@ impl TaskActorState {
 impl TaskActor {
     async fn begin(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         from: Start,
     ) -> Result<(), ActorProcessingErr> {
@@ -292,14 +309,16 @@ impl TaskActor {
 
     async fn lose_agent(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         agent: ActorId,
         reason: String,
     ) -> Result<(), ActorProcessingErr> {
-        state.idle_agents.retain(|idle| idle.get_id() != agent);
+        state.idle_agents.retain(|idle| idle.actor.get_id() != agent);
         let Some(step) = state.agent_steps.remove(&agent) else { return Ok(()) };
-        state.agents.remove(&step);
+        if let Some(agent) = state.agents.remove(&step) {
+            agent.seat.failed(reason.clone(), true);
+        }
         // What its calls reported before it failed has ended; only the others are lost. What follows from the reports must
         // not begin in between: it would be lost with them.
         let mut change = self.decide_reports(state).await?;
@@ -312,75 +331,10 @@ impl TaskActor {
         self.act(myself, state).await
     }
 
-    async fn cancel(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        by: UserId,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let is_first = state.task.is_none();
-        if is_first {
-            let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
-            state.task = Some(Arc::new(task));
-        }
-        match self.decide_now(state, Input::Cancel { by }) {
-            Err(refusal) => {
-                reply.send(Err(refusal)).ok();
-                // An actor that was started for this message alone must still find out that it has nothing to do.
-                self.act(myself, state).await
-            }
-            Ok(change) => {
-                state.cancel_waiters.push(reply);
-                self.commit(state, change).await?;
-                if is_first {
-                    // What was in flight when the task was last worked on is lost, not to be stopped.
-                    return self.report(myself, state, Input::Recover).await;
-                }
-                self.act(myself, state).await
-            }
-        }
-    }
-
-    /// Pauses a task that nobody has taken up: what was in flight when it was last worked on is lost, and nothing begins.
-    async fn pause_first(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        pause: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
-        state.task = Some(Arc::new(task));
-        let refused = match self.decide_now(state, pause) {
-            Ok(change) => {
-                self.commit(state, change).await?;
-                None
-            }
-            Err(refusal) => Some(refusal),
-        };
-        self.report(myself, state, Input::Recover).await?;
-        reply.send(refused.map_or_else(|| state.view(), Err)).ok();
-        Ok(())
-    }
-
-    /// Takes what a person asked for, and answers with the task after it.
-    async fn answer(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &mut TaskActorState,
-        input: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
-    ) -> Result<(), ActorProcessingErr> {
-        let result = self.take(myself, state, input).await?;
-        reply.send(result.and_then(|()| state.view())).ok();
-        Ok(())
-    }
-
     /// Takes a report that no person waits for.
     async fn report(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         input: Input,
     ) -> Result<(), ActorProcessingErr> {
@@ -390,7 +344,7 @@ impl TaskActor {
     /// Decides, commits, then acts. The outer error means: restart me.
     async fn take(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         input: Input,
     ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
@@ -409,7 +363,7 @@ impl TaskActor {
     }
 
     /// Does what is owed, and leaves when nothing is.
-    async fn act(&self, myself: &ActorRef<TaskMsg>, state: &mut TaskActorState) -> Result<(), ActorProcessingErr> {
+    async fn act(&self, myself: &Mailbox<TaskMsg>, state: &mut TaskActorState) -> Result<(), ActorProcessingErr> {
         let Some(task) = state.task.clone() else { return Ok(()) };
         Self::free_agents(state, &task);
         if task.end.is_some() {
@@ -456,10 +410,13 @@ impl TaskActor {
         let over = |step: &StepState| step.status.is_terminal() && step.in_flight().next().is_none();
         let done = |step: &StepId| task.step(step).is_none_or(over);
         for (_, agent) in state.agents.extract_if(|step, _| done(step)) {
-            state.agent_steps.remove(&agent.get_id());
+            state.agent_steps.remove(&agent.actor.get_id());
             match state.idle_agents.len() < IDLE_AGENTS_MAX {
-                true => state.idle_agents.push(agent),
-                false => agent.stop(None),
+                true => {
+                    agent.seat.idles();
+                    state.idle_agents.push(agent);
+                }
+                false => agent.actor.stop(),
             }
         }
     }
@@ -479,9 +436,9 @@ impl TaskActor {
         tokio::fs::remove_dir_all(self.services.layout_dir.join(self.id.to_string())).await.ok();
     }
 
-    fn park(&self, myself: &ActorRef<TaskMsg>, state: &TaskActorState) -> Result<(), ActorProcessingErr> {
+    fn park(&self, myself: &Mailbox<TaskMsg>, state: &TaskActorState) -> Result<(), ActorProcessingErr> {
         match state.in_flight.is_empty() && state.idle_offered {
-            true => myself.stop(None),
+            true => myself.stop(),
             false => self.orchestrator.send_message(OrchestratorMsg::TaskBusied { task: self.id })?,
         }
         Ok(())

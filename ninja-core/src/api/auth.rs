@@ -173,7 +173,7 @@ pub enum Credential {
     Session(SessionId),
 }
 
-/// Where a request came from, for the audit log.
+/// Where a request came from, for the audit log and the trace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
     /// The address of the client, where there is a network between.
@@ -182,6 +182,8 @@ pub struct Origin {
     pub user_agent: Option<Arc<str>>,
     /// The request.
     pub request_id: Option<Arc<str>>,
+    /// The trace that it belongs to, as in the W3C header `traceparent`, where spans are wanted.
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// The verified identity behind a request.

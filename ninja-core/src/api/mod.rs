@@ -24,7 +24,9 @@ mod replay;
 #[cfg(feature = "openapi")]
 mod schema;
 mod secret;
+mod stats;
 mod summary;
+mod supervision;
 mod task;
 mod template;
 mod usage;
@@ -46,7 +48,7 @@ pub use contract::{Check, Contract};
 pub use error::{ApiError, ErrorCode};
 pub use event::{Cursor, Event, EventBody, FeedBody, FeedEntry, Introduce, StreamFrame, Subscribe};
 pub use forecast::{Forecast, ForecastStep, Outlook, Span};
-pub use health::{ComponentHealth, ComponentState, Health};
+pub use health::{ComponentHealth, ComponentState, Health, Readiness, Unready};
 pub use idempotency::{IdempotencyKey, Made};
 pub use ids::{ApiKeyId, ApprovalId, FileId, IdError, SessionId, StepId, TaskId, UserId};
 pub use jiff::{Timestamp, civil::Date};
@@ -59,7 +61,11 @@ pub use replay::{
     ToolInfo,
 };
 pub use secret::Secret;
+pub use stats::{FileCounts, Stats, StoreBytes, TaskCounts, TaskDay, UsageSums, UserCounts};
 pub use summary::{PeriodSummary, SummaryQuery, TasksSummary};
+pub use supervision::{
+    ActorFailure, SandboxPool, SupervisedActor, SupervisedKind, SupervisedState, SupervisionTree, WriterThread,
+};
 pub use task::{
     Autonomy, Budget, BudgetLimit, BudgetOf, CancelReceipt, ForkPoint, ForkTask, Page, Planning, Step, StepStatus,
     StoppedCall, SubmitTask, Task, TaskStatus, TaskSummary, WaitFor, Waiting, dollars,

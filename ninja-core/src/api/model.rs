@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A provider and one of its models, written `provider/name`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelRef {
     /// The provider's name in the configuration, such as `openai` or `local`.

@@ -263,6 +263,20 @@ pub enum WaitFor {
     Operator,
 }
 
+impl WaitFor {
+    /// Returns the cause as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approval => "approval",
+            Self::Person => "person",
+            Self::Budget => "budget",
+            Self::Provider => "provider",
+            Self::Timer => "timer",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// Why a task waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

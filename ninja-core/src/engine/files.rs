@@ -11,7 +11,7 @@ use futures::Stream;
 
 use self::receive::Unfinished;
 pub(super) use self::{
-    room::Rooms,
+    room::{Rooms, counted},
     stored::{StoredFile, take_over},
 };
 use super::{Engine, store_error, uninterrupted};

@@ -79,6 +79,7 @@ impl Engine {
             model,
             lineup,
             forked_from: Some(ForkPoint { task: id, seq: shared }),
+            traceparent: by.origin.traceparent.as_deref().map(str::to_owned),
             ..TaskSubmitted::clone(submitted)
         };
         let pins = self.0.services.tasks.pins(submitted.pins).map_err(store_error)?;

@@ -1,23 +1,29 @@
 //! Starting an engine.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
     sync::Arc,
+    time::Instant,
 };
 
 use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineOptions, Inner, files, idempotency::Keys, owner, pins::PinSets, stored_providers};
+use super::{
+    Engine, EngineOptions, Inner, files, health::Findings, idempotency::Keys, observed, open_tasks::OpenTaskCount,
+    owner, pins::PinSets, stats::Measures, stored_providers,
+};
 use crate::{
     accounts::{Accounts, SigningKey, directory},
-    actors::{ActorTree, ResumePolicy, Services},
+    actors::{ActorTree, ResumePolicy, Roster, Services},
     agents::{self, AgentError},
-    api::{Agent, ApiError, ErrorCode, Role},
+    api::{Agent, ApiError, ErrorCode, Role, UserId},
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
         feed::FeedHub,
+        numbers::SyncWatch,
         store::{Store, StoreError},
     },
     ledger::{Ledger, RoleOf},
@@ -27,7 +33,10 @@ use crate::{
     questions,
     sandbox::{Bubblewrap, NoSandbox, Sandbox},
     task_log::TaskLog,
+    task_rows,
+    telemetry::Watch,
     tools::ToolSet,
+    usage_rows,
     vault::{Vault, VaultError},
     workspace::Workspaces,
 };
@@ -99,14 +108,8 @@ impl Engine {
     /// Fails where another engine holds the directory, its data is damaged or newer, or an agent or template of the operator's
     /// cannot be used.
     pub async fn start(mut options: EngineOptions) -> Result<Self, StartError> {
-        // None of them needs the others, and each waits for something else: the disk, the network, a process.
-        let (given_providers, given_sandbox) = (options.providers.take(), options.sandbox.take());
-        let (store, providers, sandbox) = tokio::join!(
-            open_store(&options.data_dir),
-            providers_of(given_providers, &options),
-            sandbox_of(given_sandbox, &options.env),
-        );
-        let (store, providers) = (store?, providers?);
+        let watch = Arc::new(Watch::new(std::mem::take(&mut options.telemetry)));
+        let (store, providers, sandbox) = open_parts(&mut options, &watch).await?;
         // Whoever held the directory until now may have changed the keys.
         let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
@@ -121,25 +124,24 @@ impl Engine {
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
         let takes_up_all = options.resume == ResumePolicy::All;
-        let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
-        let quotas = &accounts.settings().quotas;
-        let ledger = Ledger::open(options.config.budgets, quotas, roles(&store), store.as_ref())?;
-        let ledger = Arc::new(ledger);
+        let (accounts, ledger) = open_books(&options.config, &store)?;
+        count_tasks(&store, owner).await?;
         let services = Arc::new(Services {
             accounts,
             unfinished: Arc::default(),
             ledger,
             tasks: TaskLog::new(Arc::clone(&store)),
             hub: FeedHub::default(),
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
             redaction,
             providers,
             tools,
             workspaces: open_workspaces(&work_dir, &store).await?,
             sandbox,
             sandbox_limits: options.config.sandbox,
-            sandboxes_max: options.config.limits.sandboxes,
             tasks_at_work_max: options.config.limits.tasks_at_work,
+            roster: Roster::new(Arc::clone(&options.clock), options.config.limits.sandboxes),
+            watch: Arc::clone(&watch),
             lives,
             layout_dir: work_dir.join(REQUESTS_DIR),
             failpoints: options.failpoints,
@@ -161,13 +163,34 @@ impl Engine {
             stored_settings: Mutex::default(),
             keys: Keys::of(engine.clone()),
             rooms: files::Rooms::default(),
+            findings: Findings::default(),
+            measures: Measures::default(),
+            open_tasks: OpenTaskCount::default(),
+            started_at: options.clock.now(),
+            started: Instant::now(),
+            stopping: CancellationToken::new(),
         });
+        observed::observe(&inner);
         let engine = Self(inner);
         if takes_up_all {
             engine.finish_deletions_soon();
         }
         Ok(engine)
     }
+}
+
+/// Opens what waits for something else each: the disk, the network, a process. None of them needs the others.
+async fn open_parts(
+    options: &mut EngineOptions,
+    watch: &Arc<Watch>,
+) -> Result<(Arc<dyn Store>, Providers, Arc<dyn Sandbox>), StartError> {
+    let (given_providers, given_sandbox) = (options.providers.take(), options.sandbox.take());
+    let (store, providers, sandbox) = tokio::join!(
+        open_store(&options.data_dir, watch),
+        providers_of(given_providers, options),
+        sandbox_of(given_sandbox, &options.env),
+    );
+    Ok((store?, providers?, sandbox))
 }
 
 async fn providers_of(given: Option<Providers>, options: &EngineOptions) -> Result<Providers, StartError> {
@@ -182,6 +205,14 @@ async fn sandbox_of(given: Option<Arc<dyn Sandbox>>, env: &BTreeMap<String, Stri
         Some(sandbox) => sandbox,
         None => find_sandbox(env).await,
     }
+}
+
+/// Opens the accounts, and the ledger that holds them to their budgets.
+fn open_books(config: &Config, store: &Arc<dyn Store>) -> Result<(Accounts, Arc<Ledger>), StartError> {
+    let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
+    let quotas = &accounts.settings().quotas;
+    let ledger = Ledger::open(config.budgets, quotas, roles(store), store.as_ref())?;
+    Ok((accounts, Arc::new(ledger)))
 }
 
 /// Returns who says what role a user has.
@@ -246,6 +277,7 @@ fn add_local_model(providers: &mut Providers, models_dir: &Path) {
     }
 }
 
+/// Reads the agents, among which the default one must be.
 fn load_agents(config: &Config, tools: &ToolSet) -> Result<BTreeMap<String, Agent>, StartError> {
     let agents = agents::load(config.agents_dir.as_deref(), tools)?;
     match agents.contains_key(&config.default_agent) {
@@ -257,9 +289,11 @@ fn load_agents(config: &Config, tools: &ToolSet) -> Result<BTreeMap<String, Agen
     }
 }
 
-async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
-    let data_dir = data_dir.to_owned();
-    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, DiskOptions::default()));
+async fn open_store(data_dir: &Path, watch: &Arc<Watch>) -> Result<Arc<dyn Store>, StartError> {
+    let (data_dir, watch) = (data_dir.to_owned(), Arc::clone(watch));
+    let mut options = DiskOptions::default();
+    options.on_sync = SyncWatch::new(move |synced| watch.instruments.synced(synced));
+    let opened = tokio::task::spawn_blocking(move || DiskStore::open(&data_dir, options));
     let store: Arc<dyn Store> = Arc::new(opened.await.map_err(|error| StartError::other("open the store", error))??);
     questions::ensure_index(&store).await;
     match files::take_over(&store).await {
@@ -268,6 +302,15 @@ async fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
         taken_over => taken_over?,
     }
     Ok(store)
+}
+
+/// Counts the tasks that nobody has counted so far.
+async fn count_tasks(store: &Arc<dyn Store>, owner: UserId) -> Result<(), StartError> {
+    let accounts = directory::read_users(store.as_ref())?.into_iter().map(|user| user.id);
+    // Versions before accounts noted users nowhere but where they used something.
+    let known = usage_rows::of_all(store.as_ref())?.into_iter().map(|(user, _)| user).chain(accounts).chain([owner]);
+    let users: Vec<UserId> = known.collect::<BTreeSet<_>>().into_iter().collect();
+    Ok(task_rows::ensure(store.as_ref(), &users).await?)
 }
 
 /// Whatever lies in the work folder is a copy of the journal's blobs, left by a process that is gone. Code of a task may have

@@ -27,7 +27,7 @@ use crate::{
     machine::{TaskState, feed_of, forecast, plan_by_model, plan_explicit, plan_goal, review_first},
     planner::Template,
     providers::Choice,
-    questions,
+    questions, task_rows,
 };
 
 mod contract;
@@ -160,6 +160,7 @@ impl Engine {
             autonomy: request.autonomy,
             contract,
             forked_from: None,
+            traceparent: by.origin.traceparent.as_deref().map(str::to_owned),
             pins: pins.hash,
         };
         Ok(Checked { submitted, pins, steps })
@@ -286,11 +287,13 @@ pub(super) async fn accept(
         feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
         puts,
         blobs,
+        counts: vec![task_rows::submitted(at)],
         audit: vec![audit.encode()],
         ..Commit::default()
     };
     let _settling = services.ledger.settling().await;
     let committed = services.store.commit(commit).await.map_err(store_error)?;
+    services.watch.submitted();
     services.ledger.take_over(owner, state.reserved());
     services.hub.publish_user(owner, crate::journal::feed::number(committed.feed_seqs, at, told));
     Ok(())

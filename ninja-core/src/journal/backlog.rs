@@ -14,7 +14,7 @@ use super::health::Health;
 use crate::api::BlobHash;
 
 /// How much log may wait for a checkpoint before the writer does.
-const BACKLOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub(super) const BACKLOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Segments that are no longer written to, and what must be synced before they go.
 #[derive(Debug, Default)]
@@ -83,6 +83,11 @@ impl Backlog {
     pub(super) fn wake(&self) {
         drop(self.state());
         self.changed.notify_all();
+    }
+
+    /// Returns how much log is not checkpointed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.state().bytes
     }
 
     /// Waits until little enough log is not checkpointed, or the store has failed.

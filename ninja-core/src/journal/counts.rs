@@ -20,7 +20,7 @@ pub(super) fn write(row: &[i64]) -> Vec<u8> {
 }
 
 /// Adds to a row.
-pub(super) fn add(row: &mut Vec<i64>, numbers: &[i64]) {
+pub(crate) fn add(row: &mut Vec<i64>, numbers: &[i64]) {
     row.resize(row.len().max(numbers.len()), 0);
     for (number, more) in row.iter_mut().zip(numbers) {
         *number = number.saturating_add(*more);

@@ -24,6 +24,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    backlog::{BACKLOG_BYTES_MAX, Backlog},
     blobs::Blobs,
     calls::Calls,
     capture::{self, CaptureRequest, Hold, Holds},
@@ -32,6 +33,7 @@ use super::{
     health::Health,
     item::Item,
     lookup,
+    numbers::{Counters, StoreNumbers, StoreSize, SyncWatch},
     opening::{self, Opened},
     room::{self, Room},
     snapshots::Snapshots,
@@ -61,6 +63,8 @@ pub struct DiskOptions {
     pub segment_bytes: u64,
     /// How much room is kept in reserve, so that a disk that has run full can still be worked with. 0 keeps none.
     pub reserve_bytes: u64,
+    /// Who is told of each sync of the log.
+    pub on_sync: SyncWatch,
     /// What a test puts around storage calls.
     pub(super) calls: Calls,
 }
@@ -73,6 +77,7 @@ impl Default for DiskOptions {
             checkpoint_interval: Duration::from_millis(500),
             segment_bytes: 64 * 1024 * 1024,
             reserve_bytes: 16 * 1024 * 1024,
+            on_sync: SyncWatch::default(),
             calls: Calls::default(),
         }
     }
@@ -83,10 +88,13 @@ impl Default for DiskOptions {
 /// Dropping it waits for the last checkpoint and blocks meanwhile; [`Store::close`] waits without blocking.
 #[derive(Debug)]
 pub struct DiskStore {
+    directory: PathBuf,
     tree: Arc<Tree>,
     blobs: Arc<Blobs>,
     snapshots: Snapshots,
     health: Health,
+    backlog: Arc<Backlog>,
+    counters: Arc<Counters>,
     disk: Room,
     room: Arc<Semaphore>,
     queue: Sender<WriterMsg>,
@@ -122,10 +130,10 @@ impl DiskStore {
 
     fn open_once(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
         let (queue, waiting) = mpsc::channel();
-        let Opened { tree, blobs, backlog, health, writer, checkpointer, room: disk, holds, lock } =
+        let Opened { tree, blobs, backlog, health, writer, checkpointer, room: disk, holds, counters, lock } =
             opening::open(directory, options, queue.clone(), waiting)?;
         let (release, released) = oneshot::channel();
-        let ended = Arc::clone(&backlog);
+        let (ended, shown) = (Arc::clone(&backlog), Arc::clone(&backlog));
         let writer = opening::spawn("ninja-journal", health.clone(), || writer.run(), move || ended.finish())?;
         let (last_tree, last_health) = (Arc::clone(&tree), health.clone());
         let let_go = move || {
@@ -141,7 +149,21 @@ impl DiskStore {
         let checkpointer = opening::spawn("ninja-checkpoint", health.clone(), || checkpointer.run(), let_go)?;
         let running = Mutex::new(Some(Running { threads: [writer, checkpointer], released }));
         let (snapshots, room) = (Snapshots::of(directory), Arc::new(Semaphore::new(QUEUE_BYTES)));
-        Ok(Self { tree, blobs, snapshots, health, disk, room, queue, running, holds, captures: AtomicU64::new(0) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            tree,
+            blobs,
+            snapshots,
+            health,
+            backlog: shown,
+            counters,
+            disk,
+            room,
+            queue,
+            running,
+            holds,
+            captures: AtomicU64::new(0),
+        })
     }
 
     async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
@@ -298,6 +320,21 @@ impl Store for DiskStore {
 
     fn failure(&self) -> Option<StoreError> {
         self.health.failure().or_else(|| self.disk.check().err())
+    }
+
+    fn numbers(&self) -> StoreNumbers {
+        StoreNumbers {
+            queued_bytes: QUEUE_BYTES.saturating_sub(self.room.available_permits()) as u64,
+            queued_bytes_max: QUEUE_BYTES as u64,
+            backlog_bytes: self.backlog.bytes(),
+            backlog_bytes_max: BACKLOG_BYTES_MAX,
+            room_bytes: self.disk.known(),
+            ..self.counters.read()
+        }
+    }
+
+    fn size(&self) -> StoreSize {
+        StoreSize::of(&self.directory)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

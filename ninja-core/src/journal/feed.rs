@@ -6,7 +6,10 @@
 use std::{
     cmp::Ordering,
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering as Memory},
+    },
     time::Duration,
 };
 
@@ -123,9 +126,16 @@ pub struct FeedHub(Arc<Inner>);
 struct Inner {
     tasks: Mutex<HashMap<TaskId, broadcast::Sender<Frames>>>,
     users: Mutex<HashMap<UserId, broadcast::Sender<Frames>>>,
+    /// How often a reader fell behind what was published.
+    lagged: AtomicU64,
 }
 
 impl FeedHub {
+    /// Returns how often a reader fell behind what was published and read on from the disk.
+    pub fn lagged(&self) -> u64 {
+        self.0.lagged.load(Memory::Relaxed)
+    }
+
     /// Publishes records that were committed, the first of them numbered `first_seq`.
     pub fn publish_task(&self, task: TaskId, first_seq: u64, entries: &[Entry]) {
         let Some(sender) = live(&self.0.tasks, &task) else { return };
@@ -332,6 +342,7 @@ impl Follow {
                 other => other,
             }),
             Err(broadcast::error::RecvError::Lagged(_)) => {
+                self.tail.hub.0.lagged.fetch_add(1, Memory::Relaxed);
                 self.page.push_back(Frame::lagged(self.source, self.queued()));
                 self.missed()
             }

@@ -36,6 +36,7 @@ pub mod examine;
 pub mod feed;
 pub mod item;
 pub mod memory;
+pub mod numbers;
 pub mod record;
 pub mod references;
 pub mod store;

@@ -22,6 +22,7 @@ use super::{
     directory::{DirectoryLock, check_format},
     disk::DiskOptions,
     health::Health,
+    numbers::Counters,
     room::Room,
     snapshots::Snapshots,
     store::StoreError,
@@ -44,6 +45,7 @@ pub(super) struct Opened {
     pub(super) checkpointer: Checkpointer,
     pub(super) room: Room,
     pub(super) holds: Holds,
+    pub(super) counters: Arc<Counters>,
     pub(super) lock: DirectoryLock,
 }
 
@@ -90,6 +92,7 @@ pub(super) fn open(
         log,
         every: options.checkpoint_interval,
     };
+    let counters = Arc::new(Counters::default());
     let writer = Writer {
         queue: waiting,
         applier,
@@ -102,10 +105,12 @@ pub(super) fn open(
         calls,
         snapshots: Snapshots::of(directory),
         holds: holds.clone(),
+        counters: Arc::clone(&counters),
+        on_sync: options.on_sync,
         segment_bytes: options.segment_bytes,
         unsynced: HashSet::new(),
     };
-    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, holds, lock })
+    Ok(Opened { tree, blobs, backlog, health, writer, checkpointer, room, holds, counters, lock })
 }
 
 /// Starts a thread whose panic is the store's failure. `after` runs either way.

@@ -258,6 +258,9 @@ pub struct TaskSubmitted {
     /// The task whose first records these are too, up to the number said there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkPoint>,
+    /// The trace of the request that handed it in, where spans were wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The blob that holds the [`Pins`].
     pub pins: BlobHash,
 }

@@ -72,10 +72,15 @@ impl Room {
         }
     }
 
+    /// Returns how much room there is, where that is known.
+    pub(super) fn known(&self) -> Option<u64> {
+        let directory = self.path.parent().unwrap_or(&self.path);
+        rustix::fs::statvfs(directory).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// Returns how much room there is. Where nobody knows, the disk itself will say.
     fn available(&self) -> u64 {
-        let directory = self.path.parent().unwrap_or(&self.path);
-        rustix::fs::statvfs(directory).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+        self.known().unwrap_or(u64::MAX)
     }
 
     fn make(&self) -> io::Result<()> {

@@ -6,7 +6,10 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::item::Item;
+use super::{
+    item::Item,
+    numbers::{StoreNumbers, StoreSize},
+};
 use crate::api::{BlobHash, ErrorCode, TaskId, UserId};
 
 /// One atomic change: all of it is durable and visible, or none of it.
@@ -295,6 +298,16 @@ pub trait Store: Send + Sync + 'static {
     /// Returns why the store does not write, if it does not. A full disk is no reason any more once there is room again; every
     /// other is one until the store is opened anew.
     fn failure(&self) -> Option<StoreError>;
+
+    /// Returns how the store stands. Cheap; zeros where nobody counts.
+    fn numbers(&self) -> StoreNumbers {
+        StoreNumbers::default()
+    }
+
+    /// Measures what the store takes on the disk. Blocks, for as long as it takes to look at every file.
+    fn size(&self) -> StoreSize {
+        StoreSize::default()
+    }
 
     /// Waits until everything is checkpointed, then releases the directory. Later commits are refused.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;

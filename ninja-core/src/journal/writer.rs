@@ -10,6 +10,7 @@ use std::{
         Arc,
         mpsc::{Receiver, TryRecvError},
     },
+    time::Instant,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -22,6 +23,7 @@ use super::{
     capture::{CaptureRequest, Holds},
     change::Change,
     health::Health,
+    numbers::{Counters, SyncWatch, Synced},
     room::Room,
     snapshots::Snapshots,
     store::{Committed, StoreError},
@@ -75,6 +77,8 @@ pub(super) struct Writer {
     pub(super) snapshots: Snapshots,
     /// Whoever reads what a copy counts, so that nothing of it goes meanwhile.
     pub(super) holds: Holds,
+    pub(super) counters: Arc<Counters>,
+    pub(super) on_sync: SyncWatch,
     /// A segment is retired when it is longer than this.
     pub(super) segment_bytes: u64,
     /// Blobs written for frames of the current segment, not synced yet.
@@ -212,7 +216,9 @@ impl Writer {
 
     fn make_durable(&mut self, frames: &[u8], changes: &[&Change], batch: Batch) -> Result<(), AppendError> {
         let first_of_segment = !self.log.has_frames();
+        let began = Instant::now();
         self.log.append(frames)?;
+        self.on_sync.tell(Synced { took: began.elapsed(), commits: changes.len() as u64 });
         for (hash, bytes) in changes.iter().flat_map(|change| change.all_blobs()) {
             self.write_blob(hash, bytes).map_err(AppendError::Unknown)?;
             self.unsynced.insert(hash);
@@ -221,6 +227,7 @@ impl Writer {
         for forget in changes.iter().flat_map(|change| &change.forget) {
             self.snapshots.remove(forget.task);
         }
+        self.counters.note(changes, frames.len());
         if first_of_segment {
             self.backlog.segment_begun();
         }

@@ -80,6 +80,7 @@ impl World {
             autonomy: setup.autonomy,
             contract: setup.contract,
             forked_from: None,
+            traceparent: None,
             pins: BlobHash::from_bytes([0; 32]),
         };
         let first = Entry { at: at(0), record: Record::TaskSubmitted(Box::new(submitted)) };

@@ -36,7 +36,7 @@ pub use self::{
     scripted::{ScriptStep, Scripted},
 };
 
-pub(crate) use self::router::{CurrentProviders, StoredProvider};
+pub(crate) use self::router::{CurrentProviders, GateNumbers, StoredProvider};
 pub use crate::api::{ProviderKind, Secret, TakesImages, Timeouts};
 
 #[cfg(feature = "local-model")]

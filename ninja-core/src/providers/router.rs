@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::discover::Sources;
 use self::gate::Gate;
+pub(crate) use self::gate::GateNumbers;
 pub(crate) use self::stored::{CurrentProviders, StoredProvider};
 use super::{
     Answer, ChatRequest, DeltaSink, HttpProvider, ModelInfo, Price, Prices, Provider, ProviderConfig, ProviderError,
@@ -320,6 +321,21 @@ impl Providers {
     /// Returns a provider by its name, for example to check it.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
         self.entry(name)?.provider.as_ref().ok()
+    }
+
+    /// Returns what is counted of the calls to each provider that can be called.
+    pub(crate) fn numbers(&self) -> Vec<(&str, GateNumbers)> {
+        let counts =
+            |entry: &&Arc<Entry>| self.entry(&entry.name).is_some_and(|first| std::ptr::eq(first, entry.as_ref()));
+        self.entries.iter().filter(counts).map(|entry| (entry.name.as_str(), entry.gate.numbers())).collect()
+    }
+
+    /// Returns whether a model is named in the settings of its provider, or is the one that it answers with by itself.
+    pub(crate) fn is_configured(&self, model: &ModelRef) -> bool {
+        self.entry(&model.provider).is_some_and(|entry| {
+            entry.default_model().is_ok_and(|name| name == model.model)
+                || entry.models.values().any(|name| *name == model.model)
+        })
     }
 
     /// Returns whether `wanted` begins with a provider: alone it could be a model of the default one.

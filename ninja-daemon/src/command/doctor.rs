@@ -51,7 +51,8 @@ async fn examine(surroundings: Surroundings) -> Result<(ComponentHealth, Compone
         return Ok((component("daemon", ComponentState::Ok, running), keys, health));
     }
     let engine = Engine::start(options).await.map_err(|error| error.to_api())?;
-    let (health, keys) = (engine.health().await, engine.master_keys(&engine.local_owner()).await);
+    let owner = engine.local_owner();
+    let (health, keys) = (engine.health(Some(&owner)).await, engine.master_keys(&owner).await);
     engine.stop().await;
     let keys = component("master_keys", ComponentState::Ok, keys?.source);
     Ok((component("daemon", ComponentState::Ok, "not running; `ninja run` works without one"), keys, health))
@@ -72,7 +73,7 @@ fn local_models(models: &Path) -> ComponentHealth {
 }
 
 fn component(name: &str, state: ComponentState, detail: impl Into<String>) -> ComponentHealth {
-    ComponentHealth { name: name.to_owned(), state, detail: detail.into() }
+    ComponentHealth::new(name, state, detail)
 }
 
 fn line(component: &ComponentHealth, output: &Output) -> String {
@@ -93,7 +94,7 @@ fn advice(component: &ComponentHealth) -> Option<&'static str> {
         }
         (_, "providers") => Some("`ninja model install` fetches a small one that needs no key"),
         (_, "local_model") => Some("run `ninja model install` again"),
-        (_, "store") => Some("free some space and start the daemon again"),
+        (_, "store" | "disk") => Some("free some space and start the daemon again"),
         _ => Some("start the daemon again; its log says more"),
     }
 }

@@ -4,22 +4,19 @@ mod backup;
 mod db;
 mod doctor;
 mod keys;
+mod log;
 mod model;
 mod restore;
 mod serve;
 mod signals;
 
-use std::{
-    fs::File,
-    io::{self, IsTerminal},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use ninja_tui::cli::{self, Exit, Failure, Output, Terminal};
-use tracing_subscriber::EnvFilter;
 
 use crate::{connect::Finder, surroundings::Surroundings};
+use log::{LogTo, log};
 
 /// Runs teams of AI agents as durable, supervised, sandboxed tasks on this machine.
 #[derive(Debug, Parser)]
@@ -121,40 +118,4 @@ fn refused(output: &Output, failure: &Failure) -> Exit {
 fn console_for_a_person() -> Option<Command> {
     let terminal = Terminal::detect(false);
     (terminal.stdin && terminal.stdout).then(|| Command::Terminal(cli::Command::Console(cli::Console::or_start())))
-}
-
-/// Where log lines go.
-enum LogTo {
-    Stderr,
-    /// A file in the data directory: the console has the screen.
-    File,
-}
-
-/// The console's log, made with its first line.
-const CONSOLE_LOG: &str = "console.log";
-
-/// Logs: a daemon tells what it does, a command only what went wrong.
-fn log(surroundings: &Surroundings, usual: &str, to: LogTo) {
-    let wanted = surroundings.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(usual));
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    // Somebody who embeds this has set up logging already, and theirs stays.
-    match to {
-        LogTo::Stderr => {
-            let colour = surroundings.colour && io::stderr().is_terminal();
-            log.with_ansi(colour).with_writer(io::stderr).try_init().ok();
-        }
-        LogTo::File => {
-            let path = surroundings.data_dir.join(CONSOLE_LOG);
-            log.with_ansi(false).with_writer(move || append_to(&path)).try_init().ok();
-        }
-    }
-}
-
-/// Opens the file for one line. A line that cannot be written is lost: there is no other place for it.
-fn append_to(path: &Path) -> Box<dyn io::Write> {
-    match File::options().create(true).append(true).open(path) {
-        Ok(file) => Box::new(file),
-        Err(_) => Box::new(io::sink()),
-    }
 }

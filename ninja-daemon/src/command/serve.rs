@@ -11,6 +11,7 @@ use crate::{
     listen::{self, ListenError, socket_file},
     serve::{ServeOptions, Server},
     surroundings::Surroundings,
+    telemetry::Exporters,
 };
 
 /// With the drain of the server before it, within the promised 30 s. What is not parked by then is recovered.
@@ -36,9 +37,17 @@ impl Serve {
             let advice = "put a reverse proxy with TLS before a loopback address, or say --insecure-bind";
             Failure::new(Exit::Usage, error.to_string(), advice)
         })?;
-        let options = surroundings.engine_options(ResumePolicy::All)?;
+        let mut options = surroundings.engine_options(ResumePolicy::All)?;
+        let exporters = Exporters::start(&options.config, &surroundings.env).map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                error.to_string(),
+                "correct [otel] in the configuration, or OTEL_EXPORTER_OTLP_ENDPOINT",
+            )
+        })?;
+        options.telemetry = exporters.telemetry();
         let engine = Engine::start(options).await.map_err(|error| error.to_api())?;
-        let server = match self.bind(&engine, surroundings).await {
+        let server = match self.bind(&engine, surroundings, exporters.clone()).await {
             Ok(server) => server,
             Err(error) => {
                 engine.stop().await;
@@ -53,14 +62,21 @@ impl Serve {
         if timeout(PARK_MAX, engine.stop()).await.is_err() {
             tracing::warn!("tasks were not parked in time; they are recovered at the next start");
         }
+        exporters.flush().await;
         Ok(Exit::Done)
     }
 
-    async fn bind(&self, engine: &Engine, surroundings: &Surroundings) -> Result<Server, ListenError> {
+    async fn bind(
+        &self,
+        engine: &Engine,
+        surroundings: &Surroundings,
+        exporters: Exporters,
+    ) -> Result<Server, ListenError> {
         let mut options = ServeOptions {
             listen: Some(self.listen),
             insecure_bind: self.insecure_bind,
             socket: Some(socket_file(&surroundings.data_dir)),
+            exporters: Some(exporters),
             ..ServeOptions::default()
         };
         match Server::bind(engine.clone(), options.clone()).await {

@@ -4,13 +4,13 @@ use ninja_core::api::{
     Agent, AgentCapabilities, ApiKeyInfo, ApprovalSummary, Artifact, Budget, BudgetReport, ChangePassword,
     ChangeSettings, ChangeUser, CreateApiKey, CreateUser, Decision, File, FileUpload, Forecast, ForkTask, Health,
     InvitedUser, KeysRotated, ListApprovals, ListFiles, ListTasks, ListUsers, LiveSettings, Login, MasterKeys, Me,
-    NewApiKey, ProviderInfo, ProviderSettings, RedeemToken, Refresh, Register, ReplayReport, RotateKeys, Session, Step,
-    SubmitTask, SummaryQuery, Task, TaskDiff, TaskSummary, TasksSummary, TemplateInfo, Tokens, UsageQuery, UsageReport,
-    User, WsTicket,
+    NewApiKey, ProviderInfo, ProviderSettings, Readiness, RedeemToken, Refresh, Register, ReplayReport, RotateKeys,
+    Session, Stats, Step, SubmitTask, SummaryQuery, SupervisionTree, Task, TaskDiff, TaskSummary, TasksSummary,
+    TemplateInfo, Tokens, UsageQuery, UsageReport, User, WsTicket,
 };
 
 use super::operation::{FormFiles, Operation};
-use crate::routes::{EventsParams, Ready, Root};
+use crate::routes::{EventsParams, Root};
 
 /// What the document says of itself.
 pub(super) const ABOUT: &str = "\
@@ -64,8 +64,10 @@ fn system() -> Vec<Operation> {
             .answers::<Health>(200, "It works, perhaps with something amiss.")
             .answers::<Health>(503, "A component is down."),
         says("ready", "Says whether to send requests here")
-            .answers::<Ready>(200, "Yes.")
-            .answers::<Ready>(503, "Not now: it stops, or a component is down."),
+            .answers::<Readiness>(200, "Yes.")
+            .answers::<Readiness>(503, "Not now, and why."),
+        says("metrics", "Shows the numbers of this moment").answers_as(200, "text/plain", "Prometheus's text format."),
+        says("supervision", "Shows the live tree of actors").answers::<SupervisionTree>(200, "The tree."),
         says("open_socket", "Opens a WebSocket")
             .more(
                 "Who asks is said by the header `Authorization`, by the protocols `ninja.ticket.TICKET` and `ninja.v1`, or by \
@@ -285,6 +287,7 @@ fn admin() -> Vec<Operation> {
             .takes::<ProviderSettings>()
             .answers::<ProviderInfo>(200, "The provider."),
         says("remove_provider", "Forgets the settings of a provider").answers_nothing("They are gone."),
+        says("stats", "Shows the installation in numbers").answers::<Stats>(200, "Counts and sums."),
         says("master_keys", "Says where the keys come from that seal secrets")
             .answers::<MasterKeys>(200, "No key is among it."),
         says("rotate_keys", "Seals every secret anew under another key")

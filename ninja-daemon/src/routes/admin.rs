@@ -1,11 +1,12 @@
-//! What an administrator sets: providers with their keys, and the keys under which those are sealed.
+//! What an administrator sets: providers with their keys, and the keys under which those are sealed; and the installation in
+//! numbers.
 
 use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
 };
-use ninja_core::api::{KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, RotateKeys};
+use ninja_core::api::{KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, RotateKeys, Stats};
 
 use crate::{app::App, auth::Caller, error::Refusal, extract::Body};
 
@@ -31,6 +32,11 @@ pub(super) async fn remove_provider(
 ) -> Result<StatusCode, Refusal> {
     app.engine.remove_provider(&by, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the installation in numbers.
+pub(super) async fn stats(State(app): State<App>, Caller(by): Caller) -> Result<Json<Stats>, Refusal> {
+    Ok(Json(app.engine.stats(&by).await?))
 }
 
 /// Says where the keys come from that seal. None of them is among it.

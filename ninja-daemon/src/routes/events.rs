@@ -23,6 +23,7 @@ use crate::{
     auth::Caller,
     error::Refusal,
     extract::{Params, id},
+    telemetry::{OpenStream, StreamKind},
 };
 
 /// Shorter than the idle limit of the usual reverse proxies.
@@ -71,7 +72,8 @@ pub(super) async fn task_events(
     };
     let frames = follow_on(events).take_until(Box::pin(over));
     let headers = [(CONTENT_TYPE, "text/event-stream")];
-    Ok((headers, Body::from_stream(event_stream(frames))).into_response())
+    Ok((headers, Body::from_stream(event_stream(frames, app.numbers.opened(StreamKind::ServerSentEvents))))
+        .into_response())
 }
 
 fn cursor(text: &str) -> Result<u64, Refusal> {
@@ -85,14 +87,19 @@ fn cursor(text: &str) -> Result<u64, Refusal> {
 /// follower one write and not one each, which is why this is not axum's `Sse`.
 fn event_stream(
     frames: impl Stream<Item = Result<Frame, ApiError>> + Send + 'static,
+    open: OpenStream,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     let ready = Box::pin(frames.ready_chunks(FRAMES_TOGETHER));
-    stream::unfold(ready, |mut ready| async move {
+    stream::unfold((ready, open), |(mut ready, open)| async move {
         let piece = match tokio::time::timeout(KEEP_ALIVE, ready.next()).await {
-            Ok(frames) => frames?.into_iter().fold(String::new(), write_event).into(),
+            Ok(frames) => {
+                let frames = frames?;
+                open.sent(frames.len() as u64);
+                frames.into_iter().fold(String::new(), write_event).into()
+            }
             Err(_) => COMMENT,
         };
-        Some((Ok(piece), ready))
+        Some((Ok(piece), (ready, open)))
     })
 }
 

@@ -32,11 +32,13 @@ use axum::{
 use ninja_core::api::{Access, ErrorCode, Scope};
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub(crate) use self::{
-    events::EventsParams,
-    system::{Ready, Root},
+pub(crate) use self::{events::EventsParams, system::Root};
+use crate::{
+    app::App,
+    auth as gate, edge,
+    error::Refusal,
+    telemetry::{self, Exporters},
 };
-use crate::{app::App, auth as gate, edge, error::Refusal};
 
 /// A path and what it takes of one method. There is none without a rule that says to whom it is open.
 pub(crate) struct Route {
@@ -61,12 +63,17 @@ const FILE_BODY: usize = ninja_core::api::FILE_BYTES_MAX as usize + 1024 * 1024;
 const FILES_BODY: usize = ninja_core::api::FILES_AT_ONCE_MAX * FILE_BODY;
 
 /// Every path there is.
-#[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    use Access::{Admin, Public, User};
-    use Scope::{
-        AccountRead, AccountWrite, AdminRead, AdminWrite, FilesRead, FilesWrite, TasksRead, TasksWrite, UsageRead,
-    };
+    let mut rows = for_users();
+    rows.extend(for_administrators());
+    rows
+}
+
+/// The paths for whoever has an account, and those for everybody.
+#[rustfmt::skip]
+fn for_users() -> Vec<Route> {
+    use Access::{Public, User};
+    use Scope::{AccountRead, AccountWrite, FilesRead, FilesWrite, TasksRead, TasksWrite, UsageRead};
     vec![
         get   ("/",                                           Public,                         system::root),
         get   ("/health",                                     Public,                         system::health),
@@ -127,7 +134,17 @@ pub(crate) fn table() -> Vec<Route> {
 
         get   ("/api/v1/usage",                               User(UsageRead),                catalog::usage),
         get   ("/api/v1/budgets",                             User(UsageRead),                catalog::budgets),
+    ]
+}
 
+/// The paths for administrators.
+#[rustfmt::skip]
+fn for_administrators() -> Vec<Route> {
+    use Access::Admin;
+    use Scope::{AdminRead, AdminWrite};
+    vec![
+        get   ("/metrics",                                    Admin(AdminRead),               system::metrics),
+        get   ("/api/v1/system/supervision",                  Admin(AdminRead),               system::supervision),
         get   ("/api/v1/backup",                              Admin(AdminWrite),              backup::backup),
         get   ("/api/v1/admin/users",                         Admin(AdminRead),               users::users),
         post  ("/api/v1/admin/users",                         Admin(AdminWrite), SMALL_BODY,  users::create_user),
@@ -141,6 +158,7 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/admin/settings/ai-providers",         Admin(AdminRead),               admin::providers),
         post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
+        get   ("/api/v1/admin/stats",                         Admin(AdminRead),               admin::stats),
         get   ("/api/v1/admin/keys",                          Admin(AdminRead),               admin::master_keys),
         post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys),
     ]
@@ -180,6 +198,7 @@ fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, ha
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for Route { path, access, body_max, handler, .. } in table() {
+        let access = opened(&app, path).unwrap_or(access);
         let handler = handler.layer(DefaultBodyLimit::max(body_max));
         let gate = middleware::from_fn_with_state((app.clone(), access), gate::admit);
         router = router.route(path, handler.layer(gate));
@@ -187,12 +206,19 @@ pub(crate) fn router(app: App) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), edge::surround))
+        .layer(middleware::from_fn_with_state(app.clone(), telemetry::observe))
         .with_state(app)
 }
 
 /// Returns the name of a function without its module's.
 fn name_of<H>(_: &H) -> &'static str {
     std::any::type_name::<H>().rsplit("::").next().unwrap_or_default()
+}
+
+/// Returns to whom a path is open by the operator's settings, where those say otherwise than the table.
+fn opened(app: &App, path: &str) -> Option<Access> {
+    let is_open = path == "/metrics" && app.exporters.as_ref().is_some_and(Exporters::is_public);
+    is_open.then_some(Access::Public)
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {

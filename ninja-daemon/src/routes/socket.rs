@@ -23,7 +23,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{Sent, Topic, TopicFrames, frames, text};
-use crate::{app::App, auth, edge, error::Refusal};
+use crate::{
+    app::App,
+    auth, edge,
+    error::Refusal,
+    telemetry::{OpenStream, StreamKind},
+};
 
 /// To whom it is open.
 const ACCESS: Access = Access::User(Scope::TasksRead);
@@ -73,8 +78,11 @@ pub(super) async fn open_socket(
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .protocols([auth::SOCKET_PROTOCOL]);
-    let (engine, shutdown, sockets) = (app.engine, app.shutdown, app.sockets);
-    Ok(upgrade.on_upgrade(move |socket| sockets.track_future(run(engine, by, origin, socket, shutdown))))
+    let (engine, shutdown, sockets, numbers) = (app.engine, app.shutdown, app.sockets, app.numbers);
+    Ok(upgrade.on_upgrade(move |socket| {
+        let open = numbers.opened(StreamKind::WebSocket);
+        sockets.track_future(run(engine, by, origin, socket, open, shutdown))
+    }))
 }
 
 /// Speaks with a client until one of the two leaves.
@@ -83,6 +91,7 @@ async fn run(
     by: Option<Principal>,
     origin: Origin,
     mut socket: WebSocket,
+    open: OpenStream,
     shutdown: CancellationToken,
 ) {
     let introduced = match by {
@@ -93,7 +102,7 @@ async fn run(
         },
     };
     let goodbye = match introduced {
-        Ok(by) => Session::new(engine, by, &mut socket).run(&shutdown).await,
+        Ok(by) => Session::new(engine, by, &mut socket, open).run(&shutdown).await,
         Err(goodbye) => goodbye,
     };
     let close = Message::Close(Some(CloseFrame { code: goodbye.0, reason: goodbye.1.into_owned().into() }));
@@ -137,6 +146,7 @@ struct Session<'a> {
     streams: SelectAll<TopicFrames>,
     mistakes: u32,
     allowance: Allowance,
+    open: OpenStream,
 }
 
 /// Why a socket is closed: a code of RFC 6455, or one of ours from 4000 on, and a few words.
@@ -166,9 +176,9 @@ impl Allowance {
 }
 
 impl<'a> Session<'a> {
-    fn new(engine: Engine, by: Principal, socket: &'a mut WebSocket) -> Self {
+    fn new(engine: Engine, by: Principal, socket: &'a mut WebSocket, open: OpenStream) -> Self {
         let (topics, streams) = (HashSet::new(), SelectAll::new());
-        Self { engine, by, socket, topics, streams, mistakes: 0, allowance: Allowance::full() }
+        Self { engine, by, socket, topics, streams, mistakes: 0, allowance: Allowance::full(), open }
     }
 
     async fn run(mut self, shutdown: &CancellationToken) -> Goodbye {
@@ -265,7 +275,10 @@ impl<'a> Session<'a> {
         for room in (0..BATCH).rev() {
             match next {
                 None => break,
-                Some(Sent::Frame(json)) => wrote(timeout(WRITE_MAX, self.socket.feed(text(json))).await)?,
+                Some(Sent::Frame(json)) => {
+                    wrote(timeout(WRITE_MAX, self.socket.feed(text(json))).await)?;
+                    self.open.sent(1);
+                }
                 Some(Sent::Failed(error)) => {
                     let frame = text_of(&StreamFrame::Error { error });
                     wrote(timeout(WRITE_MAX, self.socket.feed(frame)).await)?;

@@ -1,16 +1,16 @@
-//! How the daemon is, for people, load balancers and probes.
+//! How the daemon is, for people, load balancers, probes and those who collect numbers.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use ninja_core::api::ComponentState;
+use ninja_core::api::{ComponentState, ErrorCode, Readiness, SupervisionTree, Unready};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::{app::App, auth::Caller, error::Refusal};
 
 /// What the daemon says of itself.
 #[derive(Serialize, ToSchema)]
@@ -29,13 +29,6 @@ pub(crate) struct Root {
     docs: &'static str,
 }
 
-/// Whether to send requests here.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Ready {
-    /// Whether it is so.
-    ready: bool,
-}
-
 /// Says what this is.
 pub(super) async fn root() -> Json<Root> {
     Json(Root {
@@ -48,9 +41,9 @@ pub(super) async fn root() -> Json<Root> {
     })
 }
 
-/// Says how each component is: 200, or 503 when one is down.
-pub(super) async fn health(State(app): State<App>) -> Response {
-    let health = app.engine.health().await;
+/// Says how each component is: 200, or 503 when one is down. Whoever proves to be an administrator is told more.
+pub(super) async fn health(State(app): State<App>, caller: Option<Extension<Caller>>) -> Response {
+    let health = app.engine.health(caller.as_ref().map(|Extension(Caller(by))| by)).await;
     let status = match health.state {
         ComponentState::Ok | ComponentState::Degraded => StatusCode::OK,
         ComponentState::Down => StatusCode::SERVICE_UNAVAILABLE,
@@ -58,10 +51,32 @@ pub(super) async fn health(State(app): State<App>) -> Response {
     (status, Json(health)).into_response()
 }
 
-/// Says whether to send requests here: not while stopping or down.
+/// Says whether to send requests here: not before unfinished tasks were looked through, while the store takes no writes, or
+/// while stopping.
 pub(super) async fn ready(State(app): State<App>) -> Response {
-    let is_down = app.engine.health().await.state == ComponentState::Down;
-    let ready = !is_down && !app.shutdown.is_cancelled();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready })).into_response()
+    let ready = match app.shutdown.is_cancelled() {
+        true => Readiness { ready: false, because: Some(Unready::Stopping) },
+        false => app.engine.ready(),
+    };
+    let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ready)).into_response()
+}
+
+/// What Prometheus's parsers take.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Returns the numbers of this moment in Prometheus's text format.
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
+    let missing = || Refusal::new(ErrorCode::NotFound, "this daemon keeps no numbers; `ninja serve` does");
+    let exporters = app.exporters.ok_or_else(missing)?;
+    // Some of the numbers are looked at on the disk.
+    let text = tokio::task::spawn_blocking(move || exporters.text()).await;
+    let failed = |error: &dyn std::fmt::Display| Refusal::new(ErrorCode::Internal, format!("the numbers: {error}"));
+    let text = text.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
+}
+
+/// Returns the live tree of actors.
+pub(super) async fn supervision(State(app): State<App>, Caller(by): Caller) -> Result<Json<SupervisionTree>, Refusal> {
+    Ok(Json(app.engine.supervision(&by)?))
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod admin;
 mod files;
+mod health;
 mod http;
 mod steering;
 mod streams;

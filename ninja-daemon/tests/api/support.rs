@@ -26,12 +26,18 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) async fn start(model: Scripted) -> Self {
+        Self::start_with(model, |_| {}).await
+    }
+
+    /// Starts one whose engine's options `change` has changed.
+    pub(crate) async fn start_with(model: Scripted, change: impl FnOnce(&mut EngineOptions)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut options = EngineOptions::new(directory.path());
         let mut providers = Providers::new(|| 0.5);
         providers.add_limited("scripted", Arc::new(model), "script", 64);
         options.providers = Some(providers);
         options.sandbox = Some(Arc::new(NoSandbox { reason: "tests run no code".to_owned() }));
+        change(&mut options);
         let engine = Engine::start(options).await.unwrap();
         let socket = socket_file(directory.path());
         let listen = Some("127.0.0.1:0".parse().unwrap());

@@ -1,9 +1,13 @@
 //! Sets a [`Client`] up: where the daemon is, who asks, how long to keep trying.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{
-    Url,
+    Certificate, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
     redirect,
 };
@@ -13,7 +17,7 @@ use crate::SdkError;
 
 /// A daemon on the same machine answers at once; one across an ocean within a few round trips.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The daemon closes idle connections after 10 s; closing them earlier here keeps a request from meeting that.
+/// The daemon closes idle connections after 15 s; closing them earlier here keeps a request from meeting that.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No pause within an answer may be longer: a verb takes at most the two seconds of a cancellation.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,12 +36,13 @@ enum Place {
 pub struct ClientBuilder {
     place: Option<Place>,
     key: Option<String>,
+    ca_file: Option<PathBuf>,
     give_up_after: Duration,
 }
 
 impl Default for ClientBuilder {
     fn default() -> Self {
-        Self { place: None, key: None, give_up_after: GIVE_UP_AFTER }
+        Self { place: None, key: None, ca_file: None, give_up_after: GIVE_UP_AFTER }
     }
 }
 
@@ -63,6 +68,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Believes a daemon that shows a certificate by one of those in this file (PEM), and no other: for one that signed its own,
+    /// or was signed within the house.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
     /// Lets a stream give up after the daemon was away for this long; 90 s where nothing is said.
     #[must_use]
     pub fn give_up_after(mut self, away: Duration) -> Self {
@@ -74,7 +87,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`SdkError::Setup`] when the URL or the key cannot be one.
+    /// [`SdkError::Setup`] when the URL, the key or the file of certificates cannot be one.
     pub fn build(self) -> Result<Client, SdkError> {
         let setup = |detail: String| SdkError::Setup { detail };
         let place = self.place.ok_or_else(|| setup("a client needs a URL or a Unix socket".into()))?;
@@ -95,6 +108,8 @@ impl ClientBuilder {
         if base.scheme() == "http" {
             // Without TLS no root certificate is needed, and a machine that has none can still speak to its daemon.
             builder = builder.tls_certs_only([]);
+        } else if let Some(path) = &self.ca_file {
+            builder = builder.tls_certs_only(certificates(path)?);
         }
         if is_loopback(&base) {
             builder = builder.no_proxy();
@@ -108,6 +123,15 @@ impl std::fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let key = self.key.as_ref().map(|_| "nj_…");
         f.debug_struct("ClientBuilder").field("place", &self.place).field("key", &key).finish_non_exhaustive()
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, SdkError> {
+    let setup = |why: String| SdkError::Setup { detail: format!("{} holds no certificates: {why}", path.display()) };
+    let pem = std::fs::read(path).map_err(|error| setup(error.to_string()))?;
+    match Certificate::from_pem_bundle(&pem).map_err(|error| setup(error.to_string()))? {
+        found if found.is_empty() => Err(setup("there is none in it".to_owned())),
+        found => Ok(found),
     }
 }
 
@@ -151,6 +175,10 @@ mod tests {
         assert!(Client::builder().build().is_err());
         assert!(Client::builder().url("http://localhost:1").key("nj_\n").build().is_ok(), "surrounding space is cut");
         assert!(Client::builder().url("http://localhost:1").key("nj_a\nb").build().is_err());
+        for no_certificates in ["/nowhere", file!(), "/dev/null"] {
+            let error = Client::builder().url("https://localhost:1").ca_file(no_certificates).build().unwrap_err();
+            assert!(matches!(error, SdkError::Setup { .. }), "{no_certificates}: {error}");
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, ApprovalSummary, BlobHash, Budget, BudgetReport, Decision, File, FileId,
     FileUpload, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys, Page, ProviderInfo, ProviderSettings,
-    ReplayReport, RotateKeys, SubmitTask, SummaryQuery, Task, TaskDiff, TaskId, TaskSummary, TasksSummary,
-    TemplateInfo, UsageQuery, UsageReport,
+    ReplayReport, RotateKeys, Stats, SubmitTask, SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary,
+    TasksSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -398,6 +398,24 @@ impl Client {
     /// As [`Client::submit_task`]; a conflict where the key is not the daemon's to change.
     pub async fn rotate_keys(&self, request: &RotateKeys) -> Result<KeysRotated, SdkError> {
         self.http.answer(self.http.api(Method::POST, ["admin", "keys", "rotate"])?.json(request)).await
+    }
+
+    /// Returns who is at work in the engine, under whom, and how it goes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; `forbidden` for whoever is no administrator.
+    pub async fn supervision(&self) -> Result<SupervisionTree, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["system", "supervision"])?).await
+    }
+
+    /// Returns the installation in numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`]; `forbidden` for whoever is no administrator.
+    pub async fn stats(&self) -> Result<Stats, SdkError> {
+        self.http.answer(self.http.api(Method::GET, ["admin", "stats"])?).await
     }
 
     /// Follows a task from the event after `after`, or from its first, until it has ended.

@@ -31,7 +31,9 @@ mod retry;
 mod run;
 mod settings;
 mod show;
+mod stats;
 mod summary;
+mod supervision;
 mod tasks;
 mod templates;
 mod usage;
@@ -101,6 +103,10 @@ pub enum Command {
     Users(users::Users),
     /// Show what counts for all accounts, or change it
     Settings(settings::Settings),
+    /// Show the installation in numbers: users, tasks, usage, files and bytes
+    Stats(stats::ShowStats),
+    /// Show who is at work in the engine, under whom, and how it goes
+    Supervision(supervision::Supervision),
     /// List the templates that a task can be made from, or show one
     Templates(templates::Templates),
     /// List the agents, or show what one may do
@@ -136,6 +142,8 @@ impl Command {
             Self::ApiKeys(keys) => keys.json,
             Self::Users(users) => users.json,
             Self::Settings(settings) => settings.json,
+            Self::Stats(stats) => stats.json,
+            Self::Supervision(supervision) => supervision.json,
             Self::Templates(templates) => templates.json,
             Self::Agents(agents) => agents.json,
         }
@@ -170,6 +178,8 @@ impl Command {
             Self::ApiKeys(keys) => keys.execute(connector, &output).await,
             Self::Users(users) => users.execute(connector, &output).await,
             Self::Settings(settings) => settings.execute(connector, &output).await,
+            Self::Stats(stats) => stats.execute(connector, &output).await,
+            Self::Supervision(supervision) => supervision.execute(connector, &output).await,
             Self::Templates(templates) => templates.execute(connector, &output).await,
             Self::Agents(agents) => agents.execute(connector, &output).await,
         };

@@ -328,7 +328,7 @@ async fn a_stored_key_that_its_provider_repeats_is_in_no_file_event_or_error() {
     }
     let owner = host.engine.local_owner();
     let rotated = host.engine.rotate_keys(&owner, RotateKeys::default()).await.unwrap();
-    let health = host.engine.health().await;
+    let health = host.engine.health(Some(&host.engine.local_owner())).await;
     for text in [format!("{:?}", (&info, &rotated, &health)), json!([info, rotated, health]).to_string()] {
         assert!(!text.contains("canary"), "{text}");
     }
@@ -440,7 +440,7 @@ async fn a_secret_whose_key_is_gone_is_told_of_kept_and_given_again() {
         assert!(info.reason.contains("sealed with the master key") && info.reason.contains("vault.keys"), "{info:?}");
     }
     // Everybody may read this.
-    let health = json!(host.engine.health().await).to_string();
+    let health = json!(host.engine.health(Some(&host.engine.local_owner())).await).to_string();
     assert!(health.contains("the provider p1 cannot be used; `ninja providers` says why"), "{health}");
     assert!(!health.contains("vault.keys") && !health.contains("master key"), "{health}");
     let owner = host.engine.local_owner();

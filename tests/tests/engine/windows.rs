@@ -81,7 +81,7 @@ async fn a_server_that_gives_a_smaller_window_gets_smaller_prompts_from_then_on(
     // Lines of digits: some two characters to a token.
     let sent = characters(&chats[1]);
     assert!((500..LOADED_TOKENS * 2).contains(&sent), "{sent} characters");
-    let health = host.engine.health().await;
+    let health = host.engine.health(Some(&owner)).await;
     let providers = health.components.iter().find(|component| component.name == "providers").unwrap();
     assert!(providers.detail.ends_with("loaded it with 2048 tokens of the 16384 that were asked for"), "{providers:?}");
     host.engine.stop().await;

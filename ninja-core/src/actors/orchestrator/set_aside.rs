@@ -1,9 +1,8 @@
 //! Ending a task that takes its actor or the whole process down again and again: the one append that is not the task actor's, made when there is none.
 
-use ractor::ActorRef;
-
 use super::{Orchestrator, OrchestratorMsg};
 use crate::{
+    actors::roster::Mailbox,
     api::{ApiError, ErrorCode, FeedBody, TaskId, TaskStatus},
     journal::{
         feed::{encode_feed, number},
@@ -11,12 +10,12 @@ use crate::{
         store::{Append, Commit, HeadUpdate, StoreError},
     },
     machine::TaskHead,
-    questions,
+    questions, task_rows,
 };
 
 impl Orchestrator {
     /// Writes `failed(poisoned)` from the head alone, since the log itself may be what brings the actor down.
-    pub(super) async fn set_aside(&self, myself: &ActorRef<OrchestratorMsg>, task: TaskId, detail: String) {
+    pub(super) async fn set_aside(&self, myself: &Mailbox<OrchestratorMsg>, task: TaskId, detail: String) {
         if let Err(error) = self.try_set_aside(myself, task, detail).await {
             tracing::error!(%task, %error, code = %error.code(), "failed to set a poisoned task aside");
         }
@@ -24,7 +23,7 @@ impl Orchestrator {
 
     async fn try_set_aside(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         task: TaskId,
         detail: String,
     ) -> Result<(), StoreError> {
@@ -56,9 +55,12 @@ impl Orchestrator {
         let told = FeedBody::TaskStatus { task, status: TaskStatus::Failed, progress: head.summary.progress };
         let feed = vec![(owner, encode_feed(at, &told).into())];
         let deletes = questions::keys_of(store.as_ref(), owner, task)?;
+        let counts = vec![task_rows::ended(TaskStatus::Failed, at)];
         let _settling = self.services.ledger.settling().await;
-        let committed = store.commit(Commit { append: Some(append), feed, deletes, ..Commit::default() }).await?;
+        let commit = Commit { append: Some(append), feed, deletes, counts, ..Commit::default() };
+        let committed = store.commit(commit).await?;
         self.services.unfinished.note(owner, task, false);
+        self.services.watch.ended(TaskStatus::Failed);
         for task in self.services.ledger.give_back(owner, task, reserved, at) {
             myself.send_message(OrchestratorMsg::WakeTask { task, due: at }).ok();
         }

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::ActorProcessingErr;
 
 use super::{Orchestrator, OrchestratorMsg, OrchestratorState};
-use crate::{api::TaskId, lives::SHORT_LIFE};
+use crate::{actors::roster::Mailbox, api::TaskId, lives::SHORT_LIFE};
 
 /// How long a process under suspicion serves before it takes anything up: its health can be asked and a task cancelled.
 const CALM: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ pub(super) enum Suspicion {
 
 impl Orchestrator {
     /// Sets aside what the lives before have shown, and becomes careful if they give reason to.
-    pub(super) async fn look_for_suspects(&self, myself: &ActorRef<OrchestratorMsg>, state: &mut OrchestratorState) {
+    pub(super) async fn look_for_suspects(&self, myself: &Mailbox<OrchestratorMsg>, state: &mut OrchestratorState) {
         let lives = &self.services.lives;
         myself.send_after(SHORT_LIFE, || OrchestratorMsg::Settle);
         for (task, ends) in lives.take_convicted() {
@@ -45,7 +45,7 @@ impl Orchestrator {
 
     pub(super) fn try_suspects(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         if state.suspicion == Suspicion::Calm {
@@ -74,7 +74,7 @@ impl Orchestrator {
     /// Goes on to the next task if this one was alone.
     pub(super) fn acquit(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
         task: TaskId,
     ) -> Result<(), ActorProcessingErr> {
@@ -89,7 +89,7 @@ impl Orchestrator {
     /// Ends the suspicion.
     pub(super) fn settle(
         &self,
-        myself: &ActorRef<OrchestratorMsg>,
+        myself: &Mailbox<OrchestratorMsg>,
         state: &mut OrchestratorState,
     ) -> Result<(), ActorProcessingErr> {
         self.services.lives.settle();

@@ -23,7 +23,8 @@ use crate::{
         Amounts, Boundless, Decided, Input, Refusal, Room, Spent, Surroundings, TaskState, decide_through, feed_of,
         spent,
     },
-    questions,
+    questions, task_rows,
+    telemetry::Known,
     usage_rows::counts_of,
 };
 
@@ -151,17 +152,20 @@ impl TaskActor {
         let told = feed_of(Some(before), &after);
         let (newest, spent) = (encoded.last().cloned(), spent(&after, &entries));
         let questions::Changes { puts, deletes } = questions::changes(Some(before), &after, first_seq, &entries);
+        let mut counts = counts_of(owner, &spent);
+        counts.extend(task_rows::counts_of(before.end.as_ref().map(|end| end.status), &entries));
         let commit = Commit {
             append: Some(Append { task: self.id, first_seq, records: encoded, head: head_update(&after) }),
             feed: told.iter().map(|body| (owner, encode_feed(at, body).into())).collect(),
             puts,
             deletes,
             blobs,
-            counts: counts_of(owner, &spent),
+            counts,
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");
-        let bill = Bill { user: owner, held, at, reserved: [before.reserved(), after.reserved()], spent };
+        let bill =
+            Bill { user: owner, held, at, reserved: [before.reserved(), after.reserved()], spent: spent.clone() };
         let settling = self.services.ledger.settling().await;
         let (committed, (ready, warnings)) = match self.services.ledger.is_bounded() {
             true => self.commit_and_settle(commit, settling, bill).await?,
@@ -171,6 +175,9 @@ impl TaskActor {
             self.services.unfinished.note(owner, self.id, after.end.is_none());
         }
         self.wake(ready, at);
+        let providers = self.services.providers.now();
+        let known = Known { providers: &providers, tools: &self.services.tools };
+        state.watch.committed(&known, before, &after, &entries, &spent);
         self.services.tasks.keep_snapshot_if_due(first_seq - 1, &after, newest);
         state.task = Some(Arc::new(after));
         state.idle_offered = false;

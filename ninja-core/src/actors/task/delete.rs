@@ -2,16 +2,18 @@
 //! be folded is no obstacle.
 
 use bytes::Bytes;
-use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{ActorProcessingErr, RpcReplyPort};
 
 use super::{Start, TaskActor, TaskActorState, TaskMsg};
 use crate::{
+    actors::roster::Mailbox,
     api::FeedBody,
     journal::{
         feed::{encode_feed, number},
         store::{Commit, Forget, StoreError},
     },
     machine::{Refusal, TaskHead},
+    task_rows,
 };
 
 impl TaskMsg {
@@ -34,7 +36,7 @@ impl TaskActor {
     /// what holds now holds until the message is handled.
     pub(super) async fn unless_moved(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         message: TaskMsg,
     ) -> Result<Option<TaskMsg>, ActorProcessingErr> {
@@ -56,7 +58,7 @@ impl TaskActor {
     /// Forgets the task where it has ended, and tells those who follow it and its owner.
     pub(super) async fn delete(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         audit: Bytes,
         reply: RpcReplyPort<Result<(), Refusal>>,
@@ -70,6 +72,7 @@ impl TaskActor {
         let commit = Commit {
             forget: vec![Forget { task: self.id, last_seq: head.last_seq }],
             feed: vec![(head.owner, encode_feed(at, &told).into())],
+            counts: vec![task_rows::deleted(head.summary.status, at)],
             audit: vec![audit],
             ..Commit::default()
         };
@@ -90,7 +93,7 @@ impl TaskActor {
     /// Goes on as if the message that the actor was started for had not come.
     async fn begin_or_leave(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
     ) -> Result<(), ActorProcessingErr> {
         if state.task.is_some() {
@@ -104,8 +107,8 @@ impl TaskActor {
 
     /// Ends the actor of a task with which there is nothing to do, or that was deleted.
     #[expect(clippy::unnecessary_wraps, reason = "it is how a handler ends")]
-    pub(super) fn leave(&self, myself: &ActorRef<TaskMsg>) -> Result<(), ActorProcessingErr> {
-        myself.stop(None);
+    pub(super) fn leave(&self, myself: &Mailbox<TaskMsg>) -> Result<(), ActorProcessingErr> {
+        myself.stop();
         Ok(())
     }
 }

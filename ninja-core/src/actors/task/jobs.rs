@@ -2,13 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ractor::{ActorProcessingErr, ActorRef, ActorRuntime};
+use ractor::{ActorProcessingErr, ActorRuntime};
 use tokio_util::sync::CancellationToken;
 
-use super::{AgentActor, AgentMsg, InFlight, TaskActor, TaskActorState, TaskMsg, run_tool};
+use super::{Agent, AgentActor, AgentMsg, InFlight, TaskActor, TaskActorState, TaskMsg, run_tool};
 use crate::{
-    actors::calls::{ModelJob, Placed, ToolJob},
-    api::{ModelRef, StepId},
+    actors::{
+        calls::{ModelJob, Placed, ToolJob},
+        roster::Mailbox,
+    },
+    api::{ModelRef, StepId, SupervisedKind},
     journal::record::{Action, Intent},
     machine::{TaskState, assemble, model_of, offered_tools, request_document, schema_of_step},
     providers::{ChatRequest, ImageSource},
@@ -23,14 +26,14 @@ impl TaskActor {
     /// Sends a model call to the step's agent.
     pub(super) fn call_model(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         task: &TaskState,
         step: StepId,
         call: u32,
     ) -> Result<(), ActorProcessingErr> {
         let Some((model, request)) = chat_request(task, &step, call) else { return Ok(()) };
-        let cancel = state.start_call(&step, call);
+        let cancel = state.start_call(task, &step, call);
         let agent = self.agent_of(myself, state, &step)?;
         let job = Box::new(ModelJob { task: self.id, step, call, model, request, cancel });
         // An agent that just failed is reported by its supervision event, which follows.
@@ -41,13 +44,13 @@ impl TaskActor {
     /// Sends a tool call to the step's agent, or makes it in a child task where the step has none.
     pub(super) fn call_tool(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         task: &TaskState,
         step: StepId,
         call: u32,
     ) -> Result<(), ActorProcessingErr> {
-        let cancel = state.start_call(&step, call);
+        let cancel = state.start_call(task, &step, call);
         let Some(job) = self.tool_job(task, &step, call, cancel).map(Box::new) else { return Ok(()) };
         let has_agent = task.step(&step).is_some_and(|step| matches!(step.planned.action, Action::Agent { .. }));
         if has_agent {
@@ -62,28 +65,28 @@ impl TaskActor {
 
     fn agent_of(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         step: &StepId,
-    ) -> Result<ActorRef<AgentMsg>, ActorProcessingErr> {
+    ) -> Result<Mailbox<AgentMsg>, ActorProcessingErr> {
         if let Some(agent) = state.agents.get(step) {
-            return Ok(agent.clone());
+            return Ok(agent.actor.clone());
         }
         let agent = state.idle_agents.pop().map_or_else(|| self.start_agent(myself, state), Ok)?;
-        state.agent_steps.insert(agent.get_id(), step.clone());
-        state.agents.insert(step.clone(), agent.clone());
-        Ok(agent)
+        agent.seat.runs(Some(step.clone()));
+        let actor = agent.actor.clone();
+        state.agent_steps.insert(actor.get_id(), step.clone());
+        state.agents.insert(step.clone(), agent);
+        Ok(actor)
     }
 
-    fn start_agent(
-        &self,
-        myself: &ActorRef<TaskMsg>,
-        state: &TaskActorState,
-    ) -> Result<ActorRef<AgentMsg>, ActorProcessingErr> {
+    fn start_agent(&self, myself: &Mailbox<TaskMsg>, state: &TaskActorState) -> Result<Agent, ActorProcessingErr> {
         self.services.failpoints.visit("task.start_agent");
         let (services, sandbox, home) = (Arc::clone(&self.services), self.sandbox.clone(), state.home.clone());
-        let actor = AgentActor { services, sandbox, home };
-        Ok(ActorRuntime::spawn_linked_instant(None, actor, (), myself.get_cell())?.0)
+        let seat = services.roster.seat(SupervisedKind::Agent, Some(&self.standing), Some(self.id));
+        let actor = AgentActor { services, sandbox, home, standing: Arc::clone(seat.standing()) };
+        let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, (), myself.get_cell())?;
+        Ok(Agent { actor: Mailbox::new(actor, seat.standing()), seat })
     }
 
     fn tool_job(&self, task: &TaskState, step: &StepId, call: u32, cancel: CancellationToken) -> Option<ToolJob> {
@@ -104,7 +107,8 @@ impl TaskActor {
 }
 
 impl TaskActorState {
-    fn start_call(&mut self, step: &StepId, call: u32) -> CancellationToken {
+    fn start_call(&mut self, task: &TaskState, step: &StepId, call: u32) -> CancellationToken {
+        self.watch.call_begun(task, step, call);
         let cancel = CancellationToken::new();
         let running = InFlight { cancel: cancel.clone(), stopped_at: None, _end: cancel.clone().drop_guard() };
         self.in_flight.insert((step.clone(), call), running);

@@ -9,13 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::ActorProcessingErr;
 
 use super::{TaskActor, TaskActorState, TaskMsg, commit::Change};
 use crate::{
     actors::{
         calls::{CallEnd, CallReport},
         orchestrator::OrchestratorMsg,
+        roster::Mailbox,
     },
     journal::record::Outcome,
     machine::Input,
@@ -29,13 +30,13 @@ const CHANGE_BYTES_MAX: usize = 1024 * 1024;
 /// Where the calls of a task's actor report. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::actors) struct TaskHome {
-    task: ActorRef<TaskMsg>,
+    task: Mailbox<TaskMsg>,
     waiting: Arc<Mutex<VecDeque<CallReport>>>,
 }
 
 impl TaskHome {
     /// Makes the one of an actor.
-    pub(super) fn of(task: ActorRef<TaskMsg>) -> Self {
+    pub(super) fn of(task: Mailbox<TaskMsg>) -> Self {
         Self { task, waiting: Arc::default() }
     }
 
@@ -69,7 +70,7 @@ impl TaskActor {
     /// Takes the reports that wait: decides on each as if it had come alone, commits once, then acts.
     pub(super) async fn take_reports(
         &self,
-        myself: &ActorRef<TaskMsg>,
+        myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
     ) -> Result<(), ActorProcessingErr> {
         match self.decide_reports(state).await? {

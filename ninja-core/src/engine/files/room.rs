@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use super::super::{Engine, store_error};
 use crate::{
-    api::{ApiError, ErrorCode, Principal, UserId},
+    api::{ApiError, ErrorCode, FileCounts, Principal, UserId},
     config::FileQuota,
     journal::{
         counts,
@@ -23,6 +23,9 @@ const UPLOADS_MAX: usize = 64;
 const LOOKS_MAX: usize = 2;
 /// Users share turns rather than having a lock each, which would have to be forgotten again.
 const TURNS: usize = 64;
+
+/// What the ids of the rows begin with.
+const PREFIX: &str = "files/";
 
 /// Who is storing files.
 pub(in crate::engine) struct Rooms {
@@ -105,13 +108,28 @@ pub(super) fn count(user: UserId, bytes: i64, files: i64) -> Count {
 }
 
 fn row(user: UserId) -> String {
-    format!("files/{user}")
+    format!("{PREFIX}{user}")
 }
 
 /// Returns how many bytes a user stores, in how many files.
 pub(super) fn used(store: &dyn Store, user: UserId) -> Result<(u64, u64), StoreError> {
     let Some(bytes) = store.read_doc(&DocKey::new(DocKind::Count, row(user)))? else { return Ok((0, 0)) };
-    let numbers = counts::read(&bytes)?;
+    read_row(&bytes)
+}
+
+/// Returns how much all users store.
+pub(in crate::engine) fn counted(store: &dyn Store) -> Result<FileCounts, StoreError> {
+    let mut all = FileCounts::default();
+    for (_, bytes) in store.list_docs(DocKind::Count, PREFIX)? {
+        let (bytes, files) = read_row(&bytes)?;
+        all.count += files;
+        all.bytes += bytes;
+    }
+    Ok(all)
+}
+
+fn read_row(bytes: &[u8]) -> Result<(u64, u64), StoreError> {
+    let numbers = counts::read(bytes)?;
     let number = |index: usize| numbers.get(index).map_or(0, |number| u64::try_from(*number).unwrap_or(0));
     Ok((number(0), number(1)))
 }

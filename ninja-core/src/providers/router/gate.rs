@@ -1,6 +1,9 @@
 //! What stands before a provider: how many calls it takes at a time and in a minute, and whether it takes any now.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -18,13 +21,35 @@ pub(super) struct Gate {
     health: Health,
     requests: Option<Pace>,
     tokens: Option<Pace>,
+    retries: AtomicU64,
+    waits: AtomicU64,
+    waited_ms: AtomicU64,
+}
+
+/// What is counted of the calls to one provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct GateNumbers {
+    /// Tries after a call's first.
+    pub(crate) retries: u64,
+    /// Tries that waited for a limit.
+    pub(crate) waits: u64,
+    /// How long they waited in all, in milliseconds.
+    pub(crate) waited_ms: u64,
 }
 
 impl Gate {
     /// Makes one that lets so many calls through at a time.
     pub(super) fn new(max_concurrency: usize) -> Self {
         let calls = Semaphore::new(max_concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        Self { calls, health: Health::default(), requests: None, tokens: None }
+        Self {
+            calls,
+            health: Health::default(),
+            requests: None,
+            tokens: None,
+            retries: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+            waited_ms: AtomicU64::new(0),
+        }
     }
 
     /// Adds the limits by the minute that are configured.
@@ -39,6 +64,17 @@ impl Gate {
     /// Returns how many tokens a call may use; estimated, and only where that limits it.
     pub(super) fn tokens_of(&self, request: &ChatRequest) -> u64 {
         self.tokens.as_ref().map_or(0, |_| prompt_tokens(request) + u64::from(request.max_output_tokens))
+    }
+
+    /// Counts a try after a call's first.
+    pub(super) fn note_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns what was counted.
+    pub(super) fn numbers(&self) -> GateNumbers {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        GateNumbers { retries: read(&self.retries), waits: read(&self.waits), waited_ms: read(&self.waited_ms) }
     }
 
     /// Waits until a try that may use so many tokens can be made.
@@ -57,6 +93,8 @@ impl Gate {
             return Err(ProviderError::RateLimited { retry_after_ms: Some(ms) });
         }
         if !wait.is_zero() {
+            self.waits.fetch_add(1, Ordering::Relaxed);
+            self.waited_ms.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
             tokio::time::sleep(wait).await;
         }
         Ok(passed)

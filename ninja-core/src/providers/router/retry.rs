@@ -43,6 +43,7 @@ where
         let Some(wait) = wait_before_next(&error, tries, jitter()) else { return Err(error) };
         tracing::debug!(%error, tries, wait_ms = wait.as_millis(), "provider call failed, trying again");
         or_cancelled(cancel, tokio::time::sleep(wait)).await?;
+        gate.note_retry();
     }
 }
 
