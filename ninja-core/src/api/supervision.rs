@@ -47,6 +47,7 @@ pub struct SupervisedActor {
     pub last_failure: Option<ActorFailure>,
     /// Those that it supervises, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub children: Vec<SupervisedActor>,
 }
 
