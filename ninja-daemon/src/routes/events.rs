@@ -5,10 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -71,9 +68,9 @@ pub(super) async fn task_events(
         }
     };
     let frames = follow_on(events).take_until(Box::pin(over));
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
-    Ok((headers, Body::from_stream(event_stream(frames, app.numbers.opened(StreamKind::ServerSentEvents))))
-        .into_response())
+    let headers = [(CONTENT_TYPE, "text/event-stream")];
+    let open = app.numbers.opened(StreamKind::ServerSentEvents);
+    Ok((headers, Body::from_stream(event_stream(frames, open))).into_response())
 }
 
 fn cursor(text: &str) -> Result<u64, Refusal> {
