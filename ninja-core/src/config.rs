@@ -3,12 +3,16 @@
 //! `config/ninja.toml` in the repository shows every setting with its default; a test holds the two together. Core reads no
 //! environment by itself: the binary hands the variables in.
 
+mod http;
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use http::{ForwardedHeader, HostName, HttpConfig, Network, RequestsPerMinute, WebOrigin};
 
 use crate::{
     egress::EgressConfig,
@@ -51,6 +55,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// What is sent to an OpenTelemetry collector.
     pub otel: OtelConfig,
+    /// How the daemon is called over HTTP, and by whom.
+    pub http: HttpConfig,
     /// Providers by name.
     pub providers: BTreeMap<String, ProviderConfig>,
 }
@@ -109,10 +115,15 @@ impl Default for Config {
             egress: EgressConfig::default(),
             metrics: MetricsConfig::default(),
             otel: OtelConfig::default(),
+            http: HttpConfig::default(),
             providers: BTreeMap::new(),
         }
     }
 }
+
+/// Settings that are lists, which a variable gives with commas: `NINJA_EGRESS__ALLOW=127.0.0.1:8080,intranet.example:443`.
+const LISTS: [&str; 5] =
+    ["egress.allow", "fallback", "http.allowed_hosts", "http.allowed_origins", "http.trusted_proxies"];
 
 /// A setting that cannot be used; says which and from where.
 #[derive(Debug, thiserror::Error)]
@@ -138,9 +149,8 @@ impl Config {
             .collect();
         let variables =
             config::Environment::with_prefix("NINJA").prefix_separator("_").separator("__").try_parsing(true);
-        // Settings that are lists: `NINJA_EGRESS__ALLOW=127.0.0.1:8080,intranet.example:443`.
         let variables =
-            variables.list_separator(",").with_list_parse_key("egress.allow").with_list_parse_key("fallback");
+            LISTS.iter().fold(variables.list_separator(","), |variables, name| variables.with_list_parse_key(name));
         let layers = layers.add_source(variables.source(Some(settings)));
         Ok(layers.build()?.try_deserialize()?)
     }
@@ -183,6 +193,18 @@ mod tests {
         std::fs::write(&file, "[limits]\nsandboxen = 3\n").unwrap();
         let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("sandboxen"), "{error}");
+
+        let origins = ("NINJA_HTTP__ALLOWED_ORIGINS", "https://a.example,https://b.example");
+        let env =
+            [origins, ("NINJA_HTTP__TRUSTED_PROXIES", "10.0.0.0/8"), ("NINJA_HTTP__REQUESTS_PER_MINUTE__REFUSED", "5")];
+        std::fs::write(&file, "").unwrap();
+        let http =
+            Config::load(&[&file], &env.map(|(name, value)| (name.to_owned(), value.to_owned())).into()).unwrap();
+        let HttpConfig { allowed_origins, trusted_proxies, requests_per_minute, .. } = http.http;
+        assert_eq!((allowed_origins.len(), trusted_proxies.len(), requests_per_minute.refused), (2, 1, 5));
+        std::fs::write(&file, "[http]\nallowed_origins = [\"*\"]\n").unwrap();
+        let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("`*` is no origin"), "{error}");
 
         std::fs::write(&file, "[egress]\nallow = [\"*.example:80\"]\n").unwrap();
         let error = Config::load(&[&file], &BTreeMap::new()).unwrap_err().to_string();

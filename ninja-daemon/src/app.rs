@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use ninja_core::Engine;
+use ninja_core::{Engine, config::HttpConfig};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::telemetry::{Exporters, RequestNumbers};
+use crate::{
+    rate::Rates,
+    serve::Deadlines,
+    telemetry::{Exporters, RequestNumbers},
+};
 
 /// The engine and the life of the server around it. Cheap to clone.
 #[derive(Clone)]
@@ -22,4 +26,10 @@ pub(crate) struct App {
     pub(crate) exporters: Option<Exporters>,
     /// Whether nobody but this machine can connect.
     pub(crate) loopback_only: bool,
+    /// How the daemon is called, by whom, and whom it believes.
+    pub(crate) http: Arc<HttpConfig>,
+    /// How often callers may ask.
+    pub(crate) rates: Arc<Rates>,
+    /// How long others may take.
+    pub(crate) deadlines: Deadlines,
 }

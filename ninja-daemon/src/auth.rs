@@ -1,5 +1,7 @@
 //! Who asks: the key or token of a request, or the Unix socket it came over. Every other question is the engine's.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, header, request::Parts},
@@ -12,6 +14,7 @@ use crate::{
     app::App,
     edge::{Peer, only},
     error::Refusal,
+    rate::{Bucket, Exceeded, Standing},
 };
 
 /// What a page offers beside [`SOCKET_PROTOCOL`], with its ticket behind it: the one thing of a WebSocket's request that it chooses.
@@ -32,26 +35,52 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets nobody through to whom the route is not open.
-pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
-    if access == Access::Public {
-        // Whoever proves who they are may be told more; whoever does not is a stranger like any other.
-        if let Ok(principal) = identify(&app, &request) {
-            request.extensions_mut().insert(Caller(principal));
-        }
-        return next.run(request).await;
-    }
-    let known = identify(&app, &request).and_then(|principal| {
-        principal.check(access)?;
-        Ok(Caller(principal))
-    });
-    match known {
+/// Lets nobody through to whom the route is not open, or who asks too often.
+pub(crate) async fn admit(
+    State((app, access, bucket)): State<(App, Access, Bucket)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let known = match (access, bucket) {
+        (Access::User(_) | Access::Admin(_), _) => Some(identify(&app, &request)),
+        // Whoever proves who they are may be told more.
+        (Access::Public, Bucket::Usual) => shows_credential(&request).then(|| identify(&app, &request)),
+        (Access::Public, Bucket::SignIn | Bucket::Introduced) => None,
+    };
+    let from = request.extensions().get::<Origin>().and_then(|origin| origin.ip);
+    let standing = match count(&app, bucket, from, known.as_ref().map(Result::as_ref)) {
+        Ok(standing) => standing,
+        Err(exceeded) => return exceeded.into_response(),
+    };
+    let checked =
+        known.map(|known| known.and_then(|principal| Ok(principal.check(access).map(|()| Caller(principal))?)));
+    let answer = match checked.transpose() {
+        // Whoever proves nothing is a stranger like any other, where strangers are let in.
+        Err(_) if access == Access::Public => next.run(request).await,
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
-    }
+    };
+    standing.tell(answer)
+}
+
+/// Counts a request: `known` is who asked, as far as that was looked at.
+///
+/// # Errors
+///
+/// Fails where that was once too often.
+pub(crate) fn count(
+    app: &App,
+    bucket: Bucket,
+    from: Option<IpAddr>,
+    known: Option<Result<&Principal, &Refusal>>,
+) -> Result<Standing, Exceeded> {
+    let known = known.map(|known| known.map(|principal| (principal.user, app.engine.requests_per_minute(principal))));
+    app.rates.count(bucket, from, known)
 }
 
 /// Returns who opens a WebSocket, as far as the request alone says so.
@@ -71,6 +100,11 @@ pub(crate) async fn introduced(app: &App, parts: &Parts) -> Result<Option<Princi
         }
         None => Ok(None),
     }
+}
+
+fn shows_credential(request: &Request) -> bool {
+    let is_owner = matches!(request.extensions().get(), Some(Peer::LocalOwner));
+    is_owner || request.headers().contains_key(header::AUTHORIZATION)
 }
 
 fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {

@@ -56,10 +56,14 @@ impl Finder {
 
     fn at_url(&self, url: &str) -> Result<Ninja, Failure> {
         let mut client = Client::builder().url(url);
+        if let Some(ca_file) = &self.surroundings.ca_file {
+            client = client.ca_file(ca_file);
+        }
         // The owner's key is for the owner's daemon: it is not shown to other machines.
-        let is_here = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or_default();
+        let is_here = ["127.0.0.1", "localhost", "[::1]"]
             .iter()
-            .any(|here| url.strip_prefix(here).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])));
+            .any(|here| host.strip_prefix(here).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])));
         let own = || std::fs::read_to_string(key_file(&self.surroundings.data_dir)).ok().filter(|_| is_here);
         if let Some(key) = self.surroundings.key.clone().or_else(own) {
             client = client.key(key);

@@ -15,11 +15,23 @@ use crate::edge::RequestId;
 
 /// What a route says instead of an answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Refusal(ApiError);
+pub(crate) struct Refusal {
+    error: ApiError,
+    status: StatusCode,
+}
 
 impl Refusal {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self(ApiError::new(code, detail))
+        ApiError::new(code, detail).into()
+    }
+
+    /// Refuses a request with a status that says more than the code does.
+    pub(crate) fn of_status(status: StatusCode, detail: impl Into<String>) -> Self {
+        let code = match status {
+            StatusCode::REQUEST_TIMEOUT => ErrorCode::RequestTimeout,
+            _ => ErrorCode::InvalidRequest,
+        };
+        Self { error: ApiError::new(code, detail), status }
     }
 
     /// Refuses a request that could not be read.
@@ -30,13 +42,14 @@ impl Refusal {
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        Self(error)
+        let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { error, status }
     }
 }
 
 impl From<Refusal> for ApiError {
     /// For answers that tell of several things, of which some were refused.
-    fn from(Refusal(error): Refusal) -> Self {
+    fn from(Refusal { error, status: _ }: Refusal) -> Self {
         error
     }
 }
@@ -44,8 +57,7 @@ impl From<Refusal> for ApiError {
 impl IntoResponse for Refusal {
     /// Leaves the body to [`render`].
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = status.into_response();
+        let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -77,7 +89,7 @@ pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
         None if status.is_client_error() || (status.is_server_error() && !is_json(&response)) => of_framework(status),
         None => return response,
     };
-    let Refusal(error) = &refusal;
+    let Refusal { error, .. } = &refusal;
     match error.code {
         // Somebody must act; whatever else was refused, the caller is told and can.
         ErrorCode::Internal | ErrorCode::Corrupt | ErrorCode::ReadOnly | ErrorCode::DiskFull => {
@@ -93,21 +105,21 @@ pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
         detail: &error.detail,
         request_id: &request.0,
     };
-    let mut problem = (status, Json(problem)).into_response();
-    for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION, header::CONNECTION, header::CONTENT_RANGE] {
-        if let Some(value) = response.headers_mut().remove(&name) {
-            problem.headers_mut().insert(name, value);
-        }
+    let (_, body) = (status, Json(problem)).into_response().into_parts();
+    *response.body_mut() = body;
+    let headers = response.headers_mut();
+    // What else was said stays: which methods there are, when to come back, which pages may read this.
+    for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::ETAG] {
+        headers.remove(name);
     }
     if let Some(seconds) = error.retry_after_s {
-        problem.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    let kind = HeaderValue::from_static("application/problem+json");
-    problem.headers_mut().insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if status == StatusCode::UNAUTHORIZED {
-        problem.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    problem
+    response
 }
 
 /// A component that is down answers 503 with its own body.

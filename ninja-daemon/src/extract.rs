@@ -1,6 +1,6 @@
 //! Bodies, queries and ids, read strictly: what is not understood is refused with a sentence that says where.
 
-use std::{str::FromStr, time::Duration};
+use std::{error::Error, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -11,11 +11,10 @@ use axum::{
 use ninja_core::api::{ErrorCode, IdError};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use tower_http::timeout::TimeoutError;
 
-use crate::error::Refusal;
+use crate::{error::Refusal, serve::Deadlines};
 
-/// A mebibyte takes this long on a very slow line; who is slower holds a connection for nothing.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Deeper than any plan or argument that makes sense.
 const JSON_DEPTH_MAX: usize = 64;
 
@@ -31,8 +30,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(Refusal::invalid("this route takes JSON; send it with `Content-Type: application/json`"));
         }
-        let bytes = match timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
-            Err(_) => return Err(Refusal::invalid("the body did not arrive within 30 seconds")),
+        let Deadlines { body: max, .. } = request.extensions().get().copied().unwrap_or_default();
+        let bytes = match timeout(max, Bytes::from_request(request, state)).await {
+            Err(_) => return Err(too_slow()),
+            Ok(Err(rejection)) if is_pause(&rejection) => return Err(too_slow()),
             Ok(Err(rejection)) => return Err(unread(rejection.into_response().status())),
             Ok(Ok(bytes)) => bytes,
         };
@@ -46,6 +47,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| Refusal::invalid(format!("the body cannot be read: {error}")))
     }
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(ErrorCode::RequestTimeout, "the body did not arrive in time")
+}
+
+/// Returns whether a body was given up because nothing more came of it.
+pub(crate) fn is_pause(error: &(dyn Error + 'static)) -> bool {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if error.is::<TimeoutError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn unread(status: StatusCode) -> Refusal {

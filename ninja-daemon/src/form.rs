@@ -16,19 +16,18 @@ use std::{
 
 use axum::{
     body::{Body, BodyDataStream, Bytes},
-    extract::{FromRequest, Multipart, Request, multipart::Field},
+    extract::{
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
     http::{StatusCode, header},
 };
 use futures::{Stream, StreamExt};
 use ninja_core::api::ErrorCode;
 use tokio::time::{Instant, timeout};
 
-use crate::{edge::only, error::Refusal};
+use crate::{edge::only, error::Refusal, extract::is_pause, serve::Deadlines};
 
-/// No pause within an upload may be longer.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// No upload may take longer: 50 MB at the speed of an old telephone line.
-const UPLOAD_MAX: Duration = Duration::from_secs(60 * 60);
 /// What is read and thrown away of a refused file, so that its sender reads the refusal instead of a broken pipe.
 const DRAIN_BYTES_MAX: usize = 50_000_000;
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -41,7 +40,21 @@ const UNCOUNTED: u64 = u64::MAX;
 pub(crate) struct Form {
     parts: Multipart,
     head_bytes: Arc<AtomicU64>,
-    deadline: Instant,
+    patience: Patience,
+}
+
+/// How long the sender of a form may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    pause: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    /// Returns how long to wait for the next piece.
+    fn wait(self) -> Duration {
+        self.pause.min(self.until.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// A part that has the name of a file.
@@ -51,7 +64,7 @@ pub(crate) struct Part<'a> {
     /// The name of the file.
     pub(crate) name: String,
     content: Field<'a>,
-    deadline: Instant,
+    patience: Patience,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
@@ -64,6 +77,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if boundaries != 1 {
             return Err(Refusal::invalid("this route takes multipart/form-data, with one boundary"));
         }
+        let Deadlines { pause, upload, .. } = request.extensions().get().copied().unwrap_or_default();
         let head_bytes = Arc::new(AtomicU64::new(0));
         let request = request.map(|body| {
             let paced = Paced { body: body.into_data_stream(), head_bytes: Arc::clone(&head_bytes), has_read: false };
@@ -71,7 +85,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         });
         let parts = Multipart::from_request(request, state).await;
         let parts = parts.map_err(|_| Refusal::invalid("this route takes multipart/form-data"))?;
-        Ok(Self { parts, head_bytes, deadline: Instant::now() + UPLOAD_MAX })
+        Ok(Self { parts, head_bytes, patience: Patience { pause, until: Instant::now() + upload } })
     }
 }
 
@@ -79,14 +93,14 @@ impl Form {
     /// Returns the next part; nothing at the end. The part before has to be read to its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Part<'_>>, Refusal> {
         self.head_bytes.store(0, Ordering::Relaxed);
-        let next = timeout(wait(self.deadline), self.parts.next_field()).await.map_err(|_| too_slow())?;
+        let next = timeout(self.patience.wait(), self.parts.next_field()).await.map_err(|_| too_slow())?;
         self.head_bytes.store(UNCOUNTED, Ordering::Relaxed);
-        let Some(content) = next.map_err(|error| broken(error.status()))? else { return Ok(None) };
+        let Some(content) = next.map_err(|error| broken(&error))? else { return Ok(None) };
         let (Some(field), Some(name)) = (content.name(), content.file_name()) else {
             return Err(Refusal::invalid("every part of the form is a file: it has a field name and a file name"));
         };
         let (field, name) = (field.to_owned(), name.to_owned());
-        Ok(Some(Part { field, name, content, deadline: self.deadline }))
+        Ok(Some(Part { field, name, content, patience: self.patience }))
     }
 }
 
@@ -96,14 +110,14 @@ impl Part<'_> {
         &'a mut self,
         cut: &'a mut Option<Refusal>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-        let deadline = self.deadline;
+        let patience = self.patience;
         futures::stream::unfold((&mut self.content, cut, false), move |(content, cut, has_ended)| async move {
             if has_ended {
                 return None;
             }
-            let refusal = match timeout(wait(deadline), content.chunk()).await {
+            let refusal = match timeout(patience.wait(), content.chunk()).await {
                 Ok(Ok(piece)) => return piece.map(|piece| (Ok(piece), (content, cut, false))),
-                Ok(Err(error)) => broken(error.status()),
+                Ok(Err(error)) => broken(&error),
                 Err(_) => too_slow(),
             };
             *cut = Some(refusal);
@@ -129,16 +143,14 @@ impl Part<'_> {
     }
 }
 
-fn wait(deadline: Instant) -> Duration {
-    PAUSE_MAX.min(deadline.saturating_duration_since(Instant::now()))
-}
-
 fn too_slow() -> Refusal {
-    Refusal::invalid("the upload paused too long, or took longer than an hour")
+    Refusal::new(ErrorCode::RequestTimeout, "the upload paused too long, or took too long as a whole")
 }
 
-fn broken(status: StatusCode) -> Refusal {
-    match status {
+fn broken(error: &MultipartError) -> Refusal {
+    match error.status() {
+        // The connection counts pauses as well, and may be the first to give up.
+        _ if is_pause(error) => too_slow(),
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(ErrorCode::TooLarge, "the body is larger than this route takes"),
         _ => Refusal::invalid("the form cannot be read, or broke off"),
     }

@@ -10,6 +10,8 @@ use std::{
 use ninja_core::api::{ApiError, ErrorCode};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::tls::TlsError;
+
 /// The socket's name in the data directory.
 const SOCKET_FILE: &str = "ninja.sock";
 /// The kernel's limit for the path of a socket, less its terminating zero.
@@ -32,6 +34,9 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
+    /// The certificate or its key cannot be used.
+    #[error("failed to set up TLS")]
+    Tls(#[from] TlsError),
     /// A limit of the kernel.
     #[error(
         "the data directory's path is too long for a Unix socket in it: {bytes} bytes, at most {SOCKET_PATH_BYTES_MAX}; choose a shorter one with NINJA_DATA_DIR"
@@ -46,12 +51,17 @@ impl ListenError {
     /// Returns the error as the wire shows it.
     pub fn to_api(&self) -> ApiError {
         let code = match self {
-            Self::Insecure { .. } | Self::PathTooLong { .. } => ErrorCode::InvalidRequest,
+            Self::Insecure { .. } | Self::Tls(_) | Self::PathTooLong { .. } => ErrorCode::InvalidRequest,
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => ErrorCode::AlreadyRunning,
             Self::Bind { .. } => ErrorCode::Internal,
         };
-        let source = std::error::Error::source(self).map(|source| format!(": {source}")).unwrap_or_default();
-        ApiError::new(code, format!("{self}{source}"))
+        let mut detail = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            detail = format!("{detail}: {error}");
+            source = error.source();
+        }
+        ApiError::new(code, detail)
     }
 }
 
@@ -60,17 +70,17 @@ pub fn socket_file(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET_FILE)
 }
 
-/// Refuses an address beyond this machine unless that was asked for.
-pub(crate) fn check(address: SocketAddr, insecure_bind: bool) -> Result<(), ListenError> {
-    match address.ip().is_loopback() || insecure_bind {
+/// Refuses an address beyond this machine unless it is encrypted, or was asked for all the same.
+pub(crate) fn check(address: SocketAddr, is_allowed: bool) -> Result<(), ListenError> {
+    match address.ip().is_loopback() || is_allowed {
         true => Ok(()),
         false => Err(ListenError::Insecure { address }),
     }
 }
 
-/// Listens on TCP; beyond this machine only when that was asked for.
-pub(crate) async fn tcp(address: SocketAddr, insecure_bind: bool) -> Result<TcpListener, ListenError> {
-    check(address, insecure_bind)?;
+/// Listens on TCP; beyond this machine only where that is allowed.
+pub(crate) async fn tcp(address: SocketAddr, is_allowed: bool) -> Result<TcpListener, ListenError> {
+    check(address, is_allowed)?;
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| ListenError::Bind { place: address.to_string(), source })
 }

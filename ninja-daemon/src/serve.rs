@@ -1,43 +1,71 @@
-//! The server: accepts connections, serves the routes, and drains when it is told to stop.
-//!
-//! Its own accept loop, because a graceful stop must end streams, wait for WebSockets and have a deadline.
+//! The server: where it listens, how long it waits, and its life from the first connection to the last.
 
-use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use ninja_core::Engine;
+use ninja_core::{Engine, config::HttpConfig};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    net::TcpListener,
+    time::{MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
 use crate::{
     app::App,
-    edge::Peer,
+    connections::Connections,
     listen::{self, ListenError, OwnedSocket},
+    rate::Rates,
+    room::Room,
     routes,
     telemetry::{Exporters, RequestNumbers},
+    tls::{Reload, Tls},
 };
 
-/// A client that has not said what it wants by then holds a connection for nothing; idle ones are closed as well.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Headers fit many times over; bodies are streamed through it.
-const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
-/// What ten thousand subscribers and a thousand callers need, with room.
-const CONNECTIONS_MAX: usize = 16 * 1024;
-/// When the system has no descriptors left, trying at once again only heats the machine.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The promise is an exit within 30 s; the engine needs some of them to park its tasks.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// A bucket is full again within a minute.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// Where to listen, and how long to drain.
-#[derive(Debug, Clone)]
+/// How long the server waits for the other side, and the other side for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// To agree on TLS.
+    pub handshake: Duration,
+    /// From the first byte of a request's head to its last.
+    pub head: Duration,
+    /// For the next request of a connection, whole; longer than `head`, or nobody is told that it was too slow.
+    pub idle: Duration,
+    /// Between two pieces of a body, and for the other side to take some of an answer.
+    pub pause: Duration,
+    /// For a JSON body, whole.
+    pub body: Duration,
+    /// For a route to answer once the request is there.
+    pub answer: Duration,
+    /// The same for routes that take long: what reads or rewrites all there is.
+    pub long_answer: Duration,
+    /// For a form with files, whole.
+    pub upload: Duration,
+    /// For requests to end after the stop was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Deadlines {
+    /// A mebibyte takes half a minute on a very slow line, a file of 50 MB an hour on an old telephone line. The promise is an exit within 30 s, of which the engine needs some
+    /// to park its tasks.
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(15),
+            pause: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
+            long_answer: Duration::from_secs(15 * 60),
+            upload: Duration::from_secs(60 * 60),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Where to listen, to whom, and how long to wait.
+#[derive(Debug, Clone, Default)]
 pub struct ServeOptions {
     /// A TCP address; port 0 takes a free one.
     pub listen: Option<SocketAddr>,
@@ -45,16 +73,12 @@ pub struct ServeOptions {
     pub insecure_bind: bool,
     /// The path of a Unix socket, whose callers are the local owner. The data directory's lock must be held.
     pub socket: Option<PathBuf>,
-    /// How long requests may go on after the stop was asked for.
-    pub drain_max: Duration,
+    /// How the daemon is called over TCP, by whom, and how much it takes.
+    pub http: HttpConfig,
+    /// How long to wait.
+    pub deadlines: Deadlines,
     /// Where numbers are kept and spans are sent: those that the engine was given.
     pub exporters: Option<Exporters>,
-}
-
-impl Default for ServeOptions {
-    fn default() -> Self {
-        Self { listen: None, insecure_bind: false, socket: None, drain_max: DRAIN_MAX, exporters: None }
-    }
 }
 
 /// A server that listens; connections wait until it runs.
@@ -63,7 +87,9 @@ pub struct Server {
     tcp: Option<TcpListener>,
     unix: Option<OwnedSocket>,
     address: Option<SocketAddr>,
-    drain_max: Duration,
+    tls: Option<Arc<Tls>>,
+    http: Arc<HttpConfig>,
+    deadlines: Deadlines,
     exporters: Option<Exporters>,
 }
 
@@ -72,15 +98,17 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Says which place is taken or refused.
+    /// Says which place is taken or refused, or what is wrong with the certificate.
     pub async fn bind(engine: Engine, options: ServeOptions) -> Result<Self, ListenError> {
-        let tcp = match options.listen {
-            Some(address) => Some(listen::tcp(address, options.insecure_bind).await?),
+        let ServeOptions { listen, insecure_bind, socket, http, deadlines, exporters } = options;
+        let tls = Tls::of(&http)?.map(Arc::new);
+        let tcp = match listen {
+            Some(address) => Some(listen::tcp(address, insecure_bind || tls.is_some()).await?),
             None => None,
         };
-        let unix = options.socket.as_deref().map(OwnedSocket::bind).transpose()?;
+        let unix = socket.as_deref().map(OwnedSocket::bind).transpose()?;
         let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
-        Ok(Self { engine, tcp, unix, address, drain_max: options.drain_max, exporters: options.exporters })
+        Ok(Self { engine, tcp, unix, address, tls, http: Arc::new(http), deadlines, exporters })
     }
 
     /// Returns the TCP address with its real port.
@@ -88,32 +116,47 @@ impl Server {
         self.address
     }
 
+    /// Returns what reads the certificate again; nothing where TLS is not spoken.
+    pub fn reload(&self) -> Option<Reload> {
+        self.tls.clone().map(Reload::new)
+    }
+
     /// Serves until `shutdown`, then lets what is under way end, for a while. The engine goes on.
     pub async fn run(self, shutdown: CancellationToken) {
-        let sockets = TaskTracker::new();
-        let telemetry = self.exporters.as_ref().map(Exporters::telemetry).unwrap_or_default();
+        let Self { engine, tcp, unix, address, tls, http, deadlines, exporters } = self;
+        let telemetry = exporters.as_ref().map(Exporters::telemetry).unwrap_or_default();
+        let (sockets, rates) = (TaskTracker::new(), Arc::new(Rates::new(http.requests_per_minute)));
         let app = App {
-            engine: self.engine,
+            engine,
             shutdown: shutdown.clone(),
             sockets: sockets.clone(),
             numbers: Arc::new(RequestNumbers::new(telemetry)),
-            exporters: self.exporters,
-            loopback_only: self.address.is_some_and(|address| address.ip().is_loopback()),
+            exporters,
+            loopback_only: address.is_some_and(|address| address.ip().is_loopback()),
+            http: Arc::clone(&http),
+            rates: Arc::clone(&rates),
+            deadlines,
         };
-        let connections = Connections {
-            router: routes::router(app),
-            shutdown,
-            deadline: CancellationToken::new(),
-            tracker: TaskTracker::new(),
-            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        };
-        let unix = self.unix;
+        let connections = Connections::new(routes::router(app), deadlines, Room::new(http), tls, shutdown.clone());
         tokio::join!(
-            connections.accept_tcp(self.tcp),
-            connections.accept_unix(unix.as_ref().map(|unix| &unix.listener))
+            connections.accept_tcp(tcp),
+            connections.accept_unix(unix.as_ref().map(|unix| &unix.listener)),
+            forget(&rates, &shutdown),
         );
         drop(unix);
-        connections.drain(&sockets, self.drain_max).await;
+        connections.drain(&sockets, deadlines.drain).await;
+    }
+}
+
+/// Keeps what is remembered of callers small, until the server stops.
+async fn forget(rates: &Rates, shutdown: &CancellationToken) {
+    let mut tick = interval(FORGET_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => rates.forget_full(),
+        }
     }
 }
 
@@ -125,127 +168,4 @@ impl Server {
 pub async fn serve(engine: Engine, options: ServeOptions, shutdown: CancellationToken) -> Result<(), ListenError> {
     Server::bind(engine, options).await?.run(shutdown).await;
     Ok(())
-}
-
-/// Every connection of one server.
-#[derive(Clone)]
-struct Connections {
-    router: Router,
-    /// Finish what is under way.
-    shutdown: CancellationToken,
-    /// Stop at once.
-    deadline: CancellationToken,
-    tracker: TaskTracker,
-    room: Arc<Semaphore>,
-}
-
-impl Connections {
-    async fn accept_tcp(&self, listener: Option<TcpListener>) {
-        let Some(listener) = listener else { return };
-        while let Some(room) = self.room().await {
-            let Some((stream, from)) = self.accepted(listener.accept()).await else { continue };
-            // Events are small and wanted at once.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "failed to set nodelay");
-            }
-            self.spawn(stream, Peer::Network(from.ip()), room);
-        }
-    }
-
-    async fn accept_unix(&self, listener: Option<&UnixListener>) {
-        let Some(listener) = listener else { return };
-        while let Some(room) = self.room().await {
-            let Some((stream, _)) = self.accepted(listener.accept()).await else { continue };
-            self.spawn(stream, Peer::LocalOwner, room);
-        }
-    }
-
-    /// Waits for room for one more; nothing once the server stops.
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled() => None,
-            room = Arc::clone(&self.room).acquire_owned() => room.ok(),
-        }
-    }
-
-    async fn accepted<T>(&self, accept: impl Future<Output = io::Result<T>>) -> Option<T> {
-        let accepted = tokio::select! {
-            () = self.shutdown.cancelled() => return None,
-            accepted = accept => accepted,
-        };
-        match accepted {
-            Ok(accepted) => Some(accepted),
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-                None
-            }
-        }
-    }
-
-    fn spawn<S>(&self, stream: S, peer: Peer, room: OwnedSemaphorePermit)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (router, shutdown, deadline) = (self.router.clone(), self.shutdown.clone(), self.deadline.clone());
-        self.tracker.spawn(async move {
-            tokio::select! {
-                () = converse(stream, peer, router, shutdown) => {}
-                () = deadline.cancelled() => {}
-            }
-            drop(room);
-        });
-    }
-
-    async fn drain(self, sockets: &TaskTracker, drain_max: Duration) {
-        self.tracker.close();
-        sockets.close();
-        let ended = timeout(drain_max, async {
-            self.tracker.wait().await;
-            sockets.wait().await;
-        });
-        if ended.await.is_err() {
-            tracing::warn!(
-                connections = self.tracker.len(),
-                sockets = sockets.len(),
-                "connections were cut at the deadline"
-            );
-            self.deadline.cancel();
-            self.tracker.wait().await;
-        }
-    }
-}
-
-/// One connection from its first request to its last.
-async fn converse<S>(stream: S, peer: Peer, router: Router, shutdown: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        let router = router.clone();
-        async move {
-            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}))
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(CONNECTION_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let mut result = tokio::select! {
-        result = connection.as_mut() => Some(result),
-        () = shutdown.cancelled() => None,
-    };
-    if result.is_none() {
-        connection.as_mut().graceful_shutdown();
-        result = Some(connection.await);
-    }
-    if let Some(Err(error)) = result {
-        // Clients break off all the time; that is theirs to know.
-        tracing::debug!(%error, "connection ended");
-    }
 }

@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub url: Option<String>,
     /// The key to show it: `NINJA_API_KEY`.
     pub key: Option<String>,
+    /// The certificates by which to know it: `NINJA_CA_FILE`.
+    pub ca_file: Option<PathBuf>,
     /// What log lines are written: `NINJA_LOG`.
     pub log: Option<String>,
     /// Whether colours are wanted: `NO_COLOR` is not set.
@@ -60,6 +62,7 @@ impl Surroundings {
             config_file: config_file.or(usual.filter(|file| file.exists())),
             url: set("NINJA_URL"),
             key: set("NINJA_API_KEY"),
+            ca_file: set("NINJA_CA_FILE").map(PathBuf::from),
             log: set("NINJA_LOG"),
             colour: set("NO_COLOR").is_none(),
             env,

@@ -36,6 +36,12 @@ pub enum ErrorCode {
     TooLarge,
     /// Admission is full; try again later.
     TooManyRequests,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// There was no answer in time; whether anything was done is not known.
+    TimedOut,
+    /// There is no room for the request now; try again later.
+    Unavailable,
     /// The store failed and the engine no longer writes.
     ReadOnly,
     /// Another engine holds the data directory.
@@ -96,6 +102,9 @@ impl ErrorCode {
             Self::WeakPassword => "weak_password",
             Self::TooLarge => "too_large",
             Self::TooManyRequests => "too_many_requests",
+            Self::RequestTimeout => "request_timeout",
+            Self::TimedOut => "timed_out",
+            Self::Unavailable => "unavailable",
             Self::ReadOnly => "read_only",
             Self::AlreadyRunning => "already_running",
             Self::Corrupt => "corrupt",
@@ -126,6 +135,7 @@ impl ErrorCode {
             Self::Unauthorized => 401,
             Self::Forbidden | Self::Denied => 403,
             Self::NotFound => 404,
+            Self::RequestTimeout => 408,
             Self::Conflict | Self::AlreadyRunning | Self::Cancelled => 409,
             Self::PreconditionFailed => 412,
             Self::TooLarge | Self::PromptTooLarge => 413,
@@ -142,7 +152,8 @@ impl ErrorCode {
             Self::TooManyRequests | Self::QuotaExceeded => 429,
             Self::Poisoned | Self::Corrupt | Self::Internal => 500,
             Self::ProviderFailed | Self::ProviderRejected | Self::ProviderUnauthorized => 502,
-            Self::ReadOnly | Self::NoProvider | Self::NoSandbox => 503,
+            Self::ReadOnly | Self::NoProvider | Self::NoSandbox | Self::Unavailable => 503,
+            Self::TimedOut => 504,
             Self::DiskFull => 507,
         }
     }

@@ -1,11 +1,11 @@
-//! What an account may have: how many tasks that have not ended, and models of which classes. Files and keys are counted where
-//! they are made.
+//! What an account may have: how many tasks that have not ended, models of which classes, how many requests in a minute. Files and
+//! keys are counted where they are made, requests where they come.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use super::{Engine, damaged_head, store_error, submit::Models};
 use crate::{
-    api::{ApiError, ErrorCode, ModelClass, Principal, TaskId},
+    api::{ApiError, Credential, ErrorCode, ModelClass, Principal, TaskId},
     machine::TaskHead,
     unfinished::{Full, Place},
 };
@@ -27,6 +27,19 @@ impl Engine {
                 let what =
                     format!("the account has {most} tasks that have not ended, its most; wait for one, or cancel it");
                 Err(ApiError::new(ErrorCode::QuotaExceeded, what))
+            }
+        }
+    }
+
+    /// Returns how many requests the caller's account may make in a minute, as of now; nothing where any number. Whoever comes as the
+    /// owner of the data directory is never kept out.
+    pub fn requests_per_minute(&self, by: &Principal) -> Option<NonZeroU32> {
+        match by.credential {
+            Credential::Local => None,
+            Credential::Key(_) | Credential::Session(_) => {
+                let most = self.0.services.accounts.settings().quotas.of(by.role).requests_per_minute;
+                // What is set is at least one.
+                most.map(|most| NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN))
             }
         }
     }

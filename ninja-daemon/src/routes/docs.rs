@@ -49,8 +49,5 @@ pub(super) async fn docs_file(Path(file): Path<String>) -> Result<Response, Refu
     };
     put(header::CONTENT_TYPE, &file.content_type);
     put(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
-    if file.gzpipped {
-        put(header::CONTENT_ENCODING, "gzip");
-    }
     Ok(answer)
 }

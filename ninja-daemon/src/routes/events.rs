@@ -72,8 +72,8 @@ pub(super) async fn task_events(
     };
     let frames = follow_on(events).take_until(Box::pin(over));
     let headers = [(CONTENT_TYPE, "text/event-stream")];
-    Ok((headers, Body::from_stream(event_stream(frames, app.numbers.opened(StreamKind::ServerSentEvents))))
-        .into_response())
+    let open = app.numbers.opened(StreamKind::ServerSentEvents);
+    Ok((headers, Body::from_stream(event_stream(frames, open))).into_response())
 }
 
 fn cursor(text: &str) -> Result<u64, Refusal> {

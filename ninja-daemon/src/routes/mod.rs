@@ -12,6 +12,7 @@ mod files;
 mod frames;
 #[cfg(test)]
 mod matrix;
+mod packing;
 mod paging;
 mod replay;
 mod socket;
@@ -20,23 +21,30 @@ mod system;
 mod tasks;
 mod users;
 
+use std::time::Duration;
+
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     handler::Handler,
     http::Method,
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{self, MethodRouter},
 };
 use ninja_core::api::{Access, ErrorCode, Scope};
-use tower_http::catch_panic::CatchPanicLayer;
+use tokio::time::timeout;
+use tower::util::option_layer;
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 pub(crate) use self::{events::EventsParams, system::Root};
 use crate::{
     app::App,
     auth as gate, edge,
     error::Refusal,
+    pages,
+    rate::Bucket,
+    serve::Deadlines,
     telemetry::{self, Exporters},
 };
 
@@ -49,7 +57,50 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     /// The largest body it takes, in bytes.
     body_max: usize,
+    /// By which bucket it counts who calls it.
+    bucket: Bucket,
+    /// How long it may take.
+    length: Length,
     handler: MethodRouter<App>,
+}
+
+impl Route {
+    /// Counts callers by another bucket.
+    fn counted_by(mut self, bucket: Bucket) -> Self {
+        self.bucket = bucket;
+        self
+    }
+
+    /// Lets it take long: it reads or rewrites all there is.
+    fn long(mut self) -> Self {
+        self.length = Length::Long;
+        self
+    }
+
+    /// Lets its body take as long as files do.
+    fn uploads(mut self) -> Self {
+        self.length = Length::Upload;
+        self
+    }
+}
+
+/// How long a route may take.
+#[derive(Debug, Clone, Copy)]
+enum Length {
+    Usual,
+    Long,
+    Upload,
+}
+
+impl Length {
+    fn within(self, body_max: usize, deadlines: &Deadlines) -> Duration {
+        match self {
+            Self::Usual if body_max == NO_BODY => deadlines.answer,
+            Self::Usual => deadlines.body + deadlines.answer,
+            Self::Long => deadlines.long_answer,
+            Self::Upload => deadlines.upload + deadlines.answer,
+        }
+    }
 }
 
 const NO_BODY: usize = 0;
@@ -73,6 +124,7 @@ pub(crate) fn table() -> Vec<Route> {
 #[rustfmt::skip]
 fn for_users() -> Vec<Route> {
     use Access::{Public, User};
+    use Bucket::{Introduced, SignIn};
     use Scope::{AccountRead, AccountWrite, FilesRead, FilesWrite, TasksRead, TasksWrite, UsageRead};
     vec![
         get   ("/",                                           Public,                         system::root),
@@ -82,15 +134,15 @@ fn for_users() -> Vec<Route> {
         get   ("/docs",                                       Public,                         docs::docs),
         get   ("/docs/{file}",                                Public,                         docs::docs_file),
         // A page cannot send headers with it, so it asks by itself who is there.
-        get   ("/ws",                                         Public,                         socket::open_socket),
+        get   ("/ws",                                         Public,                         socket::open_socket).counted_by(Introduced),
 
-        post  ("/api/v1/auth/register",                       Public,           SMALL_BODY,   auth::register),
-        post  ("/api/v1/auth/login",                          Public,           SMALL_BODY,   auth::login),
+        post  ("/api/v1/auth/register",                       Public,           SMALL_BODY,   auth::register).counted_by(SignIn),
+        post  ("/api/v1/auth/login",                          Public,           SMALL_BODY,   auth::login).counted_by(SignIn),
         post  ("/api/v1/auth/refresh",                        Public,           SMALL_BODY,   auth::refresh),
-        post  ("/api/v1/auth/redeem",                         Public,           SMALL_BODY,   auth::redeem_token),
+        post  ("/api/v1/auth/redeem",                         Public,           SMALL_BODY,   auth::redeem_token).counted_by(SignIn),
         post  ("/api/v1/auth/logout",                         User(AccountWrite), NO_BODY,    auth::logout),
         get   ("/api/v1/auth/me",                             User(AccountRead),              auth::me),
-        post  ("/api/v1/auth/password",                       User(AccountWrite), SMALL_BODY, auth::change_password),
+        post  ("/api/v1/auth/password",                       User(AccountWrite), SMALL_BODY, auth::change_password).counted_by(SignIn),
         get   ("/api/v1/auth/api-keys",                       User(AccountRead),              auth::api_keys),
         post  ("/api/v1/auth/api-keys",                       User(AccountWrite), SMALL_BODY, auth::create_api_key),
         delete("/api/v1/auth/api-keys/{id}",                  User(AccountWrite),             auth::revoke_api_key),
@@ -126,8 +178,8 @@ fn for_users() -> Vec<Route> {
         get   ("/api/v1/agents/{type}/capabilities",          User(TasksRead),                catalog::agent_capabilities),
 
         get   ("/api/v1/files",                               User(FilesRead),                files::list_files),
-        post  ("/api/v1/files/upload",                        User(FilesWrite), FILE_BODY,    files::upload_file),
-        post  ("/api/v1/files/upload-multiple",               User(FilesWrite), FILES_BODY,   files::upload_files),
+        post  ("/api/v1/files/upload",                        User(FilesWrite), FILE_BODY,    files::upload_file).uploads(),
+        post  ("/api/v1/files/upload-multiple",               User(FilesWrite), FILES_BODY,   files::upload_files).uploads(),
         get   ("/api/v1/files/info/{filename}",               User(FilesRead),                files::file),
         get   ("/api/v1/files/download/{user_id}/{filename}", User(FilesRead),                files::download_file),
         delete("/api/v1/files/{filename}",                    User(FilesWrite),               files::delete_file),
@@ -145,12 +197,12 @@ fn for_administrators() -> Vec<Route> {
     vec![
         get   ("/metrics",                                    Admin(AdminRead),               system::metrics),
         get   ("/api/v1/system/supervision",                  Admin(AdminRead),               system::supervision),
-        get   ("/api/v1/backup",                              Admin(AdminWrite),              backup::backup),
+        get   ("/api/v1/backup",                              Admin(AdminWrite),              backup::backup).long(),
         get   ("/api/v1/admin/users",                         Admin(AdminRead),               users::users),
         post  ("/api/v1/admin/users",                         Admin(AdminWrite), SMALL_BODY,  users::create_user),
         get   ("/api/v1/admin/users/{id}",                    Admin(AdminRead),               users::user),
         patch ("/api/v1/admin/users/{id}",                    Admin(AdminWrite), SMALL_BODY,  users::change_user),
-        delete("/api/v1/admin/users/{id}",                    Admin(AdminWrite),              users::delete_user),
+        delete("/api/v1/admin/users/{id}",                    Admin(AdminWrite),              users::delete_user).long(),
         post  ("/api/v1/admin/users/{id}/token",              Admin(AdminWrite), NO_BODY,     users::invite_user),
         delete("/api/v1/admin/users/{id}/sessions",           Admin(AdminWrite),              users::end_sessions),
         get   ("/api/v1/admin/settings",                      Admin(AdminRead),               users::settings),
@@ -160,51 +212,54 @@ fn for_administrators() -> Vec<Route> {
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
         get   ("/api/v1/admin/stats",                         Admin(AdminRead),               admin::stats),
         get   ("/api/v1/admin/keys",                          Admin(AdminRead),               admin::master_keys),
-        post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys),
+        post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys).long(),
     ]
 }
 
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route {
-        verb: name_of(&handler),
-        method: Method::GET,
-        path,
-        access,
-        body_max: NO_BODY,
-        handler: routing::get(handler),
-    }
+    route(Method::GET, path, access, NO_BODY, name_of(&handler), routing::get(handler))
 }
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body_max: usize, handler: H) -> Route {
-    Route { verb: name_of(&handler), method: Method::POST, path, access, body_max, handler: routing::post(handler) }
+    route(Method::POST, path, access, body_max, name_of(&handler), routing::post(handler))
 }
 
 fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, body_max: usize, handler: H) -> Route {
-    Route { verb: name_of(&handler), method: Method::PATCH, path, access, body_max, handler: routing::patch(handler) }
+    route(Method::PATCH, path, access, body_max, name_of(&handler), routing::patch(handler))
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route {
-        verb: name_of(&handler),
-        method: Method::DELETE,
-        path,
-        access,
-        body_max: NO_BODY,
-        handler: routing::delete(handler),
-    }
+    route(Method::DELETE, path, access, NO_BODY, name_of(&handler), routing::delete(handler))
+}
+
+fn route(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    body_max: usize,
+    verb: &'static str,
+    handler: MethodRouter<App>,
+) -> Route {
+    Route { verb, method, path, access, body_max, bucket: Bucket::Usual, length: Length::Usual, handler }
 }
 
 /// Makes the service of the table.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Route { path, access, body_max, handler, .. } in table() {
+    for Route { path, access, body_max, bucket, length, handler, .. } in table() {
         let access = opened(&app, path).unwrap_or(access);
-        let handler = handler.layer(DefaultBodyLimit::max(body_max));
-        let gate = middleware::from_fn_with_state((app.clone(), access), gate::admit);
-        router = router.route(path, handler.layer(gate));
+        let within = length.within(body_max, &app.deadlines);
+        let handler = handler
+            .layer(DefaultBodyLimit::max(body_max))
+            .layer(middleware::from_fn_with_state(within, answer_within))
+            .layer(middleware::from_fn_with_state((app.clone(), access, bucket), gate::admit));
+        router = router.route(path, handler);
     }
+    let cors = pages::cors(&app.http);
     router
+        .layer(CompressionLayer::new().gzip(true).compress_when(packing::TextOfSomeLength))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(option_layer(cors))
         .layer(middleware::from_fn_with_state(app.clone(), edge::surround))
         .layer(middleware::from_fn_with_state(app.clone(), telemetry::observe))
         .with_state(app)
@@ -219,6 +274,18 @@ fn name_of<H>(_: &H) -> &'static str {
 fn opened(app: &App, path: &str) -> Option<Access> {
     let is_open = path == "/metrics" && app.exporters.as_ref().is_some_and(Exporters::is_public);
     is_open.then_some(Access::Public)
+}
+
+/// Answers in the route's place once it has taken too long. What it streams afterwards is not its answer's time.
+async fn answer_within(State(max): State<Duration>, request: Request, next: Next) -> Response {
+    match timeout(max, next.run(request)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let detail =
+                format!("there was no answer within {} s; whether anything was done is not known", max.as_secs());
+            Refusal::new(ErrorCode::TimedOut, detail).into_response()
+        }
+    }
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {

@@ -12,7 +12,7 @@ use axum::{
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
     },
     http::request::Parts,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use futures::{FutureExt, SinkExt, StreamExt, stream::SelectAll};
 use ninja_core::{
@@ -25,8 +25,11 @@ use tokio_util::sync::CancellationToken;
 use super::frames::{Sent, Topic, TopicFrames, frames, text};
 use crate::{
     app::App,
-    auth, edge,
+    auth,
+    edge::Peer,
     error::Refusal,
+    pages,
+    rate::Bucket,
     telemetry::{OpenStream, StreamKind},
 };
 
@@ -65,12 +68,18 @@ pub(super) async fn open_socket(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Parts,
 ) -> Result<Response, Refusal> {
-    edge::check_origin(&request.headers)?;
-    let by = auth::introduced(&app, &request).await?;
+    pages::check_origin(&app.http, request.extensions.get::<Peer>(), &request.headers)?;
+    let origin = request.extensions.get::<Origin>().cloned().unwrap_or_default();
+    let by = auth::introduced(&app, &request).await;
+    let known = by.as_ref().map(Option::as_ref).transpose();
+    let standing = match auth::count(&app, Bucket::Usual, origin.ip, known) {
+        Ok(standing) => standing,
+        Err(exceeded) => return Ok(exceeded.into_response()),
+    };
+    let by = by?;
     if let Some(by) = &by {
         by.check(ACCESS)?;
     }
-    let origin = request.extensions.get::<Origin>().cloned().unwrap_or_default();
     let upgrade = upgrade.map_err(|_| Refusal::invalid("this path speaks WebSocket only; open it with an upgrade"))?;
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
@@ -79,10 +88,10 @@ pub(super) async fn open_socket(
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .protocols([auth::SOCKET_PROTOCOL]);
     let (engine, shutdown, sockets, numbers) = (app.engine, app.shutdown, app.sockets, app.numbers);
-    Ok(upgrade.on_upgrade(move |socket| {
+    Ok(standing.tell(upgrade.on_upgrade(move |socket| {
         let open = numbers.opened(StreamKind::WebSocket);
         sockets.track_future(run(engine, by, origin, socket, open, shutdown))
-    }))
+    })))
 }
 
 /// Speaks with a client until one of the two leaves.

@@ -16,7 +16,7 @@ use opentelemetry::{
     trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer},
 };
 
-use crate::app::App;
+use crate::{app::App, edge};
 
 /// The bounds that the conventions give for requests, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -81,7 +81,7 @@ impl RequestNumbers {
         OpenStream { streams: self.streams.clone(), frames: self.frames.clone(), label }
     }
 
-    fn begin(&self, request: &Request) -> Option<Context> {
+    fn begin(&self, request: &Request, scheme: &'static str) -> Option<Context> {
         let tracer = self.telemetry.tracer()?;
         let route = route_of(request).filter(|route| !PROBES.contains(route))?;
         let given = request.headers().get("traceparent").and_then(|given| given.to_str().ok());
@@ -91,7 +91,7 @@ impl RequestNumbers {
         let about = vec![
             KeyValue::new(names::HTTP_METHOD, method),
             KeyValue::new(names::HTTP_ROUTE, route.to_owned()),
-            KeyValue::new(names::URL_SCHEME, "http"),
+            KeyValue::new(names::URL_SCHEME, scheme),
         ];
         let span = SpanBuilder::from_name(format!("{method} {route}")).with_kind(SpanKind::Server);
         let span = tracer.build_with_context(span.with_attributes(about), &parent);
@@ -127,11 +127,12 @@ pub(crate) struct TraceParent(pub(crate) std::sync::Arc<str>);
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (numbers, began) = (&app.numbers, Instant::now());
     let method = method_of(request.method());
-    let mut labels = vec![KeyValue::new(names::HTTP_METHOD, method), KeyValue::new(names::URL_SCHEME, "http")];
+    let scheme = if edge::is_encrypted(&app.http, &request) { "https" } else { "http" };
+    let mut labels = vec![KeyValue::new(names::HTTP_METHOD, method), KeyValue::new(names::URL_SCHEME, scheme)];
     let _active = Active::new(numbers.active.clone(), labels.clone());
     // The route is the framework's own text, not the client's.
     labels.extend(route_of(&request).map(|route| KeyValue::new(names::HTTP_ROUTE, route.to_owned())));
-    let span = numbers.begin(&request);
+    let span = numbers.begin(&request, scheme);
     if let Some(parent) = span.as_ref().and_then(|span| traceparent::write(span.span().span_context())) {
         request.extensions_mut().insert(TraceParent(parent.into()));
     }

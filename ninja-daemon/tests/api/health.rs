@@ -56,7 +56,7 @@ fn part<'a>(health: &'a Value, name: &str) -> &'a Value {
 async fn a_hundred_who_ask_at_once_cost_one_look() {
     let slow = Arc::new(Slow::default());
     let sandbox = Arc::clone(&slow);
-    let daemon = Daemon::start_with(Scripted::answering("x"), |options| options.sandbox = Some(sandbox)).await;
+    let daemon = Daemon::start_engine_with(Scripted::answering("x"), |options| options.sandbox = Some(sandbox)).await;
     let asked = (0..100).map(|_| exchange(daemon.http.get(format!("{}/health", daemon.url))));
     for came in join_all(asked).await {
         assert_eq!((&came["status"], &came["body"]["state"]), (&json!(200), &json!("degraded")), "{came}");
@@ -71,7 +71,7 @@ async fn a_hundred_who_ask_at_once_cost_one_look() {
 #[tokio::test]
 async fn strangers_read_what_a_state_means_and_administrators_why() {
     let slow = Arc::new(Slow::default());
-    let daemon = Daemon::start_with(Scripted::answering("x"), |options| options.sandbox = Some(slow)).await;
+    let daemon = Daemon::start_engine_with(Scripted::answering("x"), |options| options.sandbox = Some(slow)).await;
     for stranger in [daemon.http.get(format!("{}/health", daemon.url)), {
         daemon.http.get(format!("{}/health", daemon.url)).bearer_auth("nj_000000000000_wrong")
     }] {

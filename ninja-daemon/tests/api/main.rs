@@ -4,10 +4,14 @@
 
 mod accounts;
 mod admin;
+mod edge;
 mod files;
 mod health;
 mod http;
+mod probes;
+mod slow;
 mod steering;
 mod streams;
 mod support;
 mod tasks;
+mod tls;

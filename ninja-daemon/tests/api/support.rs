@@ -7,10 +7,10 @@ use ninja_core::{
     providers::{Providers, Scripted},
     sandbox::NoSandbox,
 };
-use ninja_daemon::{ServeOptions, Server, socket_file};
+use ninja_daemon::{ListenError, Reload, ServeOptions, Server, socket_file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Daemon {
@@ -21,6 +21,7 @@ pub(crate) struct Daemon {
     pub(crate) serving: JoinHandle<()>,
     pub(crate) http: reqwest::Client,
     pub(crate) engine: Engine,
+    pub(crate) reload: Option<Reload>,
     _directory: TempDir,
 }
 
@@ -30,31 +31,61 @@ impl Daemon {
     }
 
     /// Starts one whose engine's options `change` has changed.
-    pub(crate) async fn start_with(model: Scripted, change: impl FnOnce(&mut EngineOptions)) -> Self {
+    pub(crate) async fn start_engine_with(model: Scripted, change: impl FnOnce(&mut EngineOptions)) -> Self {
+        Self::start_both(model, change, |_| {}).await.unwrap()
+    }
+
+    /// Starts a daemon that serves otherwise than usual.
+    pub(crate) async fn start_with(model: Scripted, change: impl FnOnce(&mut ServeOptions)) -> Self {
+        Self::try_start(model, change).await.unwrap()
+    }
+
+    /// Starts one that may not be able to.
+    pub(crate) async fn try_start(
+        model: Scripted,
+        change: impl FnOnce(&mut ServeOptions),
+    ) -> Result<Self, ListenError> {
+        Self::start_both(model, |_| {}, change).await
+    }
+
+    async fn start_both(
+        model: Scripted,
+        change_engine: impl FnOnce(&mut EngineOptions),
+        change: impl FnOnce(&mut ServeOptions),
+    ) -> Result<Self, ListenError> {
         let directory = tempfile::tempdir().unwrap();
         let mut options = EngineOptions::new(directory.path());
         let mut providers = Providers::new(|| 0.5);
         providers.add_limited("scripted", Arc::new(model), "script", 64);
         options.providers = Some(providers);
         options.sandbox = Some(Arc::new(NoSandbox { reason: "tests run no code".to_owned() }));
-        change(&mut options);
+        change_engine(&mut options);
         let engine = Engine::start(options).await.unwrap();
         let socket = socket_file(directory.path());
         let listen = Some("127.0.0.1:0".parse().unwrap());
-        let options = ServeOptions { listen, socket: Some(socket.clone()), ..ServeOptions::default() };
-        let server = Server::bind(engine.clone(), options).await.unwrap();
-        let url = format!("http://{}", server.address().unwrap());
+        let mut options = ServeOptions { listen, socket: Some(socket.clone()), ..ServeOptions::default() };
+        change(&mut options);
+        let server = Server::bind(engine.clone(), options).await?;
+        let reload = server.reload();
+        let scheme = if reload.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", server.address().unwrap());
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(server.run(shutdown.clone()));
         let key = std::fs::read_to_string(key_file(directory.path())).unwrap().trim().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url, key, socket, shutdown, serving, http, engine, _directory: directory }
+        Ok(Self { url, key, socket, shutdown, serving, http, engine, reload, _directory: directory })
     }
 
     /// Begins a request with the owner's key.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+    }
+
+    /// Connects to it and says nothing.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        let (_, address) = self.url.split_once("://").unwrap();
+        TcpStream::connect(address).await.unwrap()
     }
 
     /// Submits a task over HTTP and returns its id.

@@ -3,7 +3,7 @@
 use super::{check_revision, invalid};
 use crate::{
     accounts::directory,
-    api::{ApiError, AuditAction, ChangeSettings, LiveSettings, Principal},
+    api::{ApiError, AuditAction, ChangeSettings, LiveSettings, Principal, RoleQuotas},
     audit::Audit,
     engine::{Engine, store_error, stored_providers::administrators_only, uninterrupted},
     journal::store::Commit,
@@ -62,7 +62,7 @@ fn changed(before: &LiveSettings, change: ChangeSettings) -> Result<LiveSettings
         access_token_minutes: access_token_minutes.unwrap_or(before.access_token_minutes),
         session_idle_days: session_idle_days.unwrap_or(before.session_idle_days),
         session_days: session_days.unwrap_or(before.session_days),
-        quotas: crate::api::RoleQuotas {
+        quotas: RoleQuotas {
             user: quotas.user.unwrap_or_else(|| before.quotas.user.clone()),
             premium: quotas.premium.unwrap_or_else(|| before.quotas.premium.clone()),
             admin: quotas.admin.unwrap_or_else(|| before.quotas.admin.clone()),
@@ -77,6 +77,12 @@ fn changed(before: &LiveSettings, change: ChangeSettings) -> Result<LiveSettings
         if !(1..=most).contains(&value) {
             return Err(invalid(format!("`{name}` is a number from 1 to {most}")));
         }
+    }
+    let RoleQuotas { user, premium, admin } = &after.quotas;
+    if [user, premium, admin].into_iter().any(|quotas| quotas.requests_per_minute == Some(0)) {
+        let what =
+            "`requests_per_minute` is at least 1, or absent for any number; an account is kept out by disabling it";
+        return Err(invalid(what.to_owned()));
     }
     Ok(after)
 }

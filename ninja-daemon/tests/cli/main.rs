@@ -2,75 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod serving;
+mod support;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-/// A home with nothing in it.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn ninja(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ninja"));
-        command.args(args).current_dir(self.path()).env_clear().stdin(Stdio::null());
-        command.env("HOME", self.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.ninja(args).output().unwrap()
-    }
-
-    /// Runs a command that reads this.
-    fn run_with(&self, input: &str, args: &[&str]) -> Output {
-        let mut command = self.ninja(args);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        process.wait_with_output().unwrap()
-    }
-
-    /// Writes a plan that asks before its second step, and returns its path.
-    fn plan(&self) -> String {
-        let plan = json!({ "steps": [
-            { "id": "write", "kind": "tool", "tool": "write_file", "args": { "path": "out/a.txt", "content": "hello" } },
-            { "id": "ask", "kind": "approval", "prompt": "Shall I\u{1b}[2J go on?", "after": ["write"] },
-            { "id": "again", "kind": "tool", "tool": "write_file", "args": { "path": "b.txt", "content": "bye" }, "after": ["ask"] },
-        ] });
-        let path = self.path().join("plan.json");
-        std::fs::write(&path, plan.to_string()).unwrap();
-        path.display().to_string()
-    }
-}
-
-fn exit(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// Returns the one line of JSON that stands alone on stdout.
-fn only_json(output: &Output) -> Value {
-    let text = std::str::from_utf8(&output.stdout).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(text).unwrap()
-}
+use support::{Daemon, Home, exit, only_json, stderr};
 
 #[test]
 fn a_waiting_task_is_answered_resumed_and_fetched_without_a_daemon() {
@@ -253,70 +197,6 @@ fn what_a_script_cannot_have_is_told_by_the_exit_code() {
     assert_eq!(exit(&gone), 4);
     assert!(only_json(&gone)["error"]["detail"].is_string());
 }
-
-/// A daemon of its own process, ended with SIGTERM.
-struct Daemon {
-    process: Child,
-    url: String,
-}
-
-impl Daemon {
-    fn start(home: &Home) -> Self {
-        let mut command = home.ninja(&["serve", "--listen", "127.0.0.1:0"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        Self::of(command)
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut process = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        Self { url: line.trim().strip_prefix("listening on ").unwrap().to_owned(), process }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
-
-    fn stop(mut self) -> i32 {
-        self.signal("-TERM");
-        self.process.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-#[test]
-fn a_daemon_is_found_by_socket_or_url_and_stops_in_order() {
-    let home = Home::new();
-    let daemon = Daemon::start(&home);
-    let waiting = home.run(&["run", "--plan", &home.plan(), "--json"]);
-    assert_eq!(exit(&waiting), 3, "{}", stderr(&waiting));
-    let id = only_json(&waiting)["id"].as_str().unwrap().to_owned();
-    let by_url = |key: Option<&str>| {
-        let mut command = home.ninja(&["show", &id, "--json"]);
-        command.env("NINJA_URL", &daemon.url);
-        key.map(|key| command.env("NINJA_API_KEY", key));
-        command.output().unwrap()
-    };
-    assert_eq!(only_json(&by_url(None))["status"], "waiting", "the owner's key is found by itself");
-    assert_eq!(exit(&by_url(Some("nj_wrong"))), 4);
-
-    let second = home.run(&["serve", "--listen", "127.0.0.1:0"]);
-    assert_eq!(exit(&second), 4, "one engine a directory: {}", stderr(&second));
-    assert_eq!(exit(&home.run(&["deny", &id])), 0);
-    let mut watching = home.ninja(&["watch", &id, "--json"]);
-    assert_eq!(exit(&watching.output().unwrap()), 1, "what a person denied has failed");
-    assert_eq!(daemon.stop(), 0);
-    assert!(!home.path().join(".local/share/ninja/ninja.sock").exists());
-}
-
 #[test]
 fn a_reader_that_leaves_stops_nothing() {
     let home = Home::new();
@@ -452,33 +332,6 @@ fn providers_are_set_listed_and_removed_without_a_daemon() {
     }
     let broken = text(home.ninja(&["providers"]).env("NINJA_MASTER_KEY", "short").output().unwrap(), 2);
     assert!(broken.contains("NINJA_MASTER_KEY: the key"), "{broken}");
-}
-
-/// Ends a daemon as a crash does, where cores are not limited, and returns whether it left one.
-fn leaves_a_core(allowed: bool) -> bool {
-    let home = Home::new();
-    let ninja = home.ninja(&["serve", "--listen", "127.0.0.1:0"]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]).arg(ninja.get_program()).args(ninja.get_args());
-    command.current_dir(home.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.envs(ninja.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if allowed {
-        command.env("NINJA_CORE_DUMPS", "1");
-    }
-    let mut daemon = Daemon::of(command);
-    daemon.signal("-ABRT");
-    daemon.process.wait().unwrap();
-    let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.into_iter().any(|name| name.starts_with("core"))
-}
-
-#[test]
-fn a_crash_leaves_no_core_unless_it_is_allowed() {
-    assert!(!leaves_a_core(false), "a core holds keys");
-    // Where the kernel hands cores to a program there is none to be seen.
-    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
-    let is_plain = pattern.trim() == "core";
-    assert_eq!(leaves_a_core(true), is_plain, "{pattern}");
 }
 
 #[test]
