@@ -386,6 +386,7 @@ async fn settings_are_bounded_and_count_at_once() {
         json!({ "session_days": 0 }),
         json!({ "session_idle_days": 91 }),
         json!({ "quotas": { "user": { "tasks": -1 } } }),
+        json!({ "quotas": { "premium": { "requests_per_minute": 0 } } }),
         json!({ "quotas": { "root": {} } }),
         json!({ "revision": 7 }),
     ] {

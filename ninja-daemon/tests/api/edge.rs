@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ninja_core::{
-    api::{ChangeQuotas, ChangeSettings, Quotas},
+    api::{ChangeQuotas, ChangeSettings, CreateUser, Quotas, Role},
     config::HttpConfig,
     providers::{ScriptStep, Scripted},
 };
 use reqwest::{Method, Response, header::HeaderMap};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Daemon, exchange};
 
@@ -153,10 +153,16 @@ async fn a_caller_is_told_how_often_it_may_still_ask() {
     let wrong =
         async || daemon.http.get(format!("{}/api/v1/tasks", daemon.url)).bearer_auth("nj_wrong").send().await.unwrap();
     assert_eq!([wrong().await.status(), wrong().await.status(), wrong().await.status()], [401, 401, 429]);
+    let known = async |key: &str| {
+        let request = daemon.http.get(format!("{}/health", daemon.url)).bearer_auth(key);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(known("nj_wrong").await, 429, "open paths are no place to try keys at");
     let health = async || daemon.http.get(format!("{}/health", daemon.url)).send().await.unwrap();
     for expected in [200, 200, 200, 200, 429] {
         assert_eq!(health().await.status(), expected, "wrong keys took nothing of this");
     }
+    assert_eq!(known(&daemon.key).await, 200, "whoever shows who they are is counted as that");
     let client = ninja_sdk::Client::builder().unix_socket(&daemon.socket).build().unwrap();
     for _ in 0..10 {
         client.health().await.unwrap();
@@ -237,6 +243,26 @@ async fn addresses_count_as_trusted_proxies_say_and_nobody_else() {
             .contains_key("strict-transport-security")
     };
     assert_eq!((scheme(&alone).await, scheme(&proxied).await), (false, true));
+}
+
+#[tokio::test]
+async fn a_session_began_where_the_client_was() {
+    let daemon = daemon(|http| http.trusted_proxies = vec!["127.0.0.1".to_owned().try_into().unwrap()]).await;
+    let owner = daemon.engine.local_owner();
+    let create = CreateUser { email: "ada@example.org".to_owned(), name: None, role: Role::User };
+    let token = daemon.engine.create_user(&owner, create).await.unwrap().token;
+    let password = "plums sailing over quiet umbrellas";
+    let ask = async |path: &str, body: Value| {
+        let request = daemon.http.post(format!("{}/api/v1/auth/{path}", daemon.url)).json(&body);
+        let answer = request.header("x-forwarded-for", "203.0.113.9, 198.51.100.7").send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json::<Value>().await.unwrap()
+    };
+    ask("redeem", json!({ "token": token.expose(), "password": password })).await;
+    let tokens = ask("login", json!({ "email": "ada@example.org", "password": password })).await;
+    let access = tokens["access_token"].as_str().unwrap();
+    let sessions = daemon.http.get(format!("{}/api/v1/sessions", daemon.url)).bearer_auth(access);
+    assert_eq!(exchange(sessions).await["body"]["items"][0]["ip"], "198.51.100.7");
 }
 
 #[tokio::test]
