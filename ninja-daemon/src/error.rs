@@ -34,9 +34,9 @@ impl Refusal {
         Self { error: ApiError::new(code, detail), status }
     }
 
-    /// Refuses a request that could not be read.
+    /// Refuses a request that could not be read: 400. What was read and cannot be done as it stands is 422.
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(ErrorCode::InvalidRequest, detail)
+        Self::of_status(StatusCode::BAD_REQUEST, detail)
     }
 }
 
@@ -116,6 +116,9 @@ pub(crate) fn render(mut response: Response, request: &RequestId) -> Response {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -135,7 +138,6 @@ fn of_framework(status: StatusCode) -> Refusal {
             Refusal::invalid("this path does not know the method; the header Allow lists those it knows")
         }
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(ErrorCode::TooLarge, "the body is larger than this route takes"),
-        StatusCode::UPGRADE_REQUIRED => Refusal::invalid("this path speaks WebSocket only"),
         _ if status.is_client_error() => Refusal::invalid("the request could not be read"),
         _ => Refusal::new(ErrorCode::Internal, "a defect in Ninja; the log has more under the request's id"),
     }

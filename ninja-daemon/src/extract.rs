@@ -28,7 +28,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Refusal::invalid("this route takes JSON; send it with `Content-Type: application/json`"));
+            let detail = "this route takes JSON; send it with `Content-Type: application/json`";
+            return Err(Refusal::new(ErrorCode::UnsupportedMediaType, detail));
         }
         let Deadlines { body: max, .. } = request.extensions().get().copied().unwrap_or_default();
         let bytes = match timeout(max, Bytes::from_request(request, state)).await {

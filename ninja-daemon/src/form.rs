@@ -75,7 +75,8 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let kind = only(request.headers(), header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let boundaries = kind.unwrap_or_default().to_ascii_lowercase().matches("boundary=").count();
         if boundaries != 1 {
-            return Err(Refusal::invalid("this route takes multipart/form-data, with one boundary"));
+            let detail = "this route takes multipart/form-data, with one boundary";
+            return Err(Refusal::new(ErrorCode::UnsupportedMediaType, detail));
         }
         let Deadlines { pause, upload, .. } = request.extensions().get().copied().unwrap_or_default();
         let head_bytes = Arc::new(AtomicU64::new(0));

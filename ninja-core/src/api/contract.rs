@@ -48,6 +48,7 @@ pub enum Check {
         /// Which.
         url: String,
         /// With this status; any of 200 to 299 where none is given.
+        #[cfg_attr(feature = "openapi", schema(minimum = 100, maximum = 599))]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
         /// With this text somewhere in it.

@@ -131,7 +131,6 @@ impl ErrorCode {
     /// Returns the HTTP status that goes with the code: the only such table.
     pub fn http_status(self) -> u16 {
         match self {
-            Self::InvalidRequest | Self::InvalidPlan => 400,
             Self::Unauthorized => 401,
             Self::Forbidden | Self::Denied => 403,
             Self::NotFound => 404,
@@ -140,7 +139,10 @@ impl ErrorCode {
             Self::PreconditionFailed => 412,
             Self::TooLarge | Self::PromptTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::WeakPassword
+            // Where a request could not even be read, the edge says 400.
+            Self::InvalidRequest
+            | Self::InvalidPlan
+            | Self::WeakPassword
             | Self::IdempotencyMismatch
             | Self::SchemaMismatch
             | Self::Stuck

@@ -84,6 +84,9 @@ mod statuses {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TaskStatus>, D::Error> {
         let names = String::deserialize(deserializer)?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
         names.split(',').map(|name| name.parse().map_err(D::Error::custom)).collect()
     }
 }
@@ -98,6 +101,7 @@ mod tests {
         let json = serde_json::to_string(&query).unwrap();
         assert_eq!(json, r#"{"status":"failed,cancelled"}"#);
         assert_eq!(serde_json::from_str::<ListTasks>(&json).unwrap(), query);
+        assert_eq!(serde_json::from_str::<ListTasks>(r#"{"status":""}"#).unwrap(), ListTasks::default());
         let error = serde_json::from_str::<ListTasks>(r#"{"status":"failed,done"}"#).unwrap_err().to_string();
         assert!(error.starts_with("a status is one of queued, planning,"), "{error}");
     }

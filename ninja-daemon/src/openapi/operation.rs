@@ -1,5 +1,6 @@
 //! One route in words and shapes. Knows how OpenAPI writes them; what is said of which route is in `operations`.
 
+use ninja_core::api::FILES_AT_ONCE_MAX;
 use serde_json::Value;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
@@ -63,9 +64,12 @@ impl Operation {
             ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
         let form = match files {
             FormFiles::One => ObjectBuilder::new().property("file", file).required("file"),
-            FormFiles::Several => {
-                ObjectBuilder::new().property("files", ArrayBuilder::new().items(file)).required("files")
-            }
+            FormFiles::Several => ObjectBuilder::new()
+                .property(
+                    "files",
+                    ArrayBuilder::new().items(file).min_items(Some(1)).max_items(Some(FILES_AT_ONCE_MAX)),
+                )
+                .required("files"),
         };
         let content = Content::new(Some(form));
         let body = RequestBodyBuilder::new().required(Some(Required::True)).content("multipart/form-data", content);
@@ -76,37 +80,44 @@ impl Operation {
     pub(super) fn once(self) -> Self {
         let says = "1 to 255 visible ASCII characters. The same request with the same key makes nothing a second time within \
                     24 hours; its answer bears `Idempotency-Replayed: true`.";
-        self.header("Idempotency-Key", says)
+        self.header("Idempotency-Key", KEY, says)
     }
 
     /// Says that it can be told for which version alone it is meant.
     pub(super) fn at_version(self) -> Self {
-        self.header("If-Match", "The `ETag` for which alone this is to be done; refused with 412 at another version.")
-            .refuses(412, "It has changed since the version that `If-Match` names.")
+        self.header(
+            "If-Match",
+            TAGS,
+            "The `ETag` for which alone this is to be done; refused with 412 at another version.",
+        )
+        .refuses(412, "It has changed since the version that `If-Match` names.")
     }
 
     /// Says that a client can name what it has.
     pub(super) fn unless_known(mut self) -> Self {
         let unchanged = ResponseBuilder::new().description("It is what the client has.").build();
         self.responses.push((304, unchanged));
-        self.header("If-None-Match", "The `ETag` that the client has.")
+        self.header("If-None-Match", TAGS, "The `ETag` that the client has.")
     }
 
     /// Says that a part can be asked for.
     pub(super) fn in_ranges(mut self) -> Self {
         let part = ResponseBuilder::new().description("The part that was asked for.").content(ANY, bytes()).build();
         self.responses.push((206, part));
-        self.refuses(416, "The part that was asked for is not there.")
-            .header("Range", "The part that is wanted, in bytes.")
+        self.refuses(416, "The part that was asked for is not there.").header(
+            "Range",
+            RANGE,
+            "The part that is wanted, in bytes.",
+        )
     }
 
-    fn header(mut self, name: &str, says: &str) -> Self {
+    fn header(mut self, name: &str, pattern: &str, says: &str) -> Self {
         let header = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(says))
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))));
         self.parameters.push(header.build());
         self
     }
@@ -206,6 +217,12 @@ impl Operation {
 }
 
 const ANY: &str = "*/*";
+/// A bare key, or one in quotes.
+const KEY: &str = "^([!#-+\\--\\[\\]-~]{1,255}|\"[!#-\\[\\]-~]{1,255}\")$";
+/// Any version, or some.
+const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, (W/)?\"[!#-~]*\")*)$";
+/// One range of bytes. Other units and several ranges are answered with the whole.
+const RANGE: &str = "^bytes=([0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})$";
 
 fn bytes() -> Content {
     Content::new(Some(ObjectBuilder::new().schema_type(Type::String)))

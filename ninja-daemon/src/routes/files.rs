@@ -126,7 +126,7 @@ pub(super) async fn list_files(
     Params(query): Params<ListFiles>,
 ) -> Result<Json<Page<File>>, Refusal> {
     if query.limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
-        return Err(Refusal::invalid(format!("`limit` is from 1 to {LIMIT_MAX}")));
+        return Err(Refusal::new(ErrorCode::InvalidRequest, format!("`limit` is from 1 to {LIMIT_MAX}")));
     }
     Ok(Json(app.engine.list_files(&by, query).await?))
 }

@@ -11,7 +11,7 @@ use axum::{
         State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
     },
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures::{FutureExt, SinkExt, StreamExt, stream::SelectAll};
@@ -80,7 +80,10 @@ pub(super) async fn open_socket(
     if let Some(by) = &by {
         by.check(ACCESS)?;
     }
-    let upgrade = upgrade.map_err(|_| Refusal::invalid("this path speaks WebSocket only; open it with an upgrade"))?;
+    let upgrade = upgrade.map_err(|_| {
+        let detail = "this path speaks WebSocket only; open it with an upgrade";
+        Refusal::of_status(StatusCode::UPGRADE_REQUIRED, detail)
+    })?;
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)

@@ -12,7 +12,7 @@ const LINE_BYTES_MAX: usize = 8 * 1024;
 /// More than any client sends; it is also what the HTTP library takes.
 const HEADERS_MAX: usize = 100;
 /// What routes and preflights know. All others are refused before they are looked at.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 /// Headers that stand once: of two, one reader takes the first and another the last.
 const ONCE: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "content-type", "authorization", "origin", "expect"];
@@ -235,7 +235,6 @@ mod tests {
             (NO_LINE, "GET / http/1.1"),
             (VERSION, "PRI * HTTP/2.0"),
             (VERSION, "GET / HTTP/1.2"),
-            (METHOD, "TRACE / HTTP/1.1"),
             (METHOD, "CONNECT evil.example:443 HTTP/1.1"),
             (METHOD, "get / HTTP/1.1"),
             (METHOD, "REFUSED / HTTP/1.1"),

@@ -245,7 +245,7 @@ async fn registration_is_closed_until_an_administrator_opens_it() {
         ("a@b\r\nBcc: c@d", PASSWORD),
         ("{\"$ne\":1}", PASSWORD),
     ] {
-        assert_eq!(register(&json!({ "email": email, "password": password })).await.0, 400, "{email:?}");
+        assert_eq!(register(&json!({ "email": email, "password": password })).await.0, 422, "{email:?}");
     }
     assert_eq!(register(&json!({ "email": "b@example.org", "password": "x".repeat(2_000) })).await.0, 422);
     assert_eq!(register(&json!({ "email": "b@example.org", "password": "x".repeat(1_000_000) })).await.0, 413);
@@ -273,10 +273,10 @@ async fn a_key_is_shown_once_and_is_never_good_for_more_than_who_made_it() {
     assert_eq!(create(&narrow, json!(["tasks:read"])).await, 201);
     assert_eq!(create(&narrow, json!(["tasks:write"])).await, 403, "more than itself");
     assert_eq!(create(ada.access(), json!(["admin:read"])).await, 403, "more than the role");
-    assert_eq!(create(ada.access(), json!([])).await, 400);
+    assert_eq!(create(ada.access(), json!([])).await, 422);
     assert_eq!(create(ada.access(), json!(["everything"])).await, 400);
     let past = json!({ "name": "x", "scopes": ["tasks:read"], "expires_at": "2020-01-01T00:00:00Z" });
-    assert_eq!(daemon.ask("POST", "/auth/api-keys", Some(ada.access()), Some(&past)).await.0, 400);
+    assert_eq!(daemon.ask("POST", "/auth/api-keys", Some(ada.access()), Some(&past)).await.0, 422);
     assert_eq!(daemon.ask("GET", "/tasks", Some(&narrow), None).await.0, 200);
     assert_eq!(daemon.ask("GET", "/usage", Some(&narrow), None).await.0, 403);
     assert_eq!(daemon.ask("POST", "/auth/logout", Some(&narrow), None).await.0, 409, "a key has no session");
@@ -380,17 +380,17 @@ async fn a_deleted_account_leaves_nothing_that_lets_anybody_in() {
 async fn settings_are_bounded_and_count_at_once() {
     let daemon = daemon().await;
     insta::assert_json_snapshot!("settings", exchange(daemon.request("GET", "/api/v1/admin/settings")).await);
-    for bad in [
-        json!({ "access_token_minutes": 0 }),
-        json!({ "access_token_minutes": 61 }),
-        json!({ "session_days": 0 }),
-        json!({ "session_idle_days": 91 }),
-        json!({ "quotas": { "user": { "tasks": -1 } } }),
-        json!({ "quotas": { "premium": { "requests_per_minute": 0 } } }),
-        json!({ "quotas": { "root": {} } }),
-        json!({ "revision": 7 }),
+    for (bad, status) in [
+        (json!({ "access_token_minutes": 0 }), 422),
+        (json!({ "access_token_minutes": 61 }), 422),
+        (json!({ "session_days": 0 }), 422),
+        (json!({ "session_idle_days": 91 }), 422),
+        (json!({ "quotas": { "user": { "tasks": -1 } } }), 400),
+        (json!({ "quotas": { "premium": { "requests_per_minute": 0 } } }), 422),
+        (json!({ "quotas": { "root": {} } }), 400),
+        (json!({ "revision": 7 }), 400),
     ] {
-        assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&bad)).await.0, 400, "{bad}");
+        assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&bad)).await.0, status, "{bad}");
     }
     let change = json!({ "access_token_minutes": 5, "quotas": { "user": { "api_keys": 1 } } });
     assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&change)).await.0, 200);

@@ -47,12 +47,12 @@ async fn no_answer_holds_a_key_and_nobody_else_is_answered() {
     let mut seen = Vec::new();
     for (request, status) in [
         (changed("model", json!("m")), 200),
-        (changed("name", json!("a/b")), 400),
+        (changed("name", json!("a/b")), 422),
         (changed("api_key", json!([KEY])), 400),
-        (changed("api_key", json!(format!("{KEY}\r\nx-other: y"))), 400),
+        (changed("api_key", json!(format!("{KEY}\r\nx-other: y"))), 422),
         (changed("api_key_env", json!("HOME")), 400),
-        (changed("price", json!({ "input": -1.0, "output": 1.0 })), 400),
-        (changed("base_url", json!(format!("http://me:{KEY}@127.0.0.1/v1"))), 400),
+        (changed("price", json!({ "input": -1.0, "output": 1.0 })), 422),
+        (changed("base_url", json!(format!("http://me:{KEY}@127.0.0.1/v1"))), 422),
         (changed("model", json!("m".repeat(70_000))), 413),
         (daemon.request("GET", PROVIDERS), 200),
         (daemon.request("GET", "/api/v1/admin/keys"), 200),

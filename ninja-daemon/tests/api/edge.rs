@@ -192,12 +192,12 @@ async fn signing_in_is_counted_by_itself_and_a_socket_by_who_opens_it() {
         }
         request.send().await.unwrap().status().as_u16()
     };
-    // Without an upgrade each is a 400 at best, but counted all the same.
-    for expected in [400, 400, 400, 429] {
+    // Without an upgrade each is a 426 at best, but counted all the same.
+    for expected in [426, 426, 426, 429] {
         assert_eq!(open(None).await, expected);
     }
     for _ in 0..9 {
-        assert_eq!(open(Some(&daemon.key)).await, 400, "an administrator is not counted");
+        assert_eq!(open(Some(&daemon.key)).await, 426, "an administrator is not counted");
     }
     assert_eq!([open(Some("nj_wrong")).await, open(Some("nj_wrong")).await], [401, 429]);
 }
@@ -294,7 +294,7 @@ async fn refusals_of_every_kind_carry_the_headers() {
         (401, daemon.http.get(format!("{}/api/v1/tasks", daemon.url))),
         (413, daemon.request("POST", "/api/v1/tasks").header("content-type", "application/json").body(long)),
         (400, daemon.request("GET", "/health").header("host", "evil.example")),
-        (400, daemon.request("POST", "/api/v1/tasks").body("x")),
+        (415, daemon.request("POST", "/api/v1/tasks").body("x")),
     ] {
         let answer = request.send().await.unwrap();
         let headers = answer.headers().clone();

@@ -110,7 +110,7 @@ async fn a_plan_of_the_models_is_shown_changed_and_approved_first() {
     crate::support::mask(&mut asked);
     insta::assert_json_snapshot!("plan_to_approve", asked);
     let wrong = answer(&daemon, &task, json!({ "decision": "happened" })).await;
-    assert_eq!(wrong["status"], 400);
+    assert_eq!(wrong["status"], 422);
     assert_eq!(answer(&daemon, &task, json!({ "decision": "answer", "text": "in two steps" })).await["status"], 200);
     let task = daemon.settled(&id).await;
     assert_eq!(task["approvals"][0]["plan"]["steps"].as_array().unwrap().len(), 2);
