@@ -1,6 +1,5 @@
 //! One route in words and shapes. Knows how OpenAPI writes them; what is said of which route is in `operations`.
 
-use ninja_core::api::FILES_AT_ONCE_MAX;
 use serde_json::Value;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
@@ -65,10 +64,7 @@ impl Operation {
         let form = match files {
             FormFiles::One => ObjectBuilder::new().property("file", file).required("file"),
             FormFiles::Several => ObjectBuilder::new()
-                .property(
-                    "files",
-                    ArrayBuilder::new().items(file).min_items(Some(1)).max_items(Some(FILES_AT_ONCE_MAX)),
-                )
+                .property("files", ArrayBuilder::new().items(file).min_items(Some(1)))
                 .required("files"),
         };
         let content = Content::new(Some(form));
@@ -219,8 +215,8 @@ impl Operation {
 const ANY: &str = "*/*";
 /// A bare key, or one in quotes.
 const KEY: &str = "^([!#-+\\--\\[\\]-~]{1,255}|\"[!#-\\[\\]-~]{1,255}\")$";
-/// Any version, or some.
-const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, (W/)?\"[!#-~]*\")*)$";
+/// One version. `*` and lists are taken as well.
+const TAGS: &str = "^\"[0-9]{1,15}\"$";
 /// One range of bytes. Other units and several ranges are answered with the whole.
 const RANGE: &str = "^bytes=([0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})$";
 

@@ -219,7 +219,7 @@ fn files() -> Vec<Operation> {
             &["file", "delete_file"],
         ),
         says("upload_files", "Uploads several files")
-            .more("Each is stored whole or not at all, whatever happens to the others.")
+            .more("At most 20. Each is stored whole or not at all, whatever happens to the others.")
             .takes_form(FormFiles::Several)
             .answers_page_with::<FileUpload>(&[201, 207]),
         says("file", "Shows what is known of a file").answers::<File>(200, "The file."),

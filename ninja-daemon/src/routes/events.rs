@@ -39,6 +39,7 @@ const FRAMES_TOGETHER: usize = 64;
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsParams {
     /// The cursor of the last event that was seen, such as `t:12`.
+    #[param(pattern = "^t:[0-9]{1,15}$")]
     after: Option<String>,
 }
 

@@ -11,8 +11,9 @@ pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 const LINE_BYTES_MAX: usize = 8 * 1024;
 /// More than any client sends; it is also what the HTTP library takes.
 const HEADERS_MAX: usize = 100;
-/// What routes and preflights know. All others are refused before they are looked at.
-const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+/// What routes and preflights know, and what is well known and meant for no path. All others are refused before they are looked
+/// at.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"];
 /// Headers that stand once: of two, one reader takes the first and another the last.
 const ONCE: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "content-type", "authorization", "origin", "expect"];
