@@ -1,7 +1,23 @@
-//! Entries for the audit log, as commits carry them. The journal numbers and chains them.
+//! The audit log: entries as commits carry them, the keys they are chained with, and whether the chain holds.
+//!
+//! - [`keys`]: finds or makes the key when an engine starts.
+//! - [`verify()`], [`checkpoint`]: whether the log is the one that was written.
+//! - [`export`]: the log as text for others.
+//!
+//! The journal numbers and chains entries, and knows nothing of what they say. The verbs are in `engine::audit_logs`.
+
+mod checkpoint;
+mod export;
+mod keys;
+mod verify;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use checkpoint::sign;
+pub(crate) use export::{heading, line};
+pub(crate) use keys::{AuditKey, StoredKey, StoredKeys, ensure};
+pub(crate) use verify::verify;
 
 use crate::api::{AuditAction, AuditActor, AuditEntry, AuditOutcome, Credential, Origin, Principal, Timestamp};
 
@@ -32,7 +48,6 @@ struct StoredEntry {
 #[derive(Debug, Clone)]
 pub(crate) struct Audit(StoredEntry);
 
-#[cfg_attr(not(test), expect(dead_code, reason = "not everything is audited yet"))]
 impl Audit {
     /// Begins an entry of something that somebody known did.
     pub(crate) fn of(by: &Principal, action: AuditAction, at: Timestamp) -> Self {

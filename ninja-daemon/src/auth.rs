@@ -37,17 +37,17 @@ pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut reques
     if access == Access::Public {
         return next.run(request).await;
     }
-    let known = identify(&app, &request).and_then(|principal| {
-        principal.check(access)?;
-        Ok(Caller(principal))
-    });
-    match known {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refusal) => refusal.into_response(),
+    let principal = match identify(&app, &request) {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if let Err(refused) = principal.check(access) {
+        let what = format!("{} {}", request.method(), request.uri().path());
+        app.engine.note_denied(&principal, &what).await;
+        return Refusal::from(refused).into_response();
     }
+    request.extensions_mut().insert(Caller(principal));
+    next.run(request).await
 }
 
 /// Returns who opens a WebSocket, as far as the request alone says so.

@@ -4,6 +4,7 @@
 //! a task is decided by the engine; here requests are read, callers identified and answers written.
 
 mod app;
+mod audit_log;
 mod auth;
 mod command;
 mod conditional;

@@ -8,6 +8,7 @@ use ninja_core::api::{
     SubmitTask, Task, TaskDiff, TaskId, TaskSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 
+mod audit;
 mod many;
 
 #[cfg(feature = "embedded")]

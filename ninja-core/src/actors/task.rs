@@ -59,6 +59,8 @@ pub(crate) enum TaskMsg {
         decision: Decision,
         /// Who.
         by: UserId,
+        /// What the audit log says of it.
+        audit: Bytes,
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
@@ -66,6 +68,8 @@ pub(crate) enum TaskMsg {
     Cancel {
         /// Who.
         by: UserId,
+        /// What the audit log says of it.
+        audit: Bytes,
         /// The task once it has ended.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
@@ -73,6 +77,8 @@ pub(crate) enum TaskMsg {
     Steer {
         /// Which of these.
         input: Box<Input>,
+        /// What the audit log says of it.
+        audit: Bytes,
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
@@ -97,6 +103,14 @@ pub(crate) enum TaskMsg {
     },
     /// Leave memory if nothing happened since this was offered.
     Park,
+}
+
+/// What a person asked for.
+struct Asked {
+    input: Input,
+    /// What the audit log says of it, in the commit of what comes of it.
+    audit: Bytes,
+    reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
 }
 
 /// How a task's actor knows where the task stands.
@@ -177,27 +191,31 @@ impl Actor for TaskActor {
         match message {
             TaskMsg::Begin { from } => self.begin(&myself, state, from).await,
             TaskMsg::CallsReported => self.take_reports(&myself, state).await,
-            TaskMsg::Steer { input, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
-                self.pause_first(&myself, state, *input, reply).await
+            TaskMsg::Steer { input, audit, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
+                self.pause_first(&myself, state, Asked { input: *input, audit, reply }).await
             }
             // The log could not be read yet: the reply is dropped, and the caller asks again.
             TaskMsg::DecideApproval { .. } | TaskMsg::Steer { .. } | TaskMsg::Wake { .. } if state.task.is_none() => {
                 Ok(())
             }
-            TaskMsg::DecideApproval { approval, decision, by, reply } => {
+            TaskMsg::DecideApproval { approval, decision, by, audit, reply } => {
                 let input = Input::DecideApproval { approval, decision, by };
-                self.answer(&myself, state, input, reply).await
+                self.answer(&myself, state, Asked { input, audit, reply }).await
             }
-            TaskMsg::Steer { input, reply } => self.answer(&myself, state, *input, reply).await,
+            TaskMsg::Steer { input, audit, reply } => {
+                self.answer(&myself, state, Asked { input: *input, audit, reply }).await
+            }
             TaskMsg::Wake { due } => {
                 if state.wake_at == Some(due) {
                     state.wake_at = None;
                 }
                 self.report(&myself, state, Input::Wake { due }).await
             }
-            TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,
             TaskMsg::Delete { audit, reply } => self.delete(&myself, state, audit, reply).await,
             TaskMsg::IfAt { .. } => unreachable!("`unless_moved` takes the condition off"),
+            TaskMsg::Cancel { by, audit, reply } => {
+                self.cancel(&myself, state, Asked { input: Input::Cancel { by }, audit, reply }).await
+            }
             TaskMsg::Park => self.park(&myself, state),
         }
     }
@@ -316,15 +334,16 @@ impl TaskActor {
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
-        by: UserId,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+        Asked { input, audit, reply }: Asked,
     ) -> Result<(), ActorProcessingErr> {
         let is_first = state.task.is_none();
         if is_first {
             let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
             state.task = Some(Arc::new(task));
         }
-        match self.decide_now(state, Input::Cancel { by }) {
+        // Who asks once more, or is sent once more after an actor's failure, changes nothing.
+        let is_new = state.task.as_ref().is_some_and(|task| task.cancel_requested_at.is_none());
+        match self.decide_now(state, input) {
             Err(refusal) => {
                 reply.send(Err(refusal)).ok();
                 // An actor that was started for this message alone must still find out that it has nothing to do.
@@ -332,6 +351,7 @@ impl TaskActor {
             }
             Ok(change) => {
                 state.cancel_waiters.push(reply);
+                let change = if is_new { change.audited(audit) } else { change };
                 self.commit(state, change).await?;
                 if is_first {
                     // What was in flight when the task was last worked on is lost, not to be stopped.
@@ -347,14 +367,13 @@ impl TaskActor {
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
-        pause: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+        Asked { input, audit, reply }: Asked,
     ) -> Result<(), ActorProcessingErr> {
         let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
         state.task = Some(Arc::new(task));
-        let refused = match self.decide_now(state, pause) {
+        let refused = match self.decide_now(state, input) {
             Ok(change) => {
-                self.commit(state, change).await?;
+                self.commit(state, change.audited(audit)).await?;
                 None
             }
             Err(refusal) => Some(refusal),
@@ -369,10 +388,9 @@ impl TaskActor {
         &self,
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
-        input: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+        Asked { input, audit, reply }: Asked,
     ) -> Result<(), ActorProcessingErr> {
-        let result = self.take(myself, state, input).await?;
+        let result = self.take(myself, state, input, Some(audit)).await?;
         reply.send(result.and_then(|()| state.view())).ok();
         Ok(())
     }
@@ -384,7 +402,7 @@ impl TaskActor {
         state: &mut TaskActorState,
         input: Input,
     ) -> Result<(), ActorProcessingErr> {
-        self.take(myself, state, input).await?.map_err(|refusal| refusal.to_string().into())
+        self.take(myself, state, input, None).await?.map_err(|refusal| refusal.to_string().into())
     }
 
     /// Decides, commits, then acts. The outer error means: restart me.
@@ -393,10 +411,12 @@ impl TaskActor {
         myself: &ActorRef<TaskMsg>,
         state: &mut TaskActorState,
         input: Input,
+        audit: Option<Bytes>,
     ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
         match self.decide_now(state, input) {
             Err(refusal) => Ok(Err(refusal)),
             Ok(change) => {
+                let change = audit.into_iter().fold(change, Change::audited);
                 self.commit(state, change).await?;
                 self.act(myself, state).await?;
                 Ok(Ok(()))

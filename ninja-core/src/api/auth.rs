@@ -19,6 +19,17 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// Returns the role as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Premium => "premium",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// One thing that a credential may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::{
     api::{ComponentHealth, ComponentState, Health},
+    audit::AuditKey,
     providers::{Choice, ChooseError},
 };
 
@@ -27,6 +28,12 @@ impl Engine {
 
     fn store_health(&self) -> ComponentHealth {
         match self.store().failure() {
+            // Everybody may read this: where keys are is for administrators.
+            None if matches!(self.0.audit.key, AuditKey::Missing(_)) => {
+                let what = "writes and reads, but the audit log cannot be written, and nothing is done that has to stand in it; \
+                            `ninja audit verify` says why";
+                component("store", ComponentState::Degraded, what)
+            }
             None => component("store", ComponentState::Ok, "writes and reads"),
             Some(error) => component("store", ComponentState::Down, error.to_string()),
         }

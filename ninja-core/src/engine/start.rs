@@ -8,12 +8,21 @@ use std::{
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Engine, EngineOptions, Inner, files, idempotency::Keys, owner, pins::PinSets, stored_providers};
+use super::{
+    Engine, EngineOptions, Inner,
+    audit_logs::{AuditLog, Denials},
+    files,
+    idempotency::Keys,
+    owner,
+    pins::PinSets,
+    stored_providers,
+};
 use crate::{
     accounts::{Accounts, SigningKey, directory},
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
     api::{Agent, ApiError, ErrorCode, Role},
+    audit,
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
@@ -110,6 +119,8 @@ impl Engine {
         // Whoever held the directory until now may have changed the keys.
         let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
+        let waits = stored_providers::waits(store.as_ref(), &vault)?;
+        let audit_key = audit::ensure(&store, &vault, waits, options.clock.now()).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -158,6 +169,7 @@ impl Engine {
             templates,
             pins: PinSets::default(),
             vault,
+            audit: AuditLog { key: audit_key, denials: Denials::default() },
             stored_settings: Mutex::default(),
             keys: Keys::of(engine.clone()),
             rooms: files::Rooms::default(),

@@ -1,5 +1,6 @@
 //! The one command line: the daemon's own commands, with those of the terminal flattened in.
 
+mod audit;
 mod backup;
 mod db;
 mod doctor;
@@ -58,6 +59,9 @@ enum Command {
     /// Change the keys under which stored secrets are sealed
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// See who did what, and check that it is what was written
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 impl CommandLine {
@@ -75,6 +79,7 @@ impl CommandLine {
             Command::Restore(restore) => restore.json,
             Command::Db(db) => db.is_json(),
             Command::Keys(keys) => keys.is_json(),
+            Command::Audit(audit) => audit.is_json(),
             Command::Serve(_) => false,
         };
         let terminal = |colour| Terminal::detect(colour);
@@ -95,6 +100,7 @@ impl CommandLine {
             Command::Backup(backup) => backup.execute(&surroundings, &output).await,
             Command::Restore(restore) => restore.execute(&surroundings, &output).await,
             Command::Db(db) => db.execute(&surroundings, &output).await,
+            Command::Audit(audit) => audit.execute(&surroundings, &output).await,
             Command::Keys(keys) => keys.execute(&surroundings, &output).await,
             Command::Terminal(command) => return terminal_command(command, surroundings, &output).await,
         };

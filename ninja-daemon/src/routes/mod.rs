@@ -3,6 +3,7 @@
 mod admin;
 mod approvals;
 mod artifacts;
+mod audit_logs;
 mod auth;
 mod backup;
 mod catalog;
@@ -132,6 +133,10 @@ pub(crate) fn table() -> Vec<Route> {
         get   ("/api/v1/admin/settings/ai-providers",         Admin(AdminRead),               admin::providers),
         post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
+        get   ("/api/v1/admin/audit-logs",                    Admin(AdminRead),               audit_logs::list_audit),
+        get   ("/api/v1/admin/audit-logs/export",             Admin(AdminRead),               audit_logs::export_audit),
+        get   ("/api/v1/admin/audit-logs/verify",             Admin(AdminRead),               audit_logs::verify_audit),
+        get   ("/api/v1/admin/audit-logs/checkpoint",         Admin(AdminRead),               audit_logs::checkpoint_audit),
         get   ("/api/v1/admin/keys",                          Admin(AdminRead),               admin::master_keys),
         post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys),
     ]
