@@ -19,7 +19,9 @@ pub(crate) use export::{heading, line};
 pub(crate) use keys::{AuditKey, StoredKey, StoredKeys, ensure};
 pub(crate) use verify::verify;
 
-use crate::api::{AuditAction, AuditActor, AuditEntry, AuditOutcome, Credential, Origin, Principal, Timestamp};
+use crate::api::{
+    AuditAction, AuditActor, AuditEntry, AuditOutcome, Credential, Origin, Principal, Role, Timestamp, UserId,
+};
 
 /// The longest thing that a client calls itself and is still believed.
 const USER_AGENT_CHARS_MAX: usize = 256;
@@ -55,10 +57,23 @@ impl Audit {
             Credential::Local => "local".to_owned(),
             Credential::Key(id) => format!("key_{id}"),
             Credential::Session(id) => id.to_string(),
+            Credential::Engine => "engine".to_owned(),
         };
         let mut entry = Self::of_nobody(&by.origin, action, at);
         entry.0.actor = Some(AuditActor { user: by.user, role: by.role, credential });
         entry
+    }
+
+    /// Says that this account did it, and what proved that where it was no credential for other things.
+    pub(crate) fn proved_by(mut self, user: UserId, role: Role, proof: &str) -> Self {
+        self.0.actor = Some(AuditActor { user, role, credential: proof.to_owned() });
+        self
+    }
+
+    /// Says when.
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
+        self.0.at = at;
+        self
     }
 
     /// Begins an entry of something that came from nobody known, such as a failed login.
@@ -111,7 +126,6 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::UserId;
 
     #[test]
     fn an_entry_says_who_did_what_from_where_and_how_it_ended() {

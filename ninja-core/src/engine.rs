@@ -179,7 +179,7 @@ impl Engine {
     pub async fn cancel_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
         let (target, user) = (target.into(), by.user);
         let id = target.task;
-        let audit = self.audit_of(by, AuditAction::CancelTask, id).encode();
+        let audit = self.audit_of(by, AuditAction::CancelTask, id)?.encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             // Each time, for it can have been deleted since.
@@ -219,7 +219,7 @@ impl Engine {
     ) -> Result<Task, ApiError> {
         let (target, asker) = (target.into(), by);
         let id = target.task;
-        let audit = self.audit_of(by, AuditAction::DecideApproval, id);
+        let audit = self.audit_of(by, AuditAction::DecideApproval, id)?;
         let audit = audit.saying(format!("{} of {approval}", decision.as_str())).encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
@@ -260,9 +260,11 @@ impl Engine {
         Ok(Follow::user(&self.0.services.hub, Arc::clone(self.store()), by.user, after.unwrap_or(0)))
     }
 
-    /// Begins the entry of something that is done to a task.
-    fn audit_of(&self, by: &Principal, action: AuditAction, id: TaskId) -> Audit {
-        Audit::of(by, action, self.0.services.clock.now()).to(id)
+    /// Begins the entry of something that is done to a task. Where none can be written nothing is done: a task's actor must not
+    /// find that out, for it would fail of it.
+    fn audit_of(&self, by: &Principal, action: AuditAction, id: TaskId) -> Result<Audit, ApiError> {
+        self.check_audit_key()?;
+        Ok(Audit::of(by, action, self.0.services.clock.now()).to(id))
     }
 
     fn store(&self) -> &Arc<dyn Store> {

@@ -47,7 +47,7 @@ actions! {
     CreateApiKey = "api_key.create",
     /// Ended an API key.
     RevokeApiKey = "api_key.revoke",
-    /// Was refused for want of a role or a scope.
+    /// Was refused for want of a role, a scope or a credential that is good.
     Denied = "access.denied",
     /// Handed a task in.
     SubmitTask = "task.submit",
@@ -227,11 +227,11 @@ pub struct AuditCheckpoint {
 /// What verifying the audit log came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditVerified {
-    /// How many entries were passed, from the first on, before anything was found that ends the walk.
+    /// How many entries there is nothing against.
     pub entries: u64,
-    /// The link of the last of them, in hexadecimal.
+    /// The link of the last one that was looked at, in hexadecimal.
     pub mac: Option<String>,
-    /// What is wrong, each with its place; the walk ends with the first that is not merely a stretch that nobody can check.
+    /// What is wrong, each with its place: the first score of it. Entries that nobody can check for want of a key are told of here.
     pub problems: Vec<String>,
 }
 

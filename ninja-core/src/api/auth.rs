@@ -180,6 +180,8 @@ pub enum Credential {
     Key(ApiKeyId),
     /// A login.
     Session(SessionId),
+    /// Nothing: the engine acts by itself in the account's name, as where it removes what a deleted account had.
+    Engine,
 }
 
 /// Where a request came from, for the audit log.

@@ -79,11 +79,6 @@ impl StoredKeys {
         };
         self.keys.iter().map(open).collect()
     }
-
-    /// Returns a master key that one of them waits for.
-    pub(crate) fn waits_for(&self, vault: &Vault) -> Option<KeyId> {
-        self.keys.iter().map(|stored| stored.sealed.key()).find(|key| !vault.knows(*key))
-    }
 }
 
 impl StoredKey {
@@ -110,9 +105,9 @@ impl StoredKey {
     }
 }
 
-/// Finds the key, and gives it to the store. Makes one for a log that has none, and for one that cannot go on with the one it had,
-/// unless that would begin with another master key where `waits` says that something stored waits for one that is not here. Waits
-/// for the disk.
+/// Finds the key, and gives it to the store. Makes one for a log that has none, and for one that cannot go on with the one it had, as
+/// after a restore to which nobody brought the master keys; unless that would make the first master key where `waits` says that
+/// something else that is stored waits for one that is not here. Waits for the disk.
 pub(crate) async fn ensure(
     store: &Arc<dyn Store>,
     vault: &Vault,
@@ -247,3 +242,6 @@ fn within_place<T>(from: u64, work: impl FnOnce(Place<'_>) -> T) -> T {
 fn address() -> DocKey {
     DocKey::new(DocKind::Installation, "audit_key")
 }
+
+#[cfg(test)]
+mod tests;

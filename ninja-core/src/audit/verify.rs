@@ -1,6 +1,7 @@
 //! Whether the audit log is the one that was written: every link anew, from the first entry to the end.
 //!
-//! Knows the store and the keys, not the engine: it works on a directory at rest as on one that is written to.
+//! Knows the store and the keys, not the engine: it works on a directory at rest as on one that is written to. What is wrong at one
+//! place does not keep the rest from being looked at.
 
 use std::collections::VecDeque;
 
@@ -15,6 +16,8 @@ use crate::{
 
 /// How many entries are read at a time.
 const PAGE: usize = 256;
+/// More is wrong than anybody reads one by one: the walk ends there.
+const PROBLEMS_MAX: usize = 20;
 
 /// Verifies the log, and that it goes on from a checkpoint, where there is one.
 ///
@@ -26,91 +29,149 @@ pub(crate) fn verify(
     stretches: &[Stretch],
     checkpoint: Option<&AuditCheckpoint>,
 ) -> Result<AuditVerified, StoreError> {
-    let end = match store.audit_end() {
-        Ok(end) => end,
-        Err(StoreError::Corrupt(what)) => return Ok(Walk::new(stretches, None, checkpoint).broken(what)),
+    let (end, unread) = match store.audit_end() {
+        Ok(end) => (end, None),
+        Err(StoreError::Corrupt(what)) => (None, Some(what)),
         Err(error) => return Err(error),
     };
-    let mut walk = Walk::new(stretches, end, checkpoint);
-    if let Some(problem) = walk.entries(store)? {
-        return Ok(walk.broken(problem));
+    let mut walk = Walk { stretches, end, checkpoint, is_sure: true, ..Walk::default() };
+    if let Some(what) = unread {
+        walk.problems.push(what);
+        return Ok(walk.finish(false));
     }
-    if let Some(problem) = walk.end(store)? {
-        return Ok(walk.broken(problem));
+    let came_through = walk.entries(store)?;
+    if came_through {
+        let problem = walk.end(store)?;
+        walk.problems.extend(problem);
     }
-    Ok(walk.finish())
+    Ok(walk.finish(came_through))
 }
 
 /// A walk along the chain.
+#[derive(Default)]
 struct Walk<'a> {
     stretches: &'a [Stretch],
     end: Option<AuditEnd>,
     checkpoint: Option<&'a AuditCheckpoint>,
-    /// The number of the last entry that was passed, and its link.
+    /// The number of the last entry that was looked at, and its link.
     seq: u64,
     mac: Mac,
+    /// Whether that link is known to be the one that was made.
+    is_sure: bool,
+    /// How many there is nothing against.
+    passed: u64,
     /// The link of the entry that the checkpoint is of.
     at_checkpoint: Option<Mac>,
     problems: Vec<String>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(stretches: &'a [Stretch], end: Option<AuditEnd>, checkpoint: Option<&'a AuditCheckpoint>) -> Self {
-        Self { stretches, end, checkpoint, seq: 0, mac: Mac::NONE, at_checkpoint: None, problems: Vec::new() }
-    }
-
-    /// Walks to the end, or to the first thing that is wrong.
-    fn entries(&mut self, store: &dyn Store) -> Result<Option<String>, StoreError> {
+impl Walk<'_> {
+    /// Walks to the end. `false` where it does not come there.
+    fn entries(&mut self, store: &dyn Store) -> Result<bool, StoreError> {
         let mut rows = Rows { store, from: 1, waiting: VecDeque::new(), unread: None, is_over: false };
         while let Some(row) = rows.next()? {
             let row = match row {
                 Ok(row) => row,
-                Err(what) => return Ok(Some(what)),
+                Err(what) => {
+                    self.problems.push(what);
+                    return Ok(false);
+                }
             };
             if self.end.is_some_and(|end| row.seq > end.seq) {
-                return Ok(None);
+                break;
             }
-            if let Some(problem) = self.pass(&row, rows.waiting.front()) {
-                return Ok(Some(problem));
+            self.pass(&row, rows.waiting.front());
+            if self.problems.len() >= PROBLEMS_MAX {
+                self.problems.push(format!("the walk ends at entry {}: too much is wrong", self.seq));
+                return Ok(false);
             }
         }
-        Ok(None)
+        Ok(true)
     }
 
     /// Passes one entry.
-    fn pass(&mut self, row: &AuditRow, next: Option<&AuditRow>) -> Option<String> {
-        let seq = self.seq + 1;
-        if row.seq != seq {
-            return Some(format!("entry {seq} is missing"));
+    fn pass(&mut self, row: &AuditRow, next: Option<&AuditRow>) {
+        let expected = self.seq + 1;
+        let is_next = row.seq == expected;
+        if !is_next {
+            let missing = match row.seq - 1 {
+                last if last == expected => format!("entry {last} is missing"),
+                last => format!("entries {expected} to {last} are missing"),
+            };
+            self.problems.push(missing);
         }
-        let Some(stretch) = self.stretches.iter().rev().find(|stretch| stretch.from <= seq) else {
-            return Some(format!("there is no key for entry {seq}"));
-        };
-        if stretch.from == seq {
+        let stretches = self.stretches;
+        let stretch = stretches.iter().rev().find(|stretch| stretch.from <= row.seq);
+        if let Some(stretch) = stretch.filter(|stretch| is_next && stretch.from == row.seq) {
             self.enter(stretch, row);
         }
-        match &stretch.key {
-            Err(why) if stretch.from == seq => {
-                self.problems.push(format!("the entries from {seq} on cannot be checked: {why}"));
+        let mac = match stretch {
+            // The one before it is not there, so nobody knows what it was linked to.
+            _ if !is_next => {
+                self.is_sure = false;
+                row.mac
             }
-            Err(_) => {}
-            Ok(key) => {
-                let made = key.link(&self.mac, seq, &row.entry);
-                if made != row.mac {
-                    return Some(self.blame(key, row, &made, next));
-                }
+            None if self.seq == 0 => {
+                self.problems.push(format!("there is no key for entry {expected}"));
+                row.mac
             }
-        }
-        (self.seq, self.mac) = (seq, row.mac);
-        if self.checkpoint.is_some_and(|checkpoint| checkpoint.seq == seq) {
+            // It was told of.
+            None => row.mac,
+            Some(Stretch { key: Ok(key), .. }) => self.check_link(key, row, next),
+            Some(Stretch { key: Err(_), .. }) => {
+                self.passed += 1;
+                row.mac
+            }
+        };
+        (self.seq, self.mac) = (row.seq, mac);
+        if self.checkpoint.is_some_and(|checkpoint| checkpoint.seq == row.seq) {
             self.at_checkpoint = Some(row.mac);
         }
-        None
+    }
+
+    /// Checks an entry's link, and returns what the next one was linked to.
+    fn check_link(&mut self, key: &ChainKey, row: &AuditRow, next: Option<&AuditRow>) -> Mac {
+        let (seq, made) = (row.seq, key.link(&self.mac, row.seq, &row.entry));
+        let was_sure = std::mem::replace(&mut self.is_sure, true);
+        if made == row.mac {
+            self.passed += 1;
+            return made;
+        }
+        let (what, mac) = match self.witnesses(key, row, &made, next) {
+            // It may be what it was: the link before it, which was told of, is not.
+            (true, _) if !was_sure => return row.mac,
+            (true, _) => (format!("entry {seq}: its text is not what was chained"), row.mac),
+            (_, true) => (format!("entry {seq}: its link is not the one that was made"), made),
+            (false, false) => {
+                self.is_sure = false;
+                (format!("entry {seq} is not the one that was chained in its place"), row.mac)
+            }
+        };
+        self.problems.push(what);
+        mac
+    }
+
+    /// Returns whether what comes after an entry was linked to the link that stands there, and to the one that its text makes.
+    fn witnesses(&self, key: &ChainKey, row: &AuditRow, made: &Mac, next: Option<&AuditRow>) -> (bool, bool) {
+        match (next, self.end) {
+            (Some(next), _) if next.seq == row.seq + 1 => {
+                let links_to = |mac: &Mac| key.link(mac, next.seq, &next.entry) == next.mac;
+                (links_to(&row.mac), links_to(made))
+            }
+            // An end that was forged as well is no witness.
+            (None, Some(end)) if end.seq == row.seq && end.end_mac == key.end(end.seq, &end.mac) => {
+                (end.mac == row.mac, end.mac == *made)
+            }
+            (Some(_) | None, _) => (false, false),
+        }
     }
 
     /// Looks at how the stretch before was closed. One that was closed where it ended, and was left for its key alone, is whole.
     fn enter(&mut self, stretch: &Stretch, row: &AuditRow) {
         let seq = row.seq;
+        if let Err(why) = &stretch.key {
+            self.problems.push(format!("the entries from {seq} on cannot be checked: {why}"));
+        }
         if seq == 1 {
             return;
         }
@@ -125,25 +186,6 @@ impl<'a> Walk<'a> {
             let entry = Audit::decode(seq, &row.entry).ok();
             let why = entry.and_then(|entry| entry.detail).unwrap_or_else(|| "it does not say why".to_owned());
             self.problems.push(format!("entry {seq} begins the log anew, and what ended before it may be cut: {why}"));
-        }
-    }
-
-    /// Says what is wrong with an entry whose link is not the one that its text makes.
-    fn blame(&self, key: &ChainKey, row: &AuditRow, made: &Mac, next: Option<&AuditRow>) -> String {
-        let seq = row.seq;
-        // Who comes after was linked to what stood here when it was written.
-        let (to_stored, to_made) = match (next, self.end) {
-            (Some(next), _) if next.seq == seq + 1 => {
-                let links_to = |mac: &Mac| key.link(mac, next.seq, &next.entry) == next.mac;
-                (links_to(&row.mac), links_to(made))
-            }
-            (None, Some(end)) if end.seq == seq => (end.mac == row.mac, end.mac == *made),
-            (Some(_) | None, _) => (false, false),
-        };
-        match (to_stored, to_made) {
-            (true, _) => format!("entry {seq}: its text is not what was chained"),
-            (_, true) => format!("entry {seq}: its link is not the one that was made"),
-            (false, false) => format!("entry {seq} is not the one that was chained in its place"),
         }
     }
 
@@ -173,22 +215,14 @@ impl<'a> Walk<'a> {
             .then(|| format!("entry {} stands after the chain's end, which says {}", beyond.seq, end.seq)))
     }
 
-    fn finish(mut self) -> AuditVerified {
-        self.problems.extend(self.checkpoint.and_then(|checkpoint| self.check(checkpoint)));
-        self.verified()
-    }
-
-    fn broken(mut self, problem: String) -> AuditVerified {
-        self.problems.push(problem);
-        // A log that ends before a checkpoint was cut, whatever else is wrong with it.
-        let is_cut = |checkpoint: &&AuditCheckpoint| self.end.map_or(0, |end| end.seq) < checkpoint.seq;
-        self.problems.extend(self.checkpoint.filter(is_cut).and_then(|checkpoint| self.check(checkpoint)));
-        self.verified()
-    }
-
-    fn verified(self) -> AuditVerified {
+    fn finish(mut self, came_through: bool) -> AuditVerified {
+        // Where the walk broke off, a log that ends before the checkpoint was cut all the same.
+        let is_cut = |checkpoint: &AuditCheckpoint| self.end.map_or(0, |end| end.seq) < checkpoint.seq;
+        let checkpoint = self.checkpoint.filter(|checkpoint| came_through || is_cut(checkpoint));
+        let problem = checkpoint.and_then(|checkpoint| self.check(checkpoint));
+        self.problems.extend(problem);
         let mac = (self.seq > 0).then(|| self.mac.to_string());
-        AuditVerified { entries: self.seq, mac, problems: self.problems }
+        AuditVerified { entries: self.passed, mac, problems: self.problems }
     }
 
     /// Says what is wrong, given a checkpoint that was kept elsewhere.
@@ -205,7 +239,10 @@ impl<'a> Walk<'a> {
             return Some(format!("the checkpoint of {at} is not one that this log's key signed"));
         }
         match self.at_checkpoint {
-            None => Some(format!("entries end at {}, the checkpoint of {at} says {seq}", self.seq)),
+            None => {
+                let last = self.end.map_or(self.seq, |end| end.seq);
+                Some(format!("entries end at {last}, the checkpoint of {at} says {seq}"))
+            }
             Some(found) if found.to_string() == *mac => None,
             Some(_) => {
                 Some(format!("entry {seq} is not the one of the checkpoint of {at}: what leads to it was written anew"))
@@ -260,3 +297,6 @@ fn read(store: &dyn Store, from: u64) -> Result<Result<Vec<AuditRow>, String>, S
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,18 +14,22 @@ use super::{
     Engine,
     list::{limit_of, no_cursor},
     store_error,
-    stored_providers::administrators_only,
+    stored_providers::{self, administrators_only},
 };
 use crate::{
     api::{
         ApiError, AuditAction, AuditCheckpoint, AuditEntry, AuditFilter, AuditFormat, AuditVerified, ErrorCode,
-        ListAudit, Page, Principal,
+        ListAudit, Page, Principal, Timestamp,
     },
     audit::{self, Audit, AuditKey, StoredKeys},
-    journal::store::{Commit, Store, StoreError},
+    journal::{
+        audit::ChainKey,
+        store::{Commit, Store, StoreError},
+    },
+    vault::Vault,
 };
 
-pub(super) use denials::Denials;
+use denials::Denials;
 
 /// How many entries are looked at for one page: some ten milliseconds of work. Where that is not enough, the page ends there and its
 /// cursor goes on.
@@ -36,7 +40,15 @@ const READ: u64 = 500;
 /// What an engine keeps for its audit log.
 pub(super) struct AuditLog {
     pub(super) key: AuditKey,
-    pub(super) denials: Denials,
+    denials: Denials,
+}
+
+impl AuditLog {
+    /// Finds the key of the log, or begins one, and gives it to the store. Before this nothing can be written that is audited.
+    pub(super) async fn open(store: &Arc<dyn Store>, vault: &Vault, now: Timestamp) -> Result<Self, StoreError> {
+        let waits = stored_providers::waits(store.as_ref(), vault)?;
+        Ok(Self { key: audit::ensure(store, vault, waits, now).await?, denials: Denials::default() })
+    }
 }
 
 impl Engine {
@@ -141,13 +153,21 @@ impl Engine {
     /// the log is not one that was written.
     pub async fn checkpoint_audit(&self, by: &Principal) -> Result<AuditCheckpoint, ApiError> {
         administrators_only(by)?;
-        let AuditKey::Known(key) = &self.0.audit.key else { return Err(store_error(StoreError::NoAuditKey)) };
+        let key = self.check_audit_key()?;
         let end = self.store().audit_end().map_err(store_error)?;
         let end = end.filter(|end| end.end_mac == key.end(end.seq, &end.mac)).ok_or_else(|| {
             let what = "the end of the audit log is not one that was written; `ninja audit verify` tells more";
             ApiError::new(ErrorCode::Corrupt, what)
         })?;
         Ok(audit::sign(key, &end, self.0.services.clock.now()))
+    }
+
+    /// Returns the key with which the log is written, where it is here.
+    pub(super) fn check_audit_key(&self) -> Result<&ChainKey, ApiError> {
+        match &self.0.audit.key {
+            AuditKey::Known(key) => Ok(key),
+            AuditKey::Missing(_) => Err(store_error(StoreError::NoAuditKey)),
+        }
     }
 
     /// Commits an entry of what changes nothing that is kept.
@@ -182,3 +202,6 @@ fn read_cursor(cursor: &str) -> Result<u64, ApiError> {
     let below = cursor.strip_prefix("below_").and_then(|below| below.parse().ok()).filter(|below| *below > 1);
     below.ok_or_else(|| no_cursor("the audit log"))
 }
+
+#[cfg(test)]
+mod tests;

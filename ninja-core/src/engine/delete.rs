@@ -21,7 +21,7 @@ impl Engine {
         if !head.summary.status.is_terminal() {
             return Err(refused(&Refusal::NotEnded));
         }
-        let audit = self.audit_of(by, AuditAction::DeleteTask, target.task).encode();
+        let audit = self.audit_of(by, AuditAction::DeleteTask, target.task)?.encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             let message = |reply| target.guard(TaskMsg::Delete { audit: audit.clone(), reply });

@@ -9,12 +9,7 @@ use std::{
 use tokio::sync::{Mutex, Semaphore};
 
 use super::{
-    Engine, EngineOptions, Inner,
-    audit_logs::{AuditLog, Denials},
-    files,
-    idempotency::Keys,
-    owner,
-    pins::PinSets,
+    Engine, EngineOptions, Inner, audit_logs::AuditLog, files, idempotency::Keys, owner, pins::PinSets,
     stored_providers,
 };
 use crate::{
@@ -22,7 +17,6 @@ use crate::{
     actors::{ActorTree, ResumePolicy, Services},
     agents::{self, AgentError},
     api::{Agent, ApiError, ErrorCode, Role},
-    audit,
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
@@ -119,8 +113,7 @@ impl Engine {
         // Whoever held the directory until now may have changed the keys.
         let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
-        let waits = stored_providers::waits(store.as_ref(), &vault)?;
-        let audit_key = audit::ensure(&store, &vault, waits, options.clock.now()).await?;
+        let audit = AuditLog::open(&store, &vault, options.clock.now()).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -169,7 +162,7 @@ impl Engine {
             templates,
             pins: PinSets::default(),
             vault,
-            audit: AuditLog { key: audit_key, denials: Denials::default() },
+            audit,
             stored_settings: Mutex::default(),
             keys: Keys::of(engine.clone()),
             rooms: files::Rooms::default(),

@@ -62,7 +62,7 @@ impl Engine {
         done: &Refusal,
     ) -> Result<Task, ApiError> {
         let id = target.task;
-        let audit = self.audit_of(by, action, id).encode();
+        let audit = self.audit_of(by, action, id)?.encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             // Each time, for it can have been deleted since.

@@ -3,7 +3,7 @@
 use super::{Engine, store_error, stored_form::StoredSettings, uninterrupted};
 use crate::{
     api::{ApiError, AuditAction, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Secret},
-    audit::{Audit, StoredKeys},
+    audit::Audit,
     journal::store::{Commit, DocKey, DocKind, Store, StoreError},
     providers::{CurrentProviders, ProviderConfig, ProviderError, Providers, StoredProvider},
     redaction::Redaction,
@@ -144,26 +144,22 @@ impl Engine {
     }
 }
 
-/// Says which secret waits for a master key that is not here, and what to do, if one does.
+/// Says which provider's key waits for a master key that is not here, and what to do, if one does. The key of the audit log is no
+/// reason to wait: without it the log begins anew, and says so.
 pub(super) fn waits(store: &dyn Store, vault: &Vault) -> Result<Option<String>, StoreError> {
     let of_provider = |(name, stored): (String, ReadSettings)| {
         let key = stored.ok()?.api_key?.key();
-        (!vault.knows(key)).then(|| (format!("the key of the provider {name}"), key))
+        (!vault.knows(key)).then_some((name, key))
     };
-    let providers = read_all(store)?.into_iter().find_map(of_provider);
-    let waits = match providers {
-        Some(waits) => Some(waits),
-        None => StoredKeys::read(store)?.waits_for(vault).map(|key| ("the key of the audit log".to_owned(), key)),
-    };
-    let describe = |(what, key)| {
+    let describe = |(name, key)| {
         format!(
-            "{what} is sealed with the master key {key}, which is not here, and no other one is begun in its stead: hand that key in \
-             as before (NINJA_MASTER_KEY, the credential, master_key_file), or put the saved lines into {}, and start the daemon \
-             again; or give up what it sealed and hand in another one, such as `openssl rand -base64 32` makes it",
+            "the key of the provider {name} is sealed with the master key {key}, which is not here, and no other one is begun in its \
+             stead: hand that key in as before (NINJA_MASTER_KEY, the credential, master_key_file), or put the saved lines into {}, and \
+             start the daemon again; or give up what it sealed and hand in another one, such as `openssl rand -base64 32` makes it",
             vault.place()
         )
     };
-    Ok(waits.map(describe))
+    Ok(read_all(store)?.into_iter().find_map(of_provider).map(describe))
 }
 
 impl StoredSettings {

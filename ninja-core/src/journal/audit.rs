@@ -84,6 +84,12 @@ impl Mac {
     }
 }
 
+impl Default for Mac {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl PartialEq for Mac {
     /// Compares in constant time: how much of a forged one is right is not told.
     fn eq(&self, other: &Self) -> bool {
@@ -198,6 +204,32 @@ impl Links {
 pub(super) fn split(stored: &[u8]) -> Result<(Mac, &[u8]), StoreError> {
     let parts = stored.split_first_chunk().map(|(mac, value)| (Mac(*mac), value));
     parts.ok_or_else(|| StoreError::Corrupt("an entry of the audit log does not read".to_owned()))
+}
+
+/// Lets a test do to the entries of a directory at rest what somebody can do who writes the disk. They are as the tree keeps them.
+#[cfg(test)]
+pub(crate) fn tamper_at_rest(
+    directory: &std::path::Path,
+    with: impl FnOnce(&mut std::collections::BTreeMap<u64, Vec<u8>>),
+) {
+    use super::{calls::Calls, keys, tree};
+
+    let tree = tree::Tree::open(&directory.join("tree"), 1024 * 1024).unwrap();
+    let read = tree.read(|db| {
+        let all = keys::all_audit();
+        let entries = tree::scan(db, keys::audit(0), &all).map(|entry| {
+            let (key, stored) = entry?;
+            Ok((keys::seq_of_audit_key(&key).unwrap(), stored.to_vec()))
+        });
+        entries.collect::<Result<std::collections::BTreeMap<_, _>, StoreError>>()
+    });
+    let mut entries = read.unwrap();
+    let mut batch = tree::Batch::default();
+    entries.keys().for_each(|seq| batch.remove(keys::audit(*seq)));
+    with(&mut entries);
+    entries.into_iter().for_each(|(seq, stored)| batch.insert(keys::audit(seq), stored));
+    tree.apply(batch, &Calls::default()).unwrap();
+    tree.flush(&Calls::default()).unwrap();
 }
 
 #[cfg(test)]

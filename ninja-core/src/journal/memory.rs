@@ -67,6 +67,13 @@ impl MemoryStore {
         Ok(Self { state: Mutex::default(), blobs, snapshots: Snapshots::of(directory) })
     }
 
+    /// Lets a test do to the audit log what somebody can do who writes the disk.
+    #[cfg(test)]
+    pub(crate) fn tamper_audit(&self, with: impl FnOnce(&mut Vec<AuditRow>, &mut Option<AuditEnd>)) {
+        let State { audit, audit_end, .. } = &mut *self.state();
+        with(audit, audit_end);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
