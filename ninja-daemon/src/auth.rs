@@ -37,13 +37,20 @@ pub(crate) async fn admit(State((app, access)): State<(App, Access)>, mut reques
     if access == Access::Public {
         return next.run(request).await;
     }
-    let principal = match identify(&app, &request) {
+    let origin = request.extensions().get::<Origin>().cloned().unwrap_or_default();
+    let principal = match identify(&app, &request, origin.clone()) {
         Ok(principal) => principal,
-        Err(refusal) => return refusal.into_response(),
+        Err(Unknown { refusal, shown }) => {
+            if let Some(credential) = shown {
+                let asked = asked(&request);
+                app.engine.note_unknown(&origin, credential.expose(), &asked).await;
+            }
+            return refusal.into_response();
+        }
     };
     if let Err(refused) = principal.check(access) {
-        let what = format!("{} {}", request.method(), request.uri().path());
-        app.engine.note_denied(&principal, &what).await;
+        let asked = asked(&request);
+        app.engine.note_denied(&principal, &asked).await;
         return Refusal::from(refused).into_response();
     }
     request.extensions_mut().insert(Caller(principal));
@@ -69,8 +76,20 @@ pub(crate) async fn introduced(app: &App, parts: &Parts) -> Result<Option<Princi
     }
 }
 
-fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
-    let origin = request.extensions().get::<Origin>().cloned().unwrap_or_default();
+/// Somebody whom nobody knows.
+struct Unknown {
+    refusal: Refusal,
+    /// What they showed, where it is not good.
+    shown: Option<Secret>,
+}
+
+impl From<Refusal> for Unknown {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, shown: None }
+    }
+}
+
+fn identify(app: &App, request: &Request, origin: Origin) -> Result<Principal, Unknown> {
     if let Some(Peer::LocalOwner) = request.extensions().get::<Peer>() {
         return Ok(Principal { origin, ..app.engine.local_owner() });
     }
@@ -79,7 +98,15 @@ fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
         let what = "this path needs an API key or an access token, sent as `Authorization: Bearer …`";
         Refusal::new(ErrorCode::Unauthorized, what)
     })?;
-    Ok(app.engine.authenticate(credential, origin)?)
+    app.engine.authenticate(credential, origin).map_err(|error| {
+        let shown = (error.code == ErrorCode::Unauthorized).then(|| Secret::new(credential));
+        Unknown { refusal: error.into(), shown }
+    })
+}
+
+/// Returns what was asked for, for the audit log. A query can hold anything, so it is left out.
+fn asked(request: &Request) -> String {
+    format!("{} {}", request.method(), request.uri().path())
 }
 
 fn check_query(query: Option<&str>) -> Result<(), Refusal> {

@@ -85,12 +85,12 @@ pub(super) struct Export {
     format: AuditFormat,
     /// The file to write; the standard output where none is given
     #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
+    output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// A line that `ninja audit checkpoint` printed, or the daemon logged
+    /// A file whose last line is one that `ninja audit checkpoint` printed
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Print the result as JSON
@@ -173,11 +173,11 @@ fn plain(text: &str) -> String {
 impl Export {
     async fn execute(self, surroundings: &Surroundings) -> Result<Exit, Failure> {
         let unwritable = |error: &io::Error| {
-            let place = self.to.as_ref().map_or_else(|| "the output".to_owned(), |path| path.display().to_string());
-            let advice = "name a file that is not there yet, with --to";
+            let place = self.output.as_ref().map_or_else(|| "the output".to_owned(), |path| path.display().to_string());
+            let advice = "name a file that is not there yet, with --output";
             Failure::new(Exit::Failed, format!("{place} cannot be written: {error}"), advice)
         };
-        let mut out: Box<dyn Write> = match &self.to {
+        let mut out: Box<dyn Write> = match &self.output {
             Some(path) => Box::new(create(path).map_err(|error| unwritable(&error))?),
             None => Box::new(io::stdout()),
         };
@@ -230,11 +230,11 @@ fn report(verified: &AuditVerified, output: &Output) {
         output.say(problem);
     }
     output.note(&format!(
-        "the audit log is not the one that was written, or cannot be checked; {entries} entries were passed"
+        "the audit log is not the one that was written, or cannot be checked; there is nothing against {entries} entries"
     ));
 }
 
-/// Reads a checkpoint: the line alone, or a line of the daemon's log that has it.
+/// Reads a checkpoint.
 fn read_checkpoint(path: &Path) -> Result<AuditCheckpoint, Failure> {
     let usage = |what: String| {
         Failure::new(Exit::Usage, format!("{}: {what}", path.display()), "`ninja audit checkpoint > FILE` makes one")

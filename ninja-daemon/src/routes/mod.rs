@@ -57,6 +57,7 @@ const FILES_BODY: usize = ninja_core::api::FILES_AT_ONCE_MAX * FILE_BODY;
 
 /// Every path there is.
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table: a row for each path and method")]
 pub(crate) fn table() -> Vec<Route> {
     use Access::{Admin, Public, User};
     use Scope::{

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin;
+mod audit_logs;
 mod files;
 mod http;
 mod steering;
