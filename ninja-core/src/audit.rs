@@ -1,9 +1,27 @@
-//! Entries for the audit log, as commits carry them. The journal numbers and chains them.
+//! The audit log: entries as commits carry them, the keys they are chained with, and whether the chain holds.
+//!
+//! - [`keys`]: finds or makes the key when an engine starts.
+//! - [`verify()`], [`checkpoint`]: whether the log is the one that was written.
+//! - [`export`]: the log as text for others.
+//!
+//! The journal numbers and chains entries, and knows nothing of what they say. The verbs are in `engine::audit_logs`.
+
+mod checkpoint;
+mod export;
+mod keys;
+mod verify;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{AuditAction, AuditActor, AuditEntry, AuditOutcome, Credential, Origin, Principal, Timestamp};
+pub(crate) use checkpoint::sign;
+pub(crate) use export::{heading, line};
+pub(crate) use keys::{AuditKey, StoredKey, StoredKeys, ensure};
+pub(crate) use verify::verify;
+
+use crate::api::{
+    AuditAction, AuditActor, AuditEntry, AuditOutcome, Credential, Origin, Principal, Role, Timestamp, UserId,
+};
 
 /// The longest thing that a client calls itself and is still believed.
 const USER_AGENT_CHARS_MAX: usize = 256;
@@ -32,7 +50,6 @@ struct StoredEntry {
 #[derive(Debug, Clone)]
 pub(crate) struct Audit(StoredEntry);
 
-#[cfg_attr(not(test), expect(dead_code, reason = "not everything is audited yet"))]
 impl Audit {
     /// Begins an entry of something that somebody known did.
     pub(crate) fn of(by: &Principal, action: AuditAction, at: Timestamp) -> Self {
@@ -40,10 +57,23 @@ impl Audit {
             Credential::Local => "local".to_owned(),
             Credential::Key(id) => format!("key_{id}"),
             Credential::Session(id) => id.to_string(),
+            Credential::Engine => "engine".to_owned(),
         };
         let mut entry = Self::of_nobody(&by.origin, action, at);
         entry.0.actor = Some(AuditActor { user: by.user, role: by.role, credential });
         entry
+    }
+
+    /// Says that this account did it, and what proved that where it was no credential for other things.
+    pub(crate) fn proved_by(mut self, user: UserId, role: Role, proof: &str) -> Self {
+        self.0.actor = Some(AuditActor { user, role, credential: proof.to_owned() });
+        self
+    }
+
+    /// Says when.
+    pub(crate) fn at(mut self, at: Timestamp) -> Self {
+        self.0.at = at;
+        self
     }
 
     /// Begins an entry of something that came from nobody known, such as a failed login.
@@ -96,7 +126,6 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::UserId;
 
     #[test]
     fn an_entry_says_who_did_what_from_where_and_how_it_ended() {

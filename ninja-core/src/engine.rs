@@ -15,7 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     actors::{ActorTree, Services, TaskMsg, note_uses},
-    api::{Agent, ApiError, ApprovalId, Decision, ErrorCode, Principal, Task, TaskId, TaskStatus, Timestamp, UserId},
+    api::{
+        Agent, ApiError, ApprovalId, AuditAction, Decision, ErrorCode, Principal, Task, TaskId, TaskStatus, Timestamp,
+        UserId,
+    },
+    audit::Audit,
     clock::{Clock, SystemClock},
     config::Config,
     journal::{
@@ -34,6 +38,7 @@ use crate::{
 
 mod accounts;
 mod at;
+mod audit_logs;
 mod catalog;
 mod delete;
 mod diff;
@@ -139,6 +144,7 @@ struct Inner {
     pins: pins::PinSets,
     vault: Vault,
     keys: idempotency::Keys,
+    audit: audit_logs::AuditLog,
     /// Held by whoever changes what is stored of providers, from what is read to what is taken up.
     stored_settings: tokio::sync::Mutex<()>,
     rooms: files::Rooms,
@@ -160,6 +166,7 @@ impl Engine {
         if let Err(error) = note_uses(Arc::clone(&self.0.services)).await {
             tracing::warn!(%error, "failed to note when API keys were last used");
         }
+        self.note_left_out().await;
         self.0.services.lives.settle();
         if let Err(error) = self.0.services.store.close().await {
             tracing::error!(%error, "failed to close the store");
@@ -197,11 +204,13 @@ impl Engine {
     pub async fn cancel_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
         let (target, user) = (target.into(), by.user);
         let id = target.task;
+        let audit = self.audit_of(by, AuditAction::CancelTask, id)?.encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             // Each time, for it can have been deleted since.
             self.check_owner(by, id)?;
-            let message = |reply| target.guard(TaskMsg::Cancel { by: user, reply });
+            let audit = audit.clone();
+            let message = |reply| target.guard(TaskMsg::Cancel { by: user, audit, reply });
             match self.0.tree.ask_task(id, CANCEL_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // Where an earlier send was taken and only its answer lost, the task ended as was asked.
@@ -235,11 +244,13 @@ impl Engine {
     ) -> Result<Task, ApiError> {
         let (target, asker) = (target.into(), by);
         let id = target.task;
+        let audit = self.audit_of(by, AuditAction::DecideApproval, id)?;
+        let audit = audit.saying(format!("{} of {approval}", decision.as_str())).encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             self.check_owner(asker, id)?;
-            let (decision, by) = (decision.clone(), by.user);
-            let message = |reply| target.guard(TaskMsg::DecideApproval { approval, decision, by, reply });
+            let (decision, by, audit) = (decision.clone(), by.user, audit.clone());
+            let message = |reply| target.guard(TaskMsg::DecideApproval { approval, decision, by, audit, reply });
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 // An earlier send was taken and only its reply was lost: the question is answered.
@@ -272,6 +283,13 @@ impl Engine {
     /// None today; a feed that nobody wrote to is empty.
     pub async fn feed(&self, by: &Principal, after: Option<u64>) -> Result<Follow, ApiError> {
         Ok(Follow::user(&self.0.services.hub, Arc::clone(self.store()), by.user, after.unwrap_or(0)))
+    }
+
+    /// Begins the entry of something that is done to a task. Where none can be written nothing is done: a task's actor must not
+    /// find that out, for it would fail of it.
+    fn audit_of(&self, by: &Principal, action: AuditAction, id: TaskId) -> Result<Audit, ApiError> {
+        self.check_audit_key()?;
+        Ok(Audit::of(by, action, self.0.services.clock.now()).to(id))
     }
 
     fn store(&self) -> &Arc<dyn Store> {

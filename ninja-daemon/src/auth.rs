@@ -41,31 +41,46 @@ pub(crate) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let origin = request.extensions().get::<Origin>().cloned().unwrap_or_default();
     let known = match (access, bucket) {
-        (Access::User(_) | Access::Admin(_), _) => Some(identify(&app, &request)),
+        (Access::User(_) | Access::Admin(_), _) => Some(identify(&app, &request, origin.clone())),
         // Whoever proves who they are may be told more.
-        (Access::Public, Bucket::Usual) => shows_credential(&request).then(|| identify(&app, &request)),
+        (Access::Public, Bucket::Usual) => shows_credential(&request).then(|| identify(&app, &request, origin.clone())),
         (Access::Public, Bucket::SignIn | Bucket::Introduced) => None,
     };
-    let from = request.extensions().get::<Origin>().and_then(|origin| origin.ip);
-    let standing = match count(&app, bucket, from, known.as_ref().map(Result::as_ref)) {
+    let counted = known.as_ref().map(|known| known.as_ref().map_err(|unknown| &unknown.refusal));
+    let standing = match count(&app, bucket, origin.ip, counted) {
         Ok(standing) => standing,
         Err(exceeded) => return exceeded.into_response(),
     };
-    let checked =
-        known.map(|known| known.and_then(|principal| Ok(principal.check(access).map(|()| Caller(principal))?)));
-    let answer = match checked.transpose() {
+    let answer = match known {
+        None => next.run(request).await,
         // Whoever proves nothing is a stranger like any other, where strangers are let in.
-        Err(_) if access == Access::Public => next.run(request).await,
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
-            }
-            next.run(request).await
+        Some(Err(_)) if access == Access::Public => next.run(request).await,
+        Some(Err(unknown)) => {
+            let asked = asked(&request);
+            refuse_unknown(&app, &asked, &origin, unknown).await
         }
-        Err(refusal) => refusal.into_response(),
+        Some(Ok(principal)) => match principal.check(access) {
+            Ok(()) => {
+                request.extensions_mut().insert(Caller(principal));
+                next.run(request).await
+            }
+            Err(refused) => {
+                let asked = asked(&request);
+                app.engine.note_denied(&principal, &asked).await;
+                Refusal::from(refused).into_response()
+            }
+        },
     };
     standing.tell(answer)
+}
+
+async fn refuse_unknown(app: &App, asked: &str, origin: &Origin, unknown: Unknown) -> Response {
+    if let Some(credential) = unknown.shown {
+        app.engine.note_unknown(origin, credential.expose(), asked).await;
+    }
+    unknown.refusal.into_response()
 }
 
 /// Counts a request: `known` is who asked, as far as that was looked at.
@@ -107,8 +122,20 @@ fn shows_credential(request: &Request) -> bool {
     is_owner || request.headers().contains_key(header::AUTHORIZATION)
 }
 
-fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
-    let origin = request.extensions().get::<Origin>().cloned().unwrap_or_default();
+/// Somebody whom nobody knows.
+struct Unknown {
+    refusal: Refusal,
+    /// What they showed, where it is not good.
+    shown: Option<Secret>,
+}
+
+impl From<Refusal> for Unknown {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, shown: None }
+    }
+}
+
+fn identify(app: &App, request: &Request, origin: Origin) -> Result<Principal, Unknown> {
     if let Some(Peer::LocalOwner) = request.extensions().get::<Peer>() {
         return Ok(Principal { origin, ..app.engine.local_owner() });
     }
@@ -117,7 +144,15 @@ fn identify(app: &App, request: &Request) -> Result<Principal, Refusal> {
         let what = "this path needs an API key or an access token, sent as `Authorization: Bearer …`";
         Refusal::new(ErrorCode::Unauthorized, what)
     })?;
-    Ok(app.engine.authenticate(credential, origin)?)
+    app.engine.authenticate(credential, origin).map_err(|error| {
+        let shown = (error.code == ErrorCode::Unauthorized).then(|| Secret::new(credential));
+        Unknown { refusal: error.into(), shown }
+    })
+}
+
+/// Returns what was asked for, for the audit log. A query can hold anything, so it is left out.
+fn asked(request: &Request) -> String {
+    format!("{} {}", request.method(), request.uri().path())
 }
 
 fn check_query(query: Option<&str>) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@
 
 mod address;
 mod app;
+mod audit_log;
 mod auth;
 mod command;
 mod conditional;

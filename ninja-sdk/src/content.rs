@@ -147,6 +147,25 @@ impl std::fmt::Debug for Backup {
     }
 }
 
+/// The audit log as text, arriving. One that breaks off ends with an error.
+pub struct AuditExport {
+    pub(crate) stream: BoxStream<'static, io::Result<Bytes>>,
+}
+
+impl Stream for AuditExport {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, ctx: &mut task::Context<'_>) -> task::Poll<Option<Self::Item>> {
+        self.stream.poll_next_unpin(ctx)
+    }
+}
+
+impl std::fmt::Debug for AuditExport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditExport").finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

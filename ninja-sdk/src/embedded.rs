@@ -1,6 +1,7 @@
 //! The transport without a wire: an engine in this process, asked as its local owner.
 
 mod accounts;
+mod audit;
 
 use futures::StreamExt;
 use ninja_core::{

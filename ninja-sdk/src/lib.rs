@@ -30,13 +30,13 @@ mod error;
 mod ninja;
 mod stream;
 
-pub use ninja_core::api::{self, ListApprovals, ListTasks, ListUsers};
+pub use ninja_core::api::{self, ListApprovals, ListAudit, ListTasks, ListUsers};
 #[cfg(feature = "embedded")]
 pub use ninja_core::{Config, Engine, EngineOptions, ResumePolicy};
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientBuilder};
-pub use content::{Backup, Content, Download};
+pub use content::{AuditExport, Backup, Content, Download};
 pub use error::{BoxError, SdkError};
 pub use ninja::Ninja;
 pub use stream::{EventStream, Signal};

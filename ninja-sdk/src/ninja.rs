@@ -1,6 +1,7 @@
 //! [`Ninja`]: the one type an application holds, whichever transport is behind it.
 
 mod accounts;
+mod audit;
 mod many;
 mod operating;
 

@@ -2,10 +2,13 @@
 //! planned, mapped, delegated, tried again and promised, in `images` what models see, in `protocols` one task over what every
 //! vendor speaks, in `steering` what a person does with a task, in `stored` providers that an administrator stores and the keys
 //! that seal theirs, in `windows` that no prompt is cut by whoever gets it, in `deleting` what is gone with a task, in `listing`
-//! lists and sums of many, in `repeating` requests that come twice and words that come too late.
+//! lists and sums of many, in `repeating` requests that come twice and words that come too late, in `audited` what is written of
+//! whoever does something.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "engine/audited.rs"]
+mod audited;
 #[path = "engine/deleting.rs"]
 mod deleting;
 #[path = "engine/images.rs"]

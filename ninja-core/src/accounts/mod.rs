@@ -20,7 +20,7 @@ mod session;
 mod user;
 
 pub(crate) use self::{
-    access_token::{AccessTokens, SigningKey},
+    access_token::{AccessTokens, SigningKey, TokenError},
     api_key::{ApiKey, ApiKeyError, StoredApiKey},
     attempts::Attempts,
     directory::Accounts,

@@ -37,6 +37,7 @@ mod reports;
 pub(crate) use commit::head_update;
 pub(super) use reports::TaskHome;
 
+use asked::Asked;
 use commit::Change;
 
 /// The wait before a log that could not be read is read again.
@@ -62,6 +63,8 @@ pub(crate) enum TaskMsg {
         decision: Decision,
         /// Who.
         by: UserId,
+        /// What the audit log says of it.
+        audit: Bytes,
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
@@ -69,6 +72,8 @@ pub(crate) enum TaskMsg {
     Cancel {
         /// Who.
         by: UserId,
+        /// What the audit log says of it.
+        audit: Bytes,
         /// The task once it has ended.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
@@ -76,6 +81,8 @@ pub(crate) enum TaskMsg {
     Steer {
         /// Which of these.
         input: Box<Input>,
+        /// What the audit log says of it.
+        audit: Bytes,
         /// The task after it.
         reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
     },
@@ -192,27 +199,31 @@ impl Actor for TaskActor {
         match message {
             TaskMsg::Begin { from } => self.begin(&myself, state, from).await,
             TaskMsg::CallsReported => self.take_reports(&myself, state).await,
-            TaskMsg::Steer { input, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
-                self.pause_first(&myself, state, *input, reply).await
+            TaskMsg::Steer { input, audit, reply } if state.task.is_none() && matches!(*input, Input::Pause { .. }) => {
+                self.pause_first(&myself, state, Asked { input: *input, audit, reply }).await
             }
             // The log could not be read yet: the reply is dropped, and the caller asks again.
             TaskMsg::DecideApproval { .. } | TaskMsg::Steer { .. } | TaskMsg::Wake { .. } if state.task.is_none() => {
                 Ok(())
             }
-            TaskMsg::DecideApproval { approval, decision, by, reply } => {
+            TaskMsg::DecideApproval { approval, decision, by, audit, reply } => {
                 let input = Input::DecideApproval { approval, decision, by };
-                self.answer(&myself, state, input, reply).await
+                self.answer(&myself, state, Asked { input, audit, reply }).await
             }
-            TaskMsg::Steer { input, reply } => self.answer(&myself, state, *input, reply).await,
+            TaskMsg::Steer { input, audit, reply } => {
+                self.answer(&myself, state, Asked { input: *input, audit, reply }).await
+            }
             TaskMsg::Wake { due } => {
                 if state.wake_at == Some(due) {
                     state.wake_at = None;
                 }
                 self.report(&myself, state, Input::Wake { due }).await
             }
-            TaskMsg::Cancel { by, reply } => self.cancel(&myself, state, by, reply).await,
             TaskMsg::Delete { audit, reply } => self.delete(&myself, state, audit, reply).await,
             TaskMsg::IfAt { .. } => unreachable!("`unless_moved` takes the condition off"),
+            TaskMsg::Cancel { by, audit, reply } => {
+                self.cancel(&myself, state, Asked { input: Input::Cancel { by }, audit, reply }).await
+            }
             TaskMsg::Park => self.park(&myself, state),
         }
     }
@@ -338,7 +349,7 @@ impl TaskActor {
         state: &mut TaskActorState,
         input: Input,
     ) -> Result<(), ActorProcessingErr> {
-        self.take(myself, state, input).await?.map_err(|refusal| refusal.to_string().into())
+        self.take(myself, state, input, None).await?.map_err(|refusal| refusal.to_string().into())
     }
 
     /// Decides, commits, then acts. The outer error means: restart me.
@@ -347,10 +358,12 @@ impl TaskActor {
         myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
         input: Input,
+        audit: Option<Bytes>,
     ) -> Result<Result<(), Refusal>, ActorProcessingErr> {
         match self.decide_now(state, input) {
             Err(refusal) => Ok(Err(refusal)),
             Ok(change) => {
+                let change = audit.into_iter().fold(change, Change::audited);
                 self.commit(state, change).await?;
                 self.act(myself, state).await?;
                 Ok(Ok(()))

@@ -93,5 +93,19 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// Returns what kind of answer it is, as it stands on the wire.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::Happened => "happened",
+            Self::DidNotHappen => "did_not_happen",
+            Self::Abort => "abort",
+            Self::Answer { .. } => "answer",
+        }
+    }
+}
+
 /// The body of `POST /tasks/{id}/approvals/{approval_id}`: the answer itself.
 pub type DecideApproval = Decision;

@@ -48,7 +48,7 @@ actions! {
     CreateApiKey = "api_key.create",
     /// Ended an API key.
     RevokeApiKey = "api_key.revoke",
-    /// Was refused for want of a role or a scope.
+    /// Was refused for want of a role, a scope or a credential that is good.
     Denied = "access.denied",
     /// Handed a task in.
     SubmitTask = "task.submit",
@@ -84,18 +84,16 @@ actions! {
     PutProvider = "provider.put",
     /// Removed settings of a provider.
     RemoveProvider = "provider.remove",
-    /// Asked a provider whether it answers.
-    TestProvider = "provider.test",
     /// Changed settings of the installation.
     ChangeSettings = "settings.change",
     /// Sealed everything under another master key.
     RotateKeys = "keys.rotate",
-    /// Made another key that signs access tokens.
-    RotateSigningKey = "signing_key.rotate",
     /// Took a backup.
     Backup = "backup.make",
     /// Exported the audit log.
     ExportAudit = "audit.export",
+    /// Began the audit log, or began it anew where it could not go on as it was. Nobody does, but the engine itself.
+    BeginAudit = "audit.begin",
 }
 
 impl std::fmt::Display for AuditAction {
@@ -113,6 +111,16 @@ pub enum AuditOutcome {
     Done,
     /// It was refused: a wrong password, a missing role, a token that was used already.
     Refused,
+}
+
+impl AuditOutcome {
+    /// Returns the outcome as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// Who did it.
@@ -152,4 +160,92 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
     /// What else there is to say. Never a secret.
     pub detail: Option<String>,
+}
+
+/// Which entries of the audit log are wanted: those that fit everything that is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditFilter {
+    /// Of what this account did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// Of this action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<AuditAction>,
+    /// That ended so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<AuditOutcome>,
+    /// Of what was done to this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// That came from this address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    /// At this time or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    /// Returns whether an entry is wanted.
+    pub fn wants(&self, entry: &AuditEntry) -> bool {
+        let Self { user, action, outcome, target, ip, from, to } = self;
+        user.is_none_or(|user| entry.actor.as_ref().is_some_and(|actor| actor.user == user))
+            && action.is_none_or(|action| entry.action == action)
+            && outcome.is_none_or(|outcome| entry.outcome == outcome)
+            && target.as_ref().is_none_or(|target| entry.target.as_ref() == Some(target))
+            && ip.is_none_or(|ip| entry.ip == Some(ip))
+            && from.is_none_or(|from| entry.at >= from)
+            && to.is_none_or(|to| entry.at < to)
+    }
+}
+
+/// How an export of the audit log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AuditFormat {
+    /// One entry a line, as JSON.
+    #[default]
+    Ndjson,
+    /// A table.
+    Csv,
+}
+
+/// Where the audit log ended at some time. Kept where nobody who can write the log gets at it, it shows what was cut off or written
+/// anew since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AuditCheckpoint {
+    /// The number of the last entry.
+    pub seq: u64,
+    /// Its link in the chain, in hexadecimal.
+    pub mac: String,
+    /// When that was.
+    pub at: Timestamp,
+    /// What only the key of the log makes of the rest.
+    pub signature: String,
+}
+
+/// What verifying the audit log came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditVerified {
+    /// How many entries there is nothing against.
+    pub entries: u64,
+    /// The link of the last one that was looked at, in hexadecimal.
+    pub mac: Option<String>,
+    /// What is wrong, each with its place: the first score of it. Entries that nobody can check for want of a key are told of here.
+    pub problems: Vec<String>,
+}
+
+impl AuditVerified {
+    /// Returns whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty()
+    }
 }

@@ -20,6 +20,17 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// Returns the role as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Premium => "premium",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// One thing that a credential may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -171,6 +182,8 @@ pub enum Credential {
     Key(ApiKeyId),
     /// A login.
     Session(SessionId),
+    /// Nothing: the engine acts by itself in the account's name, as where it removes what a deleted account had.
+    Engine,
 }
 
 /// Where a request came from, for the audit log and the trace.

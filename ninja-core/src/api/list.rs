@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Role, TaskStatus, Timestamp};
+use super::{AuditFilter, Role, TaskStatus, Timestamp};
 
 /// Which accounts a list shows, and which page of it: the query of `GET /admin/users`. The default is the newest accounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,17 @@ pub struct ListTasks {
     pub cursor: Option<String>,
     /// The most tasks on the page: 1 to 200, 50 where none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Which entries of the audit log a list shows, and which page of it. The default is the newest entries of any kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListAudit {
+    /// Which entries.
+    pub filter: AuditFilter,
+    /// The `next_cursor` of the page before. It is a place among all entries, so the filter may be another one.
+    pub cursor: Option<String>,
+    /// The most entries on the page: 1 to 200, 50 where none is given.
     pub limit: Option<u32>,
 }
 

@@ -42,7 +42,9 @@ pub use approval::{Approval, ApprovalKind, ApprovalSummary, DecideApproval, Deci
 pub use artifact::{
     Artifact, BlobHash, FILE_BYTES_MAX, FILES_AT_ONCE_MAX, File, FileUpload, FileUploadResult, ListFiles,
 };
-pub use audit::{AuditAction, AuditActor, AuditEntry, AuditOutcome};
+pub use audit::{
+    AuditAction, AuditActor, AuditCheckpoint, AuditEntry, AuditFilter, AuditFormat, AuditOutcome, AuditVerified,
+};
 pub use auth::{Access, Credential, Origin, Principal, Role, Scope, Scopes};
 pub use contract::{Check, Contract};
 pub use error::{ApiError, ErrorCode};
@@ -52,7 +54,7 @@ pub use health::{ComponentHealth, ComponentState, Health, Readiness, Unready};
 pub use idempotency::{IdempotencyKey, Made};
 pub use ids::{ApiKeyId, ApprovalId, FileId, IdError, SessionId, StepId, TaskId, UserId};
 pub use jiff::{Timestamp, civil::Date};
-pub use list::{ListApprovals, ListTasks, ListUsers};
+pub use list::{ListApprovals, ListAudit, ListTasks, ListUsers};
 pub use model::{ModelRef, Usage};
 pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
 pub use provider::{DollarPrice, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, TakesImages, Timeouts};

@@ -4,7 +4,6 @@ use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, at::TaskAt, refused};
 use crate::{
     actors::TaskMsg,
     api::{ApiError, AuditAction, ErrorCode, Principal},
-    audit::Audit,
     machine::Refusal,
 };
 
@@ -22,7 +21,7 @@ impl Engine {
         if !head.summary.status.is_terminal() {
             return Err(refused(&Refusal::NotEnded));
         }
-        let audit = Audit::of(by, AuditAction::DeleteTask, self.0.services.clock.now()).to(target.task).encode();
+        let audit = self.audit_of(by, AuditAction::DeleteTask, target.task)?.encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             let message = |reply| target.guard(TaskMsg::Delete { audit: audit.clone(), reply });

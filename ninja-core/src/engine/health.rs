@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::Engine;
 use crate::{
     api::{Access, ComponentHealth, ComponentState, Health, Principal, Readiness, Scope, Timestamp, Unready},
+    audit::AuditKey,
     providers::{Choice, ChooseError},
     sandbox::SandboxError,
 };
@@ -76,7 +77,8 @@ impl Part {
         use ComponentState::{Degraded, Down, Ok};
         match (self, state) {
             (Self::Store, Ok) => "writes and reads",
-            (Self::Store, Degraded | Down) => "takes no writes",
+            (Self::Store, Degraded) => "takes no writes that have to stand in the audit log",
+            (Self::Store, Down) => "takes no writes",
             (Self::Journal, Ok) => "keeps up",
             (Self::Journal, Degraded | Down) => "more is written than the disk takes",
             (Self::Disk, Ok) => "has room",
@@ -211,6 +213,11 @@ impl Engine {
 
     fn look_at_store(&self) -> (ComponentState, String) {
         match self.store().failure() {
+            None if matches!(self.0.audit.key, AuditKey::Missing(_)) => {
+                let what = "writes and reads, but the audit log cannot be written, and nothing is done that has to stand in it; \
+                            `ninja audit verify` says why";
+                (ComponentState::Degraded, what.to_owned())
+            }
             None => (ComponentState::Ok, "writes and reads".to_owned()),
             Some(error) => (ComponentState::Down, error.to_string()),
         }

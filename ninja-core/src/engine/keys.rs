@@ -10,9 +10,10 @@ use super::{
     uninterrupted,
 };
 use crate::{
-    api::{ApiError, KeysRotated, MasterKeys, Principal, RotateKeys},
+    api::{ApiError, AuditAction, KeysRotated, MasterKeys, Principal, RotateKeys},
+    audit::{Audit, StoredKey, StoredKeys},
     journal::store::Commit,
-    vault::Vault,
+    vault::{Vault, VaultError},
 };
 
 impl Engine {
@@ -37,14 +38,14 @@ impl Engine {
     /// Fails with `conflict`, and says what a person has to do, where keys are given and there is nothing to seal anew.
     pub async fn rotate_keys(&self, by: &Principal, request: RotateKeys) -> Result<KeysRotated, ApiError> {
         administrators_only(by)?;
-        let engine = self.clone();
-        uninterrupted(async move { engine.rotate(request).await }).await
+        let (engine, by) = (self.clone(), by.clone());
+        uninterrupted(async move { engine.rotate(&by, request).await }).await
     }
 
-    async fn rotate(&self, RotateKeys { drop_old }: RotateKeys) -> Result<KeysRotated, ApiError> {
+    async fn rotate(&self, by: &Principal, RotateKeys { drop_old }: RotateKeys) -> Result<KeysRotated, ApiError> {
         let _changing = self.0.stored_settings.lock().await;
         let (vault, failpoints) = (&self.0.vault, &self.0.services.failpoints);
-        let is_new = self.begin_rotation().await?;
+        let is_new = self.begin_rotation(by).await?;
         failpoints.visit("rotate: key added");
         let (mut resealed, mut unopened) = (0, Vec::new());
         for (name, stored) in stored_providers::read_all(self.store().as_ref()).map_err(store_error)? {
@@ -58,6 +59,9 @@ impl Engine {
             }
             failpoints.visit("rotate: resealed");
         }
+        let (anew, still_closed) = self.reseal_audit_keys().await?;
+        resealed += anew;
+        unopened.extend(still_closed);
         let dropped = match drop_old && is_new && unopened.is_empty() {
             true => self.with_vault(Vault::drop_old_keys).await?,
             false => 0,
@@ -69,10 +73,13 @@ impl Engine {
     }
 
     /// Adds a key where that is ours to do. Otherwise there must be something to do with those that are given.
-    async fn begin_rotation(&self) -> Result<bool, ApiError> {
+    async fn begin_rotation(&self, by: &Principal) -> Result<bool, ApiError> {
         let vault = &self.0.vault;
+        let entry = Audit::of(by, AuditAction::RotateKeys, self.0.services.clock.now());
         let Err(not_ours) = vault.check_writable() else {
             self.check_first_key()?;
+            // The keys are no document, so this comes before them: what is not noted is not done.
+            self.commit_audit(&entry.saying("a new master key")).await.map_err(store_error)?;
             self.with_vault(Vault::add_key).await?;
             return Ok(true);
         };
@@ -80,10 +87,38 @@ impl Engine {
         let is_older = |stored: &StoredSettings| {
             stored.api_key.as_ref().is_some_and(|sealed| Some(sealed.key()) != vault.newest())
         };
-        match stored.iter().any(|(_, stored)| stored.as_ref().is_ok_and(is_older)) {
-            true => Ok(false),
-            false => Err(vault_error(&not_ours)),
+        let keys = StoredKeys::read(self.store().as_ref()).map_err(store_error)?.keys;
+        let is_older_key = |stored: &StoredKey| Some(stored.sealed_with()) != vault.newest();
+        if !stored.iter().any(|(_, stored)| stored.as_ref().is_ok_and(is_older)) && !keys.iter().any(is_older_key) {
+            return Err(vault_error(&not_ours));
         }
+        self.commit_audit(&entry.saying("the newest of the keys that are given")).await.map_err(store_error)?;
+        Ok(false)
+    }
+
+    /// Seals the keys of the audit log anew, in one commit. Returns how many were, and those that do not open.
+    async fn reseal_audit_keys(&self) -> Result<(u64, Vec<String>), ApiError> {
+        let mut stored = StoredKeys::read(self.store().as_ref()).map_err(store_error)?;
+        let newest = self.0.vault.newest();
+        let (stored, resealed, unopened) = self
+            .with_vault(move |vault| {
+                let (mut resealed, mut unopened) = (0, Vec::new());
+                for key in stored.keys.iter_mut().filter(|key| Some(key.sealed_with()) != newest) {
+                    match key.reseal(vault) {
+                        Ok(()) => resealed += 1,
+                        Err(VaultError::UnknownKey { .. } | VaultError::Altered) => unopened.push(key.name()),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok((stored, resealed, unopened))
+            })
+            .await?;
+        if resealed > 0 {
+            let commit = Commit { puts: vec![stored.document()], ..Commit::default() };
+            self.store().commit(commit).await.map_err(store_error)?;
+        }
+        self.0.services.failpoints.visit("rotate: audit keys resealed");
+        Ok((resealed, unopened))
     }
 
     async fn reseal(&self, name: &str, mut stored: StoredSettings) -> Result<Resealed, ApiError> {

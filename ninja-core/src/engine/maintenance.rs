@@ -15,7 +15,7 @@ use futures::{
 };
 use tokio::sync::mpsc;
 
-use super::{Engine, references::REFERENCES};
+use super::{Engine, references::REFERENCES, store_error};
 pub use crate::journal::{
     backup::{BackupError, Restored, verify},
     compact::Compacted,
@@ -23,7 +23,8 @@ pub use crate::journal::{
     item::ItemCounts,
 };
 use crate::{
-    api::{ApiError, ErrorCode, Principal, TaskId, Timestamp},
+    api::{ApiError, AuditAction, AuditCheckpoint, AuditVerified, ErrorCode, Principal, TaskId, Timestamp},
+    audit::{self, Audit, StoredKeys},
     journal::{
         backup,
         disk::{DiskOptions, DiskStore},
@@ -31,6 +32,7 @@ use crate::{
         store::{DocKind, Store, StoreError},
     },
     task_log::TaskLog,
+    vault::Vault,
 };
 
 /// Pieces of a backup that wait for a slow reader.
@@ -49,6 +51,8 @@ impl Engine {
         if !by.is_admin() {
             return Err(ApiError::new(ErrorCode::Forbidden, "a backup holds everybody's tasks: administrators only"));
         }
+        let entry = Audit::of(by, AuditAction::Backup, self.0.services.clock.now());
+        self.commit_audit(&entry).await.map_err(store_error)?;
         let (pieces, arriving) = mpsc::channel(PIECES_WAITING);
         let (store, at) = (Arc::clone(self.store()), self.0.services.clock.now());
         tokio::task::spawn_blocking(move || {
@@ -124,6 +128,24 @@ pub fn has_stored_providers(data_dir: &Path) -> Result<bool, StoreError> {
     }
     let store = DiskStore::open(data_dir, DiskOptions::default())?;
     Ok(!store.list_docs(DocKind::Provider, "")?.is_empty())
+}
+
+/// Verifies the audit log of a data directory at rest, with the keys of its vault, and that it goes on from a checkpoint, where one is
+/// given. Blocks.
+///
+/// # Errors
+///
+/// Fails where there is no data, an engine holds it, or it is damaged. What is wrong with the log is no error but the answer.
+pub fn verify_audit(
+    data_dir: &Path,
+    vault: &Vault,
+    checkpoint: Option<&AuditCheckpoint>,
+) -> Result<AuditVerified, StoreError> {
+    if !data_dir.join("format").exists() {
+        return Err(StoreError::Corrupt(format!("there is no data in {}", data_dir.display())));
+    }
+    let store = DiskStore::open(data_dir, DiskOptions::default())?;
+    audit::verify(&store, &StoredKeys::read(&store)?.stretches(vault), checkpoint)
 }
 
 /// Returns whether a task's records fold into a task.

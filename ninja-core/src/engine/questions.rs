@@ -26,7 +26,7 @@ impl Engine {
         query: ListApprovals,
     ) -> Result<Page<ApprovalSummary>, ApiError> {
         let limit = limit_of(query.limit)?;
-        let owner = (!all_or_own(by, query.all)?).then_some(by.user);
+        let owner = (!self.all_or_own(by, query.all, "everybody's questions").await?).then_some(by.user);
         let mut after = query.cursor;
         if after.as_deref().is_some_and(|place| !questions::is_place(place)) {
             return Err(no_cursor("approvals"));
@@ -71,10 +71,13 @@ impl Engine {
     }
 }
 
-/// Returns whether everybody's are asked for, by somebody who may.
-pub(super) fn all_or_own(by: &Principal, all: bool) -> Result<bool, ApiError> {
-    match all && !by.is_admin() {
-        true => Err(ApiError::new(ErrorCode::Forbidden, "everybody's are for administrators; leave `all` out")),
-        false => Ok(all),
+impl Engine {
+    /// Returns whether everybody's are asked for, by somebody who may.
+    pub(super) async fn all_or_own(&self, by: &Principal, all: bool, what: &str) -> Result<bool, ApiError> {
+        if all && !by.is_admin() {
+            self.note_denied(by, what).await;
+            return Err(ApiError::new(ErrorCode::Forbidden, "everybody's are for administrators; leave `all` out"));
+        }
+        Ok(all)
     }
 }

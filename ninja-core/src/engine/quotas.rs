@@ -35,7 +35,7 @@ impl Engine {
     /// owner of the data directory is never kept out.
     pub fn requests_per_minute(&self, by: &Principal) -> Option<NonZeroU32> {
         match by.credential {
-            Credential::Local => None,
+            Credential::Local | Credential::Engine => None,
             Credential::Key(_) | Credential::Session(_) => {
                 let most = self.0.services.accounts.settings().quotas.of(by.role).requests_per_minute;
                 // What is set is at least one.

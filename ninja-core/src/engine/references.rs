@@ -26,7 +26,12 @@ fn of_item(item: &Item) -> Result<Vec<Reference>, StoreError> {
             Ok(vec![Reference::Blob(stored.sha256())])
         }
         // A head says what its records say.
-        Item::Doc { .. } | Item::Task { .. } | Item::Feed { .. } | Item::BlobPart { .. } => Ok(Vec::new()),
+        Item::Doc { .. }
+        | Item::Task { .. }
+        | Item::Feed { .. }
+        | Item::AuditEnd(_)
+        | Item::Audit { .. }
+        | Item::BlobPart { .. } => Ok(Vec::new()),
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Engine, EngineOptions, Inner, files, health::Findings, idempotency::Keys, observed, open_tasks::OpenTaskCount,
-    owner, pins::PinSets, stats::Measures, stored_providers,
+    Engine, EngineOptions, Inner, audit_logs::AuditLog, files, health::Findings, idempotency::Keys, observed,
+    open_tasks::OpenTaskCount, owner, pins::PinSets, stats::Measures, stored_providers,
 };
 use crate::{
     accounts::{Accounts, SigningKey, directory},
@@ -113,6 +113,7 @@ impl Engine {
         // Whoever held the directory until now may have changed the keys.
         let vault = Vault::find(&options.env, options.config.master_key_file.as_deref(), &options.data_dir)?;
         let (providers, redaction) = stored_providers::join(store.as_ref(), &vault, providers).await?;
+        let audit = AuditLog::open(&store, &vault, options.clock.now()).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
         let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
@@ -160,6 +161,7 @@ impl Engine {
             templates,
             pins: PinSets::default(),
             vault,
+            audit,
             stored_settings: Mutex::default(),
             keys: Keys::of(engine.clone()),
             rooms: files::Rooms::default(),

@@ -3,7 +3,7 @@
 use super::{ANSWER_WAIT, Engine, RESEND_WAIT, SENDS_MAX, at::TaskAt, refused};
 use crate::{
     actors::TaskMsg,
-    api::{ApiError, Budget, ErrorCode, Principal, Task},
+    api::{ApiError, AuditAction, Budget, ErrorCode, Principal, Task},
     machine::{Input, Refusal},
 };
 
@@ -14,7 +14,7 @@ impl Engine {
     ///
     /// Fails with `conflict` where it has ended, is about to end, or is paused already.
     pub async fn pause_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
-        self.steer(by, target.into(), Input::Pause { by: by.user }, &Refusal::Paused).await
+        self.steer(by, target.into(), AuditAction::PauseTask, Input::Pause { by: by.user }, &Refusal::Paused).await
     }
 
     /// Resumes a paused task, or one that waits for a provider.
@@ -23,7 +23,7 @@ impl Engine {
     ///
     /// Fails with `conflict` where it is neither.
     pub async fn resume_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
-        self.steer(by, target.into(), Input::Resume { by: by.user }, &Refusal::NotPaused).await
+        self.steer(by, target.into(), AuditAction::ResumeTask, Input::Resume { by: by.user }, &Refusal::NotPaused).await
     }
 
     /// Changes the limits of a task that are given; one that waits for more goes on where it is enough now.
@@ -37,7 +37,8 @@ impl Engine {
         target: impl Into<TaskAt>,
         budget: Budget,
     ) -> Result<Task, ApiError> {
-        self.steer(by, target.into(), Input::ChangeBudget { by: by.user, budget }, &Refusal::SameBudget).await
+        let input = Input::ChangeBudget { by: by.user, budget };
+        self.steer(by, target.into(), AuditAction::ChangeBudget, input, &Refusal::SameBudget).await
     }
 
     /// Tries a task again that failed or was cancelled: what succeeded stays, the rest is done again.
@@ -46,18 +47,28 @@ impl Engine {
     ///
     /// Fails with `conflict` where it has not ended, or ended well.
     pub async fn retry_task(&self, by: &Principal, target: impl Into<TaskAt>) -> Result<Task, ApiError> {
-        self.steer(by, target.into(), Input::Retry { by: by.user }, &Refusal::NothingToRetry).await
+        self.steer(by, target.into(), AuditAction::RetryTask, Input::Retry { by: by.user }, &Refusal::NothingToRetry)
+            .await
     }
 
     /// Hands a task an input and answers when it is recorded. `done` is what the task says when an earlier send was taken and
     /// only its reply was lost.
-    async fn steer(&self, by: &Principal, target: TaskAt, input: Input, done: &Refusal) -> Result<Task, ApiError> {
+    async fn steer(
+        &self,
+        by: &Principal,
+        target: TaskAt,
+        action: AuditAction,
+        input: Input,
+        done: &Refusal,
+    ) -> Result<Task, ApiError> {
         let id = target.task;
+        let audit = self.audit_of(by, action, id)?.encode();
         for sent in 0..SENDS_MAX {
             tokio::time::sleep(RESEND_WAIT * sent).await;
             // Each time, for it can have been deleted since.
             self.check_owner(by, id)?;
-            let message = |reply| target.guard(TaskMsg::Steer { input: Box::new(input.clone()), reply });
+            let audit = audit.clone();
+            let message = |reply| target.guard(TaskMsg::Steer { input: Box::new(input.clone()), audit, reply });
             match self.0.tree.ask_task(id, ANSWER_WAIT, message).await {
                 Some(Ok(task)) => return Ok(*task),
                 Some(Err(refusal)) if sent > 0 && refusal == *done => return self.task(by, id).await,

@@ -2,7 +2,8 @@
 
 use super::{Engine, store_error, stored_form::StoredSettings, uninterrupted};
 use crate::{
-    api::{ApiError, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Secret},
+    api::{ApiError, AuditAction, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Secret},
+    audit::Audit,
     journal::store::{Commit, DocKey, DocKind, Store, StoreError},
     providers::{CurrentProviders, ProviderConfig, ProviderError, Providers, StoredProvider},
     redaction::Redaction,
@@ -42,8 +43,8 @@ impl Engine {
     /// may change an address must not have the key sent there.
     pub async fn put_provider(&self, by: &Principal, settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {
         administrators_only(by)?;
-        let engine = self.clone();
-        uninterrupted(async move { engine.put(settings).await }).await
+        let (engine, by) = (self.clone(), by.clone());
+        uninterrupted(async move { engine.put(&by, settings).await }).await
     }
 
     /// Forgets the settings of a provider. Calls under way go on with them.
@@ -53,11 +54,11 @@ impl Engine {
     /// Fails with `not_found` where none of that name are stored.
     pub async fn remove_provider(&self, by: &Principal, name: &str) -> Result<(), ApiError> {
         administrators_only(by)?;
-        let (engine, name) = (self.clone(), name.to_owned());
-        uninterrupted(async move { engine.remove(&name).await }).await
+        let (engine, by, name) = (self.clone(), by.clone(), name.to_owned());
+        uninterrupted(async move { engine.remove(&by, &name).await }).await
     }
 
-    async fn put(&self, mut settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {
+    async fn put(&self, by: &Principal, mut settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {
         check_name(&settings.name)?;
         let key = settings.api_key.take().map(|key| clean_key(&key)).transpose()?;
         let name = settings.name.clone();
@@ -84,7 +85,8 @@ impl Engine {
             None => kept.map(|(sealed, _)| sealed),
         };
         let stored = StoredSettings { settings, api_key, changed_at: self.0.services.clock.now() };
-        let commit = Commit { puts: vec![stored.document(&name)], ..Commit::default() };
+        let audit = Audit::of(by, AuditAction::PutProvider, stored.changed_at).to(&name).saying(stored.describe());
+        let commit = Commit { puts: vec![stored.document(&name)], audit: vec![audit.encode()], ..Commit::default() };
         self.store().commit(commit).await.map_err(store_error)?;
         self.take_up_stored(Some(&name)).await?;
         let info = self.0.services.providers.now().describe().into_iter().find(|info| is_stored(info, &name));
@@ -92,14 +94,15 @@ impl Engine {
         Ok(ProviderInfo { settings: Some(stored.settings), ..info })
     }
 
-    async fn remove(&self, name: &str) -> Result<(), ApiError> {
+    async fn remove(&self, by: &Principal, name: &str) -> Result<(), ApiError> {
         let _changing = self.0.stored_settings.lock().await;
         let key = DocKey::new(DocKind::Provider, name);
         if self.store().read_doc(&key).map_err(store_error)?.is_none() {
             let what = format!("no settings of a provider named `{name}` are stored");
             return Err(ApiError::new(ErrorCode::NotFound, what));
         }
-        let commit = Commit { deletes: vec![key], ..Commit::default() };
+        let audit = Audit::of(by, AuditAction::RemoveProvider, self.0.services.clock.now()).to(name);
+        let commit = Commit { deletes: vec![key], audit: vec![audit.encode()], ..Commit::default() };
         self.store().commit(commit).await.map_err(store_error)?;
         self.take_up_stored(None).await
     }
@@ -122,19 +125,8 @@ impl Engine {
         if vault.newest().is_some() {
             return Ok(());
         }
-        let stored = read_all(self.store().as_ref()).map_err(store_error)?;
-        let lost = stored.into_iter().find_map(|(name, stored)| {
-            let key = stored.ok()?.api_key?.key();
-            (!vault.knows(key)).then_some((name, key))
-        });
-        let Some((name, key)) = lost else { return Ok(()) };
-        let what = format!(
-            "the key of the provider {name} is sealed with the master key {key}, which is not here, and no other one is begun in its \
-             stead: hand that key in as before (NINJA_MASTER_KEY, the credential, master_key_file), or put the saved lines into \
-             {}, and start the daemon again; or give the secret up with `ninja providers remove {name}`",
-            vault.place()
-        );
-        Err(ApiError::new(ErrorCode::Conflict, what))
+        let waits = waits(self.store().as_ref(), vault).map_err(store_error)?;
+        waits.map_or(Ok(()), |what| Err(ApiError::new(ErrorCode::Conflict, what)))
     }
 
     /// Has the calls that begin from now on go by what is stored. The provider that was `changed` is asked for its models before
@@ -152,7 +144,33 @@ impl Engine {
     }
 }
 
+/// Says which provider's key waits for a master key that is not here, and what to do, if one does. The key of the audit log is no
+/// reason to wait: without it the log begins anew, and says so.
+pub(super) fn waits(store: &dyn Store, vault: &Vault) -> Result<Option<String>, StoreError> {
+    let of_provider = |(name, stored): (String, ReadSettings)| {
+        let key = stored.ok()?.api_key?.key();
+        (!vault.knows(key)).then_some((name, key))
+    };
+    let describe = |(name, key)| {
+        format!(
+            "the key of the provider {name} is sealed with the master key {key}, which is not here, and no other one is begun in its \
+             stead: hand that key in as before (NINJA_MASTER_KEY, the credential, master_key_file), or put the saved lines into {}, and \
+             start the daemon again; or give up what it sealed and hand in another one, such as `openssl rand -base64 32` makes it",
+            vault.place()
+        )
+    };
+    Ok(read_all(store)?.into_iter().find_map(of_provider).map(describe))
+}
+
 impl StoredSettings {
+    /// Says for the audit log what was stored, without the key.
+    fn describe(&self) -> String {
+        let ProviderSettings { kind, base_url, .. } = &self.settings;
+        let at = base_url.as_deref().map(|url| format!(" at {url}")).unwrap_or_default();
+        let key = if self.api_key.is_some() { "with a key" } else { "without a key" };
+        format!("{}{at}, {key}", kind.as_str())
+    }
+
     /// Returns the document that holds it.
     pub(super) fn document(&self, name: &str) -> (DocKey, bytes::Bytes) {
         let document = serde_json::to_vec(self).expect("settings have string keys only");

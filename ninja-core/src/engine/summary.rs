@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use jiff::SignedDuration;
 
-use super::{Engine, damaged_head, list::first_id_of, questions::all_or_own, store_error};
+use super::{Engine, damaged_head, list::first_id_of, store_error};
 use crate::{
     api::{
         ApiError, ErrorCode, PeriodSummary, Principal, SummaryQuery, TaskId, TaskStatus, TaskSummary, TasksSummary,
@@ -31,7 +31,7 @@ impl Engine {
     ///
     /// Fails with `forbidden` where everybody's are asked for by somebody who is no administrator.
     pub async fn tasks_summary(&self, by: &Principal, query: SummaryQuery) -> Result<TasksSummary, ApiError> {
-        let owner = (!all_or_own(by, query.all)?).then_some(by.user);
+        let owner = (!self.all_or_own(by, query.all, "everybody's tasks in numbers").await?).then_some(by.user);
         let engine = self.clone();
         let counted = tokio::task::spawn_blocking(move || engine.count_tasks(owner)).await;
         counted.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?

@@ -9,6 +9,7 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    audit::{self, AuditEnd, ChainKey, Links, Mac},
     buried::Buried,
     calls::Calls,
     change::{AppendChange, Change},
@@ -67,12 +68,38 @@ pub(super) struct Applier {
     feeds: HashMap<UserId, u64>,
     counts: HashMap<String, Vec<i64>>,
     buried: Buried,
+    /// Where the audit log ends, once that was read.
+    audit_end: Option<AuditEnd>,
+}
+
+/// What a change got.
+pub(super) struct Admitted {
+    /// The numbers of its feed entries.
+    pub(super) feed_seqs: Vec<u64>,
+    /// What links its entries for the audit log.
+    pub(super) links: Option<Links>,
+}
+
+/// Who links entries for the audit log.
+#[derive(Clone, Copy)]
+pub(super) enum Linking<'a> {
+    /// The applier does, with the key, if it is there.
+    With(Option<&'a ChainKey>),
+    /// They were linked before, as this.
+    Known(Option<&'a Links>),
 }
 
 impl Applier {
     /// Starts with nothing remembered.
     pub(super) fn new(tree: Arc<Tree>) -> Self {
-        Self { tree, tasks: HashMap::new(), feeds: HashMap::new(), counts: HashMap::new(), buried: Buried::default() }
+        Self {
+            tree,
+            tasks: HashMap::new(),
+            feeds: HashMap::new(),
+            counts: HashMap::new(),
+            buried: Buried::default(),
+            audit_end: None,
+        }
     }
 
     /// Returns the tree that batches are applied to.
@@ -86,9 +113,16 @@ impl Applier {
         number(&stored)
     }
 
-    /// Adds a change to the batch, and returns the numbers of its feed entries. Refuses, and changes nothing, where
-    /// the append does not follow the task's log, or a task to forget is at another record.
-    pub(super) fn admit(&mut self, change: &Change, position: u64, batch: &mut Batch) -> Result<Vec<u64>, StoreError> {
+    /// Adds a change to the batch, and returns the numbers of its feed entries and the links of those for the audit log.
+    /// Refuses, and changes nothing, where the append does not follow the task's log, a task to forget is at another record, or
+    /// entries cannot be linked.
+    pub(super) fn admit(
+        &mut self,
+        change: &Change,
+        position: u64,
+        linking: Linking<'_>,
+        batch: &mut Batch,
+    ) -> Result<Admitted, StoreError> {
         let state = match &change.append {
             Some(append) => self.check(append)?,
             None => None,
@@ -97,6 +131,7 @@ impl Applier {
         let appended = change.append.as_ref().map(|append| append.task);
         let forgotten = change.forget.iter().map(|forget| self.check_forget(*forget, appended));
         let forgotten = forgotten.collect::<Result<Vec<_>, StoreError>>()?;
+        let links = self.link(change, linking)?;
         for (user, _) in &change.feed {
             self.feed_last(*user)?;
         }
@@ -117,8 +152,9 @@ impl Applier {
             batch.remove(keys::doc(key));
         }
         self.put_counts(change, batch);
+        self.put_audit(change, links.as_ref(), batch);
         batch.insert(keys::position(), position.to_be_bytes().to_vec());
-        Ok(feed_seqs)
+        Ok(Admitted { feed_seqs, links })
     }
 
     /// Forgets what it remembers if that has grown large. Only between batches: what is remembered of changes that
@@ -141,6 +177,7 @@ impl Applier {
         self.feeds = HashMap::new();
         self.counts = HashMap::new();
         self.buried = Buried::default();
+        self.audit_end = None;
     }
 
     /// Looks for records of forgotten tasks that are still in the tree.
@@ -210,6 +247,59 @@ impl Applier {
         Ok(())
     }
 
+    fn link(&mut self, change: &Change, linking: Linking<'_>) -> Result<Option<Links>, StoreError> {
+        let known = match linking {
+            Linking::With(_) => None,
+            Linking::Known(links) => links,
+        };
+        if change.audit.is_empty() && known.is_none() {
+            return Ok(None);
+        }
+        let end = self.read_audit_end()?;
+        match (linking, known) {
+            (Linking::With(None), _) => Err(StoreError::NoAuditKey),
+            (Linking::With(Some(key)), _) => Ok(Some(key.chain(&end, change.audit.iter().map(Value::bytes)))),
+            (Linking::Known(_), Some(links))
+                if links.first == end.seq + 1 && links.macs.len() == change.audit.len() =>
+            {
+                Ok(Some(links.clone()))
+            }
+            (Linking::Known(_), _) => Err(StoreError::Corrupt("its audit entries are linked otherwise".to_owned())),
+        }
+    }
+
+    fn read_audit_end(&mut self) -> Result<AuditEnd, StoreError> {
+        let end = match self.audit_end {
+            Some(end) => end,
+            None => self.past_the_last(audit_end(&self.tree)?.unwrap_or(AuditEnd::NONE))?,
+        };
+        self.audit_end = Some(end);
+        Ok(end)
+    }
+
+    /// Returns an end that no entry stands after, so that none is ever written over. There is none after the end of a log that
+    /// nobody tampered with.
+    fn past_the_last(&self, end: AuditEnd) -> Result<AuditEnd, StoreError> {
+        self.tree.read(|db| {
+            let last = tree::scan(db, keys::audit(end.seq + 1), &keys::all_audit()).last().transpose()?;
+            let Some((key, stored)) = last else { return Ok(end) };
+            let seq = keys::seq_of_audit_key(&key).unwrap_or(end.seq);
+            Ok(AuditEnd { seq, mac: audit::split(&stored)?.0, end_mac: Mac::NONE })
+        })
+    }
+
+    fn put_audit(&mut self, change: &Change, links: Option<&Links>, batch: &mut Batch) {
+        let Some(links) = links else { return };
+        for ((seq, mac), entry) in (links.first..).zip(&links.macs).zip(&change.audit) {
+            let mut stored = mac.as_bytes().to_vec();
+            entry.store_into(&mut stored);
+            batch.insert(keys::audit(seq), stored);
+        }
+        let end = links.end();
+        batch.insert(keys::audit_end(), end.stored());
+        self.audit_end = Some(end);
+    }
+
     fn put_counts(&mut self, change: &Change, batch: &mut Batch) {
         // What a commit puts there as a document is what is counted on.
         let puts = change.puts.iter().map(|(key, value)| (key, counts::read(value.bytes()).unwrap_or_default()));
@@ -275,6 +365,11 @@ impl Applier {
         }
         seqs
     }
+}
+
+/// Reads where the audit log ends.
+pub(super) fn audit_end(tree: &Tree) -> Result<Option<AuditEnd>, StoreError> {
+    tree.read(|db| tree::get(db, &keys::audit_end())?.map(|stored| AuditEnd::read(&stored)).transpose())
 }
 
 /// Reads a number that stands alone in the tree.

@@ -17,8 +17,9 @@ pub use read::verify;
 pub use restore::{Restored, restore};
 pub use write::write;
 
-/// The version of the file that this code writes and reads.
-pub const FORMAT: u32 = 1;
+/// The version of the file that this code writes. It reads older ones too; version 1 had no audit log.
+pub const FORMAT: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// Why a backup could not be written, read or restored.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,7 @@ pub enum BackupError {
     #[error("this is no backup of a data directory: {0}")]
     NotOne(String),
     /// A newer version wrote it.
-    #[error("the backup has format {found}; this version reads format {FORMAT}")]
+    #[error("the backup has format {found}; this version reads up to format {FORMAT}")]
     Version {
         /// What was found.
         found: u32,

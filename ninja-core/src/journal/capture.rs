@@ -1,4 +1,4 @@
-//! A point in time of the tree while it is written to: heads, ends of feeds and documents, copied between two groups.
+//! A point in time of the tree while it is written to: heads, the ends of feeds and of the audit log, and documents, copied between two groups.
 //!
 //! Entries and blobs are only ever added, and the records of forgotten tasks stay as long as there is a [`Hold`], so what a
 //! head counts can be read at leisure afterwards. The writer pauses for as long as it takes to copy the rest to a file, which
@@ -105,7 +105,7 @@ pub(super) fn replay(
 fn copy(db: &Db, file: File) -> Result<File, StoreError> {
     let failed = |error| io_error("write a file for the backup", error);
     let mut out = BufWriter::new(file);
-    for prefix in [keys::all_docs(), keys::all_heads(), keys::all_feed_ends()] {
+    for prefix in [keys::all_docs(), keys::all_heads(), keys::all_feed_ends(), keys::audit_end()] {
         for entry in tree::scan(db, prefix.clone(), &prefix) {
             let (key, value) = entry?;
             put(&mut out, &key).and_then(|()| put(&mut out, &value)).map_err(failed)?;

@@ -9,7 +9,8 @@
 //! deletes  u32 n, n × (kind u8, id value)
 //! blobs    u32 n, n × value
 //! counts   absent where neither they nor what comes after is there; else u32 n, n × (row value, u32 m, m × i64)
-//! forget   absent where there are none; else u32 n, n × (task [16], last_seq u64)
+//! forget   absent where neither they nor what comes after is there; else u32 n, n × (task [16], last_seq u64)
+//! audit    absent where there are none; else u32 n, n × value
 //! ```
 //!
 //! The frame around it carries the version; see [`super::wal`].
@@ -39,6 +40,7 @@ pub(super) struct Change {
     pub(super) blobs: Vec<(BlobHash, Bytes)>,
     pub(super) counts: Vec<Count>,
     pub(super) forget: Vec<Forget>,
+    pub(super) audit: Vec<Value>,
 }
 
 /// Records for one task's log and its new head.
@@ -75,6 +77,7 @@ impl Change {
             blobs: commit.blobs.into_iter().map(|bytes| (hash_of(&bytes), bytes)).collect(),
             counts: commit.counts,
             forget: commit.forget,
+            audit: commit.audit.into_iter().map(Value::new).collect(),
         })
     }
 
@@ -83,7 +86,7 @@ impl Change {
         let heads = self.append.iter().flat_map(|append| std::iter::once(&append.head).chain(&append.records));
         let feed = self.feed.iter().map(|(_, value)| value);
         let puts = self.puts.iter().map(|(_, value)| value);
-        let spilled = heads.chain(feed).chain(puts).filter_map(Value::spilled);
+        let spilled = heads.chain(feed).chain(puts).chain(&self.audit).filter_map(Value::spilled);
         spilled.chain(self.blobs.iter().map(|(hash, bytes)| (*hash, bytes)))
     }
 
@@ -109,11 +112,15 @@ impl Change {
         for (_, bytes) in &self.blobs {
             put_value(&mut out, bytes);
         }
-        if !self.counts.is_empty() || !self.forget.is_empty() {
+        let (has_forget, has_audit) = (!self.forget.is_empty(), !self.audit.is_empty());
+        if !self.counts.is_empty() || has_forget || has_audit {
             self.encode_counts(&mut out);
         }
-        if !self.forget.is_empty() {
+        if has_forget || has_audit {
             self.encode_forget(&mut out);
+        }
+        if has_audit {
+            self.encode_audit(&mut out);
         }
         out
     }
@@ -134,6 +141,13 @@ impl Change {
             for number in add {
                 out.extend_from_slice(&number.to_be_bytes());
             }
+        }
+    }
+
+    fn encode_audit(&self, out: &mut Vec<u8>) {
+        put_count(out, self.audit.len());
+        for entry in &self.audit {
+            put_value(out, entry.bytes());
         }
     }
 
@@ -162,6 +176,7 @@ impl Change {
             blobs: reader.list(|reader| reader.value().map(|bytes| (hash_of(&bytes), bytes)))?,
             counts: if reader.is_at_end() { Vec::new() } else { reader.list(count)? },
             forget: if reader.is_at_end() { Vec::new() } else { reader.list(forget)? },
+            audit: if reader.is_at_end() { Vec::new() } else { reader.list(value)? },
         };
         reader.finish()?;
         Ok(change)
@@ -186,7 +201,7 @@ fn size_of(commit: &Commit) -> u64 {
     let append = commit.append.iter().flat_map(|append| std::iter::once(&append.head.bytes).chain(&append.records));
     let feed = commit.feed.iter().map(|(_, bytes)| bytes);
     let puts = commit.puts.iter().map(|(_, bytes)| bytes);
-    let values = append.chain(feed).chain(puts).chain(&commit.blobs).map(Bytes::len);
+    let values = append.chain(feed).chain(puts).chain(&commit.blobs).chain(&commit.audit).map(Bytes::len);
     let ids = commit.puts.iter().map(|(key, _)| key).chain(&commit.deletes).map(|key| key.id.len());
     // Every item costs a few dozen bytes of its own, in the frame and in the tree.
     let counts = commit.counts.iter().map(|count| count.row.len() + count.add.len() * 8);
@@ -253,5 +268,9 @@ mod tests {
         assert_eq!(read(Commit { forget: vec![forget(1), forget(2)], ..Commit::default() }).len(), 17 + 4 + 4 + 48);
         let both = Commit { counts: vec![count], forget: vec![forget(1)], ..Commit::default() };
         assert_eq!(read(both).len(), 17 + 4 + 5 + 4 + 16 + 4 + 24);
+        let audit = || vec![Bytes::from("one"), Bytes::from("second")];
+        assert_eq!(read(Commit { audit: audit(), ..Commit::default() }).len(), 17 + 4 + 4 + 4 + 7 + 10);
+        let all = Commit { forget: vec![forget(1)], audit: audit(), ..Commit::default() };
+        assert_eq!(read(all).len(), 17 + 4 + 4 + 24 + 4 + 7 + 10);
     }
 }

@@ -1,5 +1,6 @@
 //! The contract suite: what every store must do, run against each, and what the one on disk must survive.
 
+mod audit;
 mod backup;
 mod crash;
 mod damage;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{
+    audit::{AuditEnd, ChainKey, Mac},
     change::COMMIT_BYTES_MAX,
     counts,
     disk::{DiskOptions, DiskStore},
@@ -60,6 +62,38 @@ pub(super) fn log_only() -> DiskOptions {
     DiskOptions { checkpoint_interval: std::time::Duration::MAX, reserve_bytes: 0, ..DiskOptions::default() }
 }
 
+/// The key of every chain in the suite.
+const CHAIN_KEY: [u8; 32] = [9; 32];
+
+/// Opens a store on disk that takes entries for the audit log.
+fn open_chained(directory: &Path, options: DiskOptions) -> Result<DiskStore, StoreError> {
+    let store = DiskStore::open(directory, options)?;
+    store.chain_audit(ChainKey::new(CHAIN_KEY));
+    Ok(store)
+}
+
+/// Opens a store in memory that takes entries for the audit log.
+fn memory_chained(directory: &Path) -> Result<MemoryStore, StoreError> {
+    let store = MemoryStore::open(directory)?;
+    store.chain_audit(ChainKey::new(CHAIN_KEY));
+    Ok(store)
+}
+
+/// Checks that the audit log has no gap, that every link is the one that its key makes, and that the end is the end. Returns the
+/// entries.
+fn assert_chained(store: &dyn Store) -> Vec<Bytes> {
+    let (key, mut mac, mut entries) = (ChainKey::new(CHAIN_KEY), Mac::NONE, Vec::new());
+    for (seq, row) in (1..).zip(store.read_audit(1, usize::MAX).unwrap()) {
+        mac = key.link(&mac, seq, &row.entry);
+        assert_eq!((row.seq, row.mac), (seq, mac));
+        entries.push(row.entry);
+    }
+    let seq = entries.len() as u64;
+    let end = (seq > 0).then(|| AuditEnd { seq, mac, end_mac: key.end(seq, &mac) });
+    assert_eq!(store.audit_end().unwrap(), end);
+    entries
+}
+
 /// Makes a directory in memory where that can be had, for tests that open hundreds of stores: each syncs many times.
 fn in_memory() -> TempDir {
     TempDir::with_prefix_in("ninja-store-", "/dev/shm").or_else(|_| TempDir::new()).unwrap()
@@ -93,9 +127,9 @@ fn try_copy(from: &Path, to: &Path) -> std::io::Result<()> {
 /// Runs a check against each store.
 fn with_each(check: impl Fn(&dyn Store)) {
     let directory = TempDir::new().unwrap();
-    check(&MemoryStore::open(directory.path()).unwrap());
+    check(&memory_chained(directory.path()).unwrap());
     let directory = TempDir::new().unwrap();
-    let store = DiskStore::open(directory.path(), DiskOptions::default()).unwrap();
+    let store = open_chained(directory.path(), DiskOptions::default()).unwrap();
     check(&store);
     assert!(store.failure().is_none());
     wait(store.close()).unwrap();

@@ -16,8 +16,8 @@ use super::{
 };
 
 /// The version of the data directory's format that this code writes. It reads older ones too; version 1 had no rows of counters,
-/// version 2 no settings of providers.
-const FORMAT: u32 = 3;
+/// version 2 no settings of providers, version 3 no audit log.
+const FORMAT: u32 = 4;
 const OLDEST: u32 = 1;
 
 /// A killed engine's lock can outlive it by a moment, so taking it is tried again for 900 ms.

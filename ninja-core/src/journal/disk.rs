@@ -24,6 +24,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    applier,
+    audit::{AuditEnd, AuditRow, ChainKey, Links},
     backlog::{BACKLOG_BYTES_MAX, Backlog},
     blobs::Blobs,
     calls::Calls,
@@ -166,7 +168,8 @@ impl DiskStore {
         })
     }
 
-    async fn send(&self, commit: Commit) -> Result<Committed, StoreError> {
+    /// Commits, with the links that the entries for the audit log bring from another store, if they do.
+    pub(super) async fn send(&self, commit: Commit, links: Option<Links>) -> Result<Committed, StoreError> {
         self.health.check()?;
         self.disk.check()?;
         let change = Change::new(commit)?;
@@ -174,7 +177,7 @@ impl DiskStore {
         let weight = u32::try_from(body.len() + REQUEST_BYTES).expect("a commit is bounded far below 4 GiB");
         let permit = Arc::clone(&self.room).acquire_many_owned(weight).await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
-        let request = Box::new(Request { change, body, permit, reply });
+        let request = Box::new(Request { change, body, links, permit, reply });
         self.queue.send(WriterMsg::Commit(request)).map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| {
             self.health.check()?;
@@ -233,7 +236,7 @@ impl Drop for DiskStore {
 
 impl Store for DiskStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, StoreError>> {
-        Box::pin(self.send(commit))
+        Box::pin(self.send(commit, None))
     }
 
     fn read_log(&self, task: TaskId, from_seq: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
@@ -276,6 +279,19 @@ impl Store for DiskStore {
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, StoreError> {
         lookup::docs(&self.tree, &self.blobs, kind, prefix, after, limit)
+    }
+
+    fn chain_audit(&self, key: ChainKey) {
+        // A store that is closed commits nothing that would be linked.
+        drop(self.queue.send(WriterMsg::ChainAudit(key)));
+    }
+
+    fn read_audit(&self, from_seq: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        lookup::audit(&self.tree, &self.blobs, from_seq, limit)
+    }
+
+    fn audit_end(&self) -> Result<Option<AuditEnd>, StoreError> {
+        applier::audit_end(&self.tree)
     }
 
     fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::{
     applier::TaskState,
+    audit::{AuditEnd, Mac},
     blobs::{is_whole, make_directory},
     calls::io_error,
     directory::{DirectoryLock, check_not_newer},
@@ -41,6 +42,8 @@ pub enum Part {
     Task,
     /// A user's feed.
     Feed,
+    /// The audit log.
+    Audit,
     /// A document.
     Document,
     /// A blob: a file or a large value.
@@ -65,6 +68,7 @@ impl fmt::Display for Finding {
             Part::Tree => "tree",
             Part::Task => "task",
             Part::Feed => "feed",
+            Part::Audit => "audit log,",
             Part::Document => "document",
             Part::Blob => "blob",
         };
@@ -230,6 +234,7 @@ impl Examination<'_> {
             self.task(task)?;
         }
         self.feeds()?;
+        self.audit()?;
         self.blobs()
     }
 
@@ -317,6 +322,47 @@ impl Examination<'_> {
         Ok(())
     }
 
+    /// Looks whether the audit log reads. Whether it is the one that was written, only its key tells: that is for
+    /// `ninja audit verify`.
+    fn audit(&mut self) -> Result<(), StoreError> {
+        let (last, broken) = self.remains.last_audit();
+        if let Some(error) = broken {
+            self.find(Part::Tree, "tree", format!("the audit log breaks off: {error}"));
+        }
+        let end = match self.remains.audit_end() {
+            Ok(Some(end)) => end,
+            Ok(None) if last == 0 => return Ok(()),
+            Ok(None) => self.lost_end(last, "it is missing"),
+            Err(error) => self.lost_end(last, &error.to_string()),
+        };
+        let lost = (1..=end.seq).find_map(|seq| Some((seq, self.remains.audit(seq).err()?)));
+        let end = match lost {
+            None => end,
+            Some((seq, error)) => {
+                let what = format!("entries {seq} to {} are lost: {error}", end.seq);
+                self.find(Part::Audit, format!("entry {seq}"), what);
+                let mac = self.remains.audit(seq - 1).map_or(Mac::NONE, |(mac, _)| mac);
+                AuditEnd { seq: seq - 1, mac, end_mac: Mac::NONE }
+            }
+        };
+        if end.seq == 0 {
+            return Ok(());
+        }
+        self.hand_on(Item::AuditEnd(end))?;
+        for seq in 1..=end.seq {
+            let (mac, bytes) = self.remains.audit(seq)?;
+            self.hand_on(Item::Audit { seq, mac, bytes })?;
+        }
+        Ok(())
+    }
+
+    /// Returns an end in the place of one that is lost. Nobody who has the key takes it for one.
+    fn lost_end(&mut self, last: u64, why: &str) -> AuditEnd {
+        self.find(Part::Audit, "end", why);
+        let mac = self.remains.audit(last).map_or(Mac::NONE, |(mac, _)| mac);
+        AuditEnd { seq: last, mac, end_mac: Mac::NONE }
+    }
+
     fn blobs(&mut self) -> Result<(), StoreError> {
         let (mut whole, mut damaged) = (HashSet::new(), Vec::new());
         let (remains, spilled, sink) = (self.remains, &self.spilled, &mut *self.sink);
@@ -350,7 +396,8 @@ impl Examination<'_> {
             Item::Doc { bytes, .. } => (Part::Document, bytes),
             Item::Task { head: bytes, .. } | Item::Record { bytes, .. } => (Part::Task, bytes),
             Item::Feed { bytes, .. } => (Part::Feed, bytes),
-            Item::BlobPart { .. } => return (self.sink)(item),
+            Item::Audit { bytes, .. } => (Part::Audit, bytes),
+            Item::AuditEnd(_) | Item::BlobPart { .. } => return (self.sink)(item),
         };
         self.spilled.extend(spilled_as(value));
         if let Err(error) = self.named.see(&item) {

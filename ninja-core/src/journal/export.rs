@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     applier::{TaskState, number},
+    audit::AuditEnd,
     blobs::Blobs,
     capture,
     item::{BLOB_PART_BYTES, Item},
@@ -74,6 +75,9 @@ impl Export<'_, '_> {
         if let Some(task) = keys::task_of_head_key(key) {
             return self.task(task, value);
         }
+        if key == keys::audit_end() {
+            return self.audit(AuditEnd::read(value)?);
+        }
         match keys::user_of_feed_end_key(key) {
             Some(user) => self.feed(user, number(value)?),
             None => Err(StoreError::Corrupt("tree: a key is of no kind that this version knows".to_owned())),
@@ -113,6 +117,27 @@ impl Export<'_, '_> {
                 (self.sink)(Item::Feed { user, seq, bytes })?;
             }
             after += wanted as u64;
+        }
+        Ok(())
+    }
+
+    fn audit(&mut self, end: AuditEnd) -> Result<(), StoreError> {
+        (self.sink)(Item::AuditEnd(end))?;
+        let mut from = 1;
+        while from <= end.seq {
+            let wanted = usize::try_from(end.seq - from + 1).unwrap_or(PAGE).min(PAGE);
+            let rows = lookup::audit(self.tree, self.blobs, from, wanted)?;
+            for (seq, row) in (from..).zip(&rows) {
+                if row.seq != seq {
+                    return Err(StoreError::Corrupt(format!("entry {seq} of the audit log is missing")));
+                }
+                self.note(&row.entry);
+                (self.sink)(Item::Audit { seq, mac: row.mac, bytes: row.entry.clone() })?;
+            }
+            if rows.len() < wanted {
+                return Err(StoreError::Corrupt(format!("the audit log ends before entry {}", end.seq)));
+            }
+            from += wanted as u64;
         }
         Ok(())
     }

@@ -10,7 +10,9 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    audit::{AuditEnd, Links, Mac},
     calls::io_error,
+    disk::DiskStore,
     item::{Item, Tally},
     store::{Append, Commit, HeadUpdate, Store, StoreError},
 };
@@ -24,7 +26,7 @@ const WAITING_COMMITS: usize = 512;
 
 /// Takes items in, in the order that [`Item`] says.
 pub(super) struct Import<'a> {
-    store: &'a dyn Store,
+    store: &'a DiskStore,
     runtime: tokio::runtime::Runtime,
     pub(super) tally: Tally,
     task: Option<OpenTask>,
@@ -32,9 +34,26 @@ pub(super) struct Import<'a> {
     loose: Commit,
     loose_bytes: usize,
     entries: Vec<(UserId, u64)>,
-    waiting: Vec<(Commit, Vec<u64>)>,
+    audit: Option<OpenAudit>,
+    waiting: Vec<Waiting>,
     waiting_bytes: usize,
     blob: Option<(File, PathBuf)>,
+}
+
+/// A commit that is ready, with the numbers that its feed entries must get and the links that its audit entries have.
+struct Waiting {
+    commit: Commit,
+    feed_seqs: Vec<u64>,
+    links: Option<Links>,
+}
+
+/// The audit log, whose entries are arriving.
+struct OpenAudit {
+    end: AuditEnd,
+    first: u64,
+    macs: Vec<Mac>,
+    entries: Vec<Bytes>,
+    bytes: usize,
 }
 
 /// A task whose records are arriving.
@@ -48,7 +67,7 @@ struct OpenTask {
 
 impl<'a> Import<'a> {
     /// Begins.
-    pub(super) fn into(store: &'a dyn Store) -> Result<Self, StoreError> {
+    pub(super) fn into(store: &'a DiskStore) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         Ok(Self {
             store,
@@ -58,6 +77,7 @@ impl<'a> Import<'a> {
             loose: Commit::default(),
             loose_bytes: 0,
             entries: Vec::new(),
+            audit: None,
             waiting: Vec::new(),
             waiting_bytes: 0,
             blob: None,
@@ -86,6 +106,11 @@ impl<'a> Import<'a> {
                 self.entries.push((user, seq));
                 self.commit_loose_if_large()
             }
+            Item::AuditEnd(end) => {
+                self.audit = Some(OpenAudit { end, first: 1, macs: Vec::new(), entries: Vec::new(), bytes: 0 });
+                Ok(())
+            }
+            Item::Audit { mac, bytes, .. } => self.audit_entry(mac, bytes),
             Item::BlobPart { hash, bytes, last } => self.blob_part(hash, &bytes, last),
         }
     }
@@ -94,6 +119,7 @@ impl<'a> Import<'a> {
     pub(super) fn finish(mut self) -> Result<super::item::ItemCounts, StoreError> {
         self.end_task()?;
         self.commit_loose()?;
+        self.commit_audit()?;
         self.wait()?;
         self.tally.finish().map_err(StoreError::Corrupt)
     }
@@ -116,7 +142,8 @@ impl<'a> Import<'a> {
         let (first_seq, bytes) = (open.first_seq, std::mem::take(&mut open.bytes));
         open.first_seq += records.len() as u64;
         let append = Append { task: open.task, first_seq, records, head: open.head.clone() };
-        self.commit(Commit { append: Some(append), ..Commit::default() }, Vec::new(), bytes)
+        let commit = Commit { append: Some(append), ..Commit::default() };
+        self.commit(Waiting { commit, feed_seqs: Vec::new(), links: None }, bytes)
     }
 
     fn end_task(&mut self) -> Result<(), StoreError> {
@@ -138,12 +165,36 @@ impl<'a> Import<'a> {
 
     fn commit_loose(&mut self) -> Result<(), StoreError> {
         let (commit, bytes) = (std::mem::take(&mut self.loose), std::mem::take(&mut self.loose_bytes));
-        let seqs = std::mem::take(&mut self.entries).into_iter().map(|(_, seq)| seq).collect();
-        self.commit(commit, seqs, bytes)
+        let feed_seqs = std::mem::take(&mut self.entries).into_iter().map(|(_, seq)| seq).collect();
+        self.commit(Waiting { commit, feed_seqs, links: None }, bytes)
     }
 
-    fn commit(&mut self, commit: Commit, seqs: Vec<u64>, bytes: usize) -> Result<(), StoreError> {
-        self.waiting.push((commit, seqs));
+    fn audit_entry(&mut self, mac: Mac, entry: Bytes) -> Result<(), StoreError> {
+        let Some(audit) = &mut self.audit else {
+            return Err(StoreError::Corrupt("an entry of the audit log comes before the log's end".to_owned()));
+        };
+        audit.bytes += entry.len();
+        audit.macs.push(mac);
+        audit.entries.push(entry);
+        match audit.bytes >= COMMIT_BYTES || audit.entries.len() >= COMMIT_ITEMS {
+            true => self.commit_audit(),
+            false => Ok(()),
+        }
+    }
+
+    /// Each commit bears the end of the whole log, which is true of the last.
+    fn commit_audit(&mut self) -> Result<(), StoreError> {
+        let Some(audit) = self.audit.as_mut().filter(|audit| !audit.entries.is_empty()) else { return Ok(()) };
+        let (entries, macs) = (std::mem::take(&mut audit.entries), std::mem::take(&mut audit.macs));
+        let (first, bytes) = (audit.first, std::mem::take(&mut audit.bytes));
+        audit.first += entries.len() as u64;
+        let links = Some(Links { first, macs, end_mac: audit.end.end_mac });
+        let commit = Commit { audit: entries, ..Commit::default() };
+        self.commit(Waiting { commit, feed_seqs: Vec::new(), links }, bytes)
+    }
+
+    fn commit(&mut self, waiting: Waiting, bytes: usize) -> Result<(), StoreError> {
+        self.waiting.push(waiting);
         self.waiting_bytes += bytes;
         match self.waiting_bytes >= WAITING_BYTES || self.waiting.len() >= WAITING_COMMITS {
             true => self.wait(),
@@ -153,11 +204,14 @@ impl<'a> Import<'a> {
 
     fn wait(&mut self) -> Result<(), StoreError> {
         self.waiting_bytes = 0;
-        let (commits, expected): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().unzip();
-        let commits = commits.into_iter().map(|commit| self.store.commit(commit));
+        let (mut commits, mut expected) = (Vec::new(), Vec::new());
+        for Waiting { commit, feed_seqs, links } in std::mem::take(&mut self.waiting) {
+            commits.push(self.store.send(commit, links));
+            expected.push(feed_seqs);
+        }
         let answers = self.runtime.block_on(futures::future::join_all(commits));
-        for (answer, seqs) in answers.into_iter().zip(expected) {
-            if answer?.feed_seqs != seqs {
+        for (answer, feed_seqs) in answers.into_iter().zip(expected) {
+            if answer?.feed_seqs != feed_seqs {
                 return Err(StoreError::Corrupt("the store that is restored into was not empty".to_owned()));
             }
         }

@@ -7,11 +7,14 @@ use std::fmt;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::store::DocKey;
+use super::{
+    audit::{AuditEnd, Mac},
+    store::DocKey,
+};
 use crate::api::{BlobHash, TaskId, UserId};
 
 /// One thing that a store holds. A task comes before its records, those in order and without a gap; entries of a feed come in
-/// order from the first; the parts of a blob come one after another.
+/// order from the first; the end of the audit log comes before its entries, those in order; the parts of a blob come one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A document.
@@ -52,6 +55,17 @@ pub enum Item {
         /// Its bytes.
         bytes: Bytes,
     },
+    /// Where the audit log ends: its entries follow.
+    AuditEnd(AuditEnd),
+    /// An entry of the audit log.
+    Audit {
+        /// Its number.
+        seq: u64,
+        /// What links it to the one before.
+        mac: Mac,
+        /// Its bytes.
+        bytes: Bytes,
+    },
     /// A part of a blob. Large values of the other items are blobs as well and do not come again.
     BlobPart {
         /// What all parts together hash to.
@@ -70,6 +84,8 @@ impl fmt::Display for Item {
             Self::Task { task, .. } => write!(f, "{task}"),
             Self::Record { task, seq, .. } => write!(f, "record {seq} of {task}"),
             Self::Feed { user, seq, .. } => write!(f, "entry {seq} of the feed of {user}"),
+            Self::AuditEnd(_) => write!(f, "the end of the audit log"),
+            Self::Audit { seq, .. } => write!(f, "entry {seq} of the audit log"),
             Self::BlobPart { hash, .. } => write!(f, "blob {hash}"),
         }
     }
@@ -90,6 +106,9 @@ pub struct ItemCounts {
     pub records: u64,
     /// Entries of feeds.
     pub entries: u64,
+    /// Entries of the audit log. Backups of older versions have none.
+    #[serde(default)]
+    pub audit: u64,
     /// Blobs that are not values of the others.
     pub blobs: u64,
     /// Their length in all.
@@ -103,6 +122,8 @@ pub(super) struct Tally {
     /// The task that records belong to, the number that the next one has, and the last there is.
     task: Option<(TaskId, u64, u64)>,
     feed: Option<(UserId, u64)>,
+    /// The number that the next entry of the audit log has, and the last there is.
+    audit: Option<(u64, u64)>,
     blob: Option<(BlobHash, Sha256)>,
 }
 
@@ -111,6 +132,9 @@ impl Tally {
     pub(super) fn see(&mut self, item: &Item) -> Result<(), String> {
         if !matches!(item, Item::Record { .. }) {
             self.end_task()?;
+        }
+        if !matches!(item, Item::Audit { .. }) {
+            self.end_audit()?;
         }
         if !matches!(item, Item::BlobPart { .. }) {
             self.end_blob()?;
@@ -123,6 +147,8 @@ impl Tally {
             }
             Item::Record { task, seq, .. } => self.see_record(*task, *seq)?,
             Item::Feed { user, seq, .. } => self.see_entry(*user, *seq)?,
+            Item::AuditEnd(end) => self.audit = Some((1, end.seq)),
+            Item::Audit { seq, .. } => self.see_audit(*seq)?,
             Item::BlobPart { hash, bytes, last } => self.see_part(*hash, bytes, *last)?,
         }
         Ok(())
@@ -131,6 +157,7 @@ impl Tally {
     /// Checks that nothing is missing at the end.
     pub(super) fn finish(&mut self) -> Result<ItemCounts, String> {
         self.end_task()?;
+        self.end_audit()?;
         self.end_blob()?;
         Ok(self.counts)
     }
@@ -151,6 +178,15 @@ impl Tally {
         }
         self.feed = Some((of, found));
         self.counts.entries += 1;
+        Ok(())
+    }
+
+    fn see_audit(&mut self, found: u64) -> Result<(), String> {
+        match &mut self.audit {
+            Some((next, last)) if *next == found && found <= *last => *next += 1,
+            Some(_) | None => return Err(format!("entry {found} of the audit log is out of order")),
+        }
+        self.counts.audit += 1;
         Ok(())
     }
 
@@ -175,6 +211,13 @@ impl Tally {
     fn end_task(&mut self) -> Result<(), String> {
         match self.task.take() {
             Some((task, next, last)) if next <= last => Err(format!("records {next} to {last} of {task} are missing")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn end_audit(&mut self) -> Result<(), String> {
+        match self.audit.take() {
+            Some((next, last)) if next <= last => Err(format!("entries {next} to {last} of the audit log are missing")),
             Some(_) | None => Ok(()),
         }
     }

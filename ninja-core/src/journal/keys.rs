@@ -19,6 +19,8 @@ enum Tag {
     Feed = 6,
     FeedLast = 7,
     Doc = 8,
+    Audit = 9,
+    AuditEnd = 10,
     Buried = 12,
 }
 
@@ -178,6 +180,27 @@ pub(super) fn doc_kind(tag: u8) -> Option<DocKind> {
     DOC_KINDS.into_iter().find(|kind| *kind as u8 == tag)
 }
 
+/// Returns the key of an entry of the audit log.
+pub(super) fn audit(seq: u64) -> Vec<u8> {
+    key(Tag::Audit, &[&seq.to_be_bytes()])
+}
+
+/// Returns what the keys of all entries of the audit log begin with.
+pub(super) fn all_audit() -> Vec<u8> {
+    key(Tag::Audit, &[])
+}
+
+/// Reads the number out of the key of an entry of the audit log.
+pub(super) fn seq_of_audit_key(key: &[u8]) -> Option<u64> {
+    let (tag, seq) = key.split_first()?;
+    (*tag == Tag::Audit as u8).then(|| seq.try_into().ok().map(u64::from_be_bytes)).flatten()
+}
+
+/// Returns the key of the end of the audit log.
+pub(super) fn audit_end() -> Vec<u8> {
+    key(Tag::AuditEnd, &[])
+}
+
 fn tagged_id(tag: Tag, key: &[u8]) -> Option<u128> {
     let (found, id) = key.split_first()?;
     (*found == tag as u8).then(|| id.try_into().ok().map(u128::from_be_bytes)).flatten()
@@ -213,6 +236,7 @@ mod tests {
         assert_eq!(key, [&[3][..], &[0; 15], &[1], &[0; 6], &[2, 3]].concat());
         assert_eq!(doc(&DocKey::new(DocKind::ApiKey, "ab")), [8, 3, b'a', b'b']);
         assert_eq!(doc(&DocKey::new(DocKind::Provider, "ab")), [8, 6, b'a', b'b']);
+        assert_eq!((audit(0x0203), audit_end()), ([&[9][..], &[0; 6], &[2, 3]].concat(), vec![10]));
         assert_eq!((position(), all_unfinished(), docs(DocKind::File, "x")), (vec![1], vec![5], vec![8, 4, b'x']));
         assert_eq!((all_buried(), docs(DocKind::Question, "")), (vec![12], vec![8, 12]));
     }
@@ -240,12 +264,13 @@ mod tests {
         }
 
         #[test]
-        fn ids_read_back(id: u128, other: u128, name in ".*") {
+        fn ids_read_back(id: u128, other: u128, number: u64, name in ".*") {
             prop_assert_eq!(task_of_owner_key(&owner_task(user(other), task(id))), Some(task(id)));
             prop_assert_eq!(task_of_unfinished_key(&unfinished(task(id))), Some(task(id)));
             prop_assert_eq!(task_of_head_key(&head(task(id))), Some(task(id)));
             prop_assert_eq!(task_of_buried_key(&buried(task(id))), Some(task(id)));
             prop_assert_eq!(user_of_feed_end_key(&feed_last(user(id))), Some(user(id)));
+            prop_assert_eq!(seq_of_audit_key(&audit(number)), Some(number));
             prop_assert_eq!(user_of_feed_end_key(&head(task(id))), None);
             let address = DocKey::new(DocKind::File, &name);
             prop_assert_eq!(doc_of_key(&doc(&address)), Some(address));

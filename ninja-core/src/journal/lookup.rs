@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::{
     applier::{TaskState, number},
+    audit::{self, AuditRow},
     blobs::Blobs,
     keys,
     store::{DocKey, DocKind, HeadPage, StoreError},
@@ -149,6 +150,20 @@ pub(super) fn docs(
         docs.push((id, load(blobs, Stored::read(&stored)?)?));
     }
     Ok(docs)
+}
+
+/// Reads entries of the audit log. One that is missing is left out: that is for the one to judge who checks the chain.
+pub(super) fn audit(tree: &Tree, blobs: &Blobs, from_seq: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+    let found: Vec<Entry> =
+        tree.read(|db| tree::scan(db, keys::audit(from_seq), &keys::all_audit()).take(limit).collect())?;
+    let mut rows = Vec::with_capacity(found.len());
+    for (key, stored) in found {
+        let seq = keys::seq_of_audit_key(&key)
+            .ok_or_else(|| damaged("the number of an entry of the audit log does not read"))?;
+        let (mac, value) = audit::split(&stored)?;
+        rows.push(AuditRow { seq, mac, entry: load(blobs, Stored::read(value)?)? });
+    }
+    Ok(rows)
 }
 
 /// Which numbers are wanted, and which there are.

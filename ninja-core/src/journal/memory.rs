@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::{
+    audit::{AuditEnd, AuditRow, ChainKey},
     blobs::Blobs,
     calls::Calls,
     change::Change,
@@ -41,6 +42,9 @@ struct State {
     owners: BTreeSet<(UserId, TaskId)>,
     feeds: BTreeMap<UserId, Vec<Bytes>>,
     docs: BTreeMap<DocKey, Bytes>,
+    audit: Vec<AuditRow>,
+    audit_end: Option<AuditEnd>,
+    chain_key: Option<ChainKey>,
     closed: bool,
 }
 
@@ -63,6 +67,13 @@ impl MemoryStore {
         Ok(Self { state: Mutex::default(), blobs, snapshots: Snapshots::of(directory) })
     }
 
+    /// Lets a test do to the audit log what somebody can do who writes the disk.
+    #[cfg(test)]
+    pub(crate) fn tamper_audit(&self, with: impl FnOnce(&mut Vec<AuditRow>, &mut Option<AuditEnd>)) {
+        let State { audit, audit_end, .. } = &mut *self.state();
+        with(audit, audit_end);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,6 +86,9 @@ impl MemoryStore {
         let change = Change::new(commit.clone())?;
         let appended = commit.append.as_ref().map(|append| append.task);
         state.check_forget(&commit.forget, appended)?;
+        if !commit.audit.is_empty() && state.chain_key.is_none() {
+            return Err(StoreError::NoAuditKey);
+        }
         if let Some(append) = commit.append {
             state.append(append)?;
         }
@@ -101,6 +115,7 @@ impl MemoryStore {
             counts::add(&mut numbers, add);
             state.docs.insert(key, counts::write(&numbers).into());
         }
+        state.chain(commit.audit);
         Ok(Committed { feed_seqs })
     }
 }
@@ -141,6 +156,14 @@ impl State {
         Ok(())
     }
 
+    fn chain(&mut self, entries: Vec<Bytes>) {
+        let Some(key) = self.chain_key.as_ref().filter(|_| !entries.is_empty()) else { return };
+        let links = key.chain(&self.audit_end.unwrap_or(AuditEnd::NONE), entries.iter());
+        let numbered = (links.first..).zip(&links.macs).zip(entries);
+        self.audit.extend(numbered.map(|((seq, mac), entry)| AuditRow { seq, mac: *mac, entry }));
+        self.audit_end = Some(links.end());
+    }
+
     fn items(&self) -> Vec<Item> {
         let docs = self.docs.iter().map(|(key, bytes)| Item::Doc { key: key.clone(), bytes: bytes.clone() });
         let mut items: Vec<Item> = docs.collect();
@@ -153,6 +176,9 @@ impl State {
             let entries = (1..).zip(entries.clone());
             items.extend(entries.map(|(seq, bytes)| Item::Feed { user: *user, seq, bytes }));
         }
+        items.extend(self.audit_end.map(Item::AuditEnd));
+        let rows = self.audit.iter().cloned();
+        items.extend(rows.map(|AuditRow { seq, mac, entry }| Item::Audit { seq, mac, bytes: entry }));
         items
     }
 
@@ -228,6 +254,18 @@ impl Store for MemoryStore {
         Ok(docs.filter(|(id, _)| after.is_empty() || id.as_str() > after).take(limit).collect())
     }
 
+    fn chain_audit(&self, key: ChainKey) {
+        self.state().chain_key = Some(key);
+    }
+
+    fn read_audit(&self, from_seq: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(self.state().audit.iter().filter(|row| row.seq >= from_seq).take(limit).cloned().collect())
+    }
+
+    fn audit_end(&self) -> Result<Option<AuditEnd>, StoreError> {
+        Ok(self.state().audit_end)
+    }
+
     fn read_snapshot(&self, task: TaskId) -> Option<(u64, Bytes)> {
         self.snapshots.read(task)
     }
@@ -280,9 +318,11 @@ impl Store for MemoryStore {
 
 fn value_of(item: &Item) -> Option<&Bytes> {
     match item {
-        Item::Doc { bytes, .. } | Item::Record { bytes, .. } | Item::Feed { bytes, .. } => Some(bytes),
+        Item::Doc { bytes, .. } | Item::Record { bytes, .. } | Item::Feed { bytes, .. } | Item::Audit { bytes, .. } => {
+            Some(bytes)
+        }
         Item::Task { head, .. } => Some(head),
-        Item::BlobPart { .. } => None,
+        Item::AuditEnd(_) | Item::BlobPart { .. } => None,
     }
 }
 

@@ -29,6 +29,7 @@ mod value;
 mod wal;
 mod writer;
 
+pub mod audit;
 pub mod backup;
 pub mod compact;
 pub mod disk;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    applier::Applier,
+    applier::{Applier, Linking},
     backlog::{Backlog, Retired},
     blobs::{Blobs, make_directory},
     calls::{Calls, io_error},
@@ -107,6 +107,7 @@ pub(super) fn open(
         holds: holds.clone(),
         counters: Arc::clone(&counters),
         on_sync: options.on_sync,
+        chain_key: None,
         segment_bytes: options.segment_bytes,
         unsynced: HashSet::new(),
     };
@@ -164,8 +165,10 @@ fn replay(
 
 fn admit_again(applier: &mut Applier, stamp: &Stamp, change: &Change, batch: &mut Batch) -> Result<(), StoreError> {
     let damaged = |what: String| StoreError::Corrupt(format!("log position {}: {what}", stamp.position));
-    let feed_seqs = applier.admit(change, stamp.position, batch).map_err(|error| damaged(error.to_string()))?;
-    match feed_seqs == stamp.feed_seqs {
+    let linking = Linking::Known(stamp.links.as_ref());
+    let admitted = applier.admit(change, stamp.position, linking, batch);
+    let admitted = admitted.map_err(|error| damaged(error.to_string()))?;
+    match admitted.feed_seqs == stamp.feed_seqs {
         true => Ok(()),
         false => Err(damaged("its feed entries are numbered otherwise".to_owned())),
     }

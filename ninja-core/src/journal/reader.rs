@@ -46,6 +46,13 @@ impl Reader {
         self.rest.try_get_u128().map_err(|_| Malformed)
     }
 
+    /// Reads so many bytes.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let mut bytes = [0; N];
+        self.rest.try_copy_to_slice(&mut bytes).map_err(|_| Malformed)?;
+        Ok(bytes)
+    }
+
     /// Reads bytes after their length.
     pub(super) fn value(&mut self) -> Result<Bytes, Malformed> {
         let len = self.u32()? as usize;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{
     applier::{TaskState, number},
+    audit::{self, AuditEnd, Mac},
     blobs::Blobs,
     change::{AppendChange, Change},
     counts, keys, lookup,
@@ -37,6 +38,8 @@ pub(super) struct Remains {
     forgotten: BTreeSet<TaskId>,
     feeds: BTreeMap<UserId, BTreeMap<u64, Value>>,
     docs: BTreeMap<DocKey, Option<Value>>,
+    audit: BTreeMap<u64, (Mac, Value)>,
+    audit_end: Option<AuditEnd>,
 }
 
 /// What the log has of a task beyond the tree.
@@ -66,6 +69,8 @@ impl Remains {
             forgotten: BTreeSet::new(),
             feeds: BTreeMap::new(),
             docs: BTreeMap::new(),
+            audit: BTreeMap::new(),
+            audit_end: None,
         };
         for (stamp, change) in log.changes {
             remains.carried.extend(change.all_blobs().map(|(hash, bytes)| (hash, bytes.clone())));
@@ -98,6 +103,11 @@ impl Remains {
         self.docs.extend(change.deletes.into_iter().map(|key| (key, None)));
         for count in change.counts {
             self.overlay_count(count);
+        }
+        if let Some(links) = stamp.links {
+            let linked = links.macs.iter().copied().zip(change.audit);
+            self.audit.extend((links.first..).zip(linked));
+            self.audit_end = Some(links.end());
         }
     }
 
@@ -207,6 +217,33 @@ impl Remains {
     /// Returns a document.
     pub(super) fn doc(&self, key: &DocKey) -> Result<Bytes, StoreError> {
         self.value(self.docs.get(key).and_then(Option::as_ref), &keys::doc(key))
+    }
+
+    /// Returns where the audit log ends. Where that does not read, or is gone, the error says so.
+    pub(super) fn audit_end(&self) -> Result<Option<AuditEnd>, StoreError> {
+        match self.audit_end {
+            Some(end) => Ok(Some(end)),
+            None => self.get(&keys::audit_end())?.map(|stored| AuditEnd::read(&stored)).transpose(),
+        }
+    }
+
+    /// Returns the number of the last entry of the audit log that is there, and where the list broke off.
+    pub(super) fn last_audit(&self) -> (u64, Option<StoreError>) {
+        let mut last = self.audit.keys().next_back().copied().unwrap_or(0);
+        let broken = self.each_key(&keys::all_audit(), &mut |key| {
+            last = last.max(keys::seq_of_audit_key(key).unwrap_or(0));
+        });
+        (last, broken.err())
+    }
+
+    /// Returns an entry of the audit log, and what links it to the one before.
+    pub(super) fn audit(&self, seq: u64) -> Result<(Mac, Bytes), StoreError> {
+        if let Some((mac, value)) = self.audit.get(&seq) {
+            return Ok((*mac, value.bytes().clone()));
+        }
+        let stored = self.get(&keys::audit(seq))?.ok_or_else(|| StoreError::Corrupt("missing".to_owned()))?;
+        let (mac, value) = audit::split(&stored)?;
+        Ok((mac, self.load(value)?))
     }
 
     fn value(&self, known: Option<&Value>, key: &[u8]) -> Result<Bytes, StoreError> {

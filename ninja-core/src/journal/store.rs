@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use super::{
+    audit::{AuditEnd, AuditRow, ChainKey},
     item::Item,
     numbers::{StoreNumbers, StoreSize},
 };
@@ -149,6 +150,11 @@ pub enum StoreError {
     /// The store failed earlier and takes no more writes. Reads go on.
     #[error("the store is read-only since a write failed: {0}")]
     ReadOnly(String),
+    /// A commit has entries for the audit log, and nothing to link them with was given to the store.
+    #[error(
+        "the audit log cannot be written, and nothing is done that has to stand in it: `ninja audit verify` says why"
+    )]
+    NoAuditKey,
     /// Stored bytes are not what was written. `ninja db` tells what to do.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
@@ -193,7 +199,7 @@ impl StoreError {
     /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::Conflict { .. } | Self::NoAuditKey => ErrorCode::Conflict,
             Self::ReadOnly(_) => ErrorCode::ReadOnly,
             Self::Corrupt(_) | Self::Version { .. } => ErrorCode::Corrupt,
             Self::Locked { .. } => ErrorCode::AlreadyRunning,
@@ -256,6 +262,20 @@ pub trait Store: Send + Sync + 'static {
         after: &str,
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, StoreError>;
+
+    /// Gives the key with which entries for the audit log are linked from now on. A commit that has any and comes before is
+    /// refused with [`StoreError::NoAuditKey`].
+    fn chain_audit(&self, key: ChainKey);
+
+    /// Reads up to `limit` entries of the audit log whose number is at least `from_seq`. One that is missing is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] where one of them does not read.
+    fn read_audit(&self, from_seq: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Returns where the audit log ends. `None` where it was not begun.
+    fn audit_end(&self) -> Result<Option<AuditEnd>, StoreError>;
 
     /// Returns the snapshot that was kept of a task: how many records it folds, and its bytes. `None` where there is none,
     /// or it is torn, damaged or of another version.

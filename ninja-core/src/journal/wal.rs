@@ -5,7 +5,8 @@
 //! ```text
 //! segment  magic "NINJALOG", version u32, salt u32, first position u64, CRC32C u32 of the above; then frames
 //! frame    len u32, CRC32C u32 (started from the salt; over len and payload), payload
-//! payload  position u64, synced u64, u32 n, n × feed number u64, body (see `change`)
+//! payload  position u64, synced u64, u32 n, n × feed number u64, links, body (see `change`)
+//! links    u32 n; where n > 0 first number u64, n × link [32], end [32] (see `audit`); absent in version 1
 //! ```
 //!
 //! Positions count frames from 1, without gaps across segments. `synced` is the last position that was synced when

@@ -16,7 +16,8 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    applier::Applier,
+    applier::{Admitted, Applier, Linking},
+    audit::{ChainKey, Links},
     backlog::{Backlog, Retired},
     blobs::Blobs,
     calls::Calls,
@@ -42,6 +43,8 @@ pub(super) enum WriterMsg {
     Commit(Box<Request>),
     /// Let the checkpoint have what the current segment holds.
     Rotate,
+    /// Link entries for the audit log with this key from now on.
+    ChainAudit(ChainKey),
     /// Copy what a backup needs of this moment.
     Capture(CaptureRequest),
     /// Nobody reads any more what a copy counts.
@@ -56,6 +59,8 @@ pub(super) struct Request {
     pub(super) change: Change,
     /// Its encoding.
     pub(super) body: Vec<u8>,
+    /// What links its entries for the audit log, where another store linked them.
+    pub(super) links: Option<Links>,
     /// Its share of the queue, given back with the answer.
     pub(super) permit: OwnedSemaphorePermit,
     /// Where the answer goes. Nobody may be there any more.
@@ -79,6 +84,8 @@ pub(super) struct Writer {
     pub(super) holds: Holds,
     pub(super) counters: Arc<Counters>,
     pub(super) on_sync: SyncWatch,
+    /// What entries for the audit log are linked with, once that was given.
+    pub(super) chain_key: Option<ChainKey>,
     /// A segment is retired when it is longer than this.
     pub(super) segment_bytes: u64,
     /// Blobs written for frames of the current segment, not synced yet.
@@ -89,6 +96,7 @@ pub(super) struct Writer {
 enum After {
     GoOn,
     Rotate,
+    ChainAudit(ChainKey),
     Capture(CaptureRequest),
     Close,
 }
@@ -106,6 +114,7 @@ impl Writer {
             match after {
                 After::GoOn if self.log.bytes() < self.segment_bytes => {}
                 After::GoOn | After::Rotate => self.rotate(),
+                After::ChainAudit(key) => self.chain_key = Some(key),
                 After::Capture(request) => request.serve(self.applier.tree()),
                 After::Close => break,
             }
@@ -150,6 +159,7 @@ impl Writer {
                     group.push(*request);
                 }
                 Ok(WriterMsg::Rotate) => return (group, After::Rotate),
+                Ok(WriterMsg::ChainAudit(key)) => return (group, After::ChainAudit(key)),
                 Ok(WriterMsg::Capture(request)) => return (group, After::Capture(request)),
                 Ok(WriterMsg::Released) => return (group, After::GoOn),
                 Ok(WriterMsg::Close) => return (group, After::Close),
@@ -183,10 +193,14 @@ impl Writer {
         let (mut batch, mut position) = (Batch::default(), self.position);
         let mut answers = Vec::with_capacity(group.len());
         for request in group {
-            let admitted = self.applier.admit(&request.change, position + 1, &mut batch);
-            answers.push(admitted.map(|feed_seqs| {
+            let linking = match &request.links {
+                Some(links) => Linking::Known(Some(links)),
+                None => Linking::With(self.chain_key.as_ref()),
+            };
+            let admitted = self.applier.admit(&request.change, position + 1, linking, &mut batch);
+            answers.push(admitted.map(|Admitted { feed_seqs, links }| {
                 position += 1;
-                let stamp = Stamp { position, synced: self.position, feed_seqs };
+                let stamp = Stamp { position, synced: self.position, feed_seqs, links };
                 stamp.encode_frame(self.log.salt(), &request.body, frames);
                 Committed { feed_seqs: stamp.feed_seqs }
             }));

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::{BlobHash, TaskId, UserId},
     journal::{
+        audit::{AuditEnd, AuditRow, ChainKey},
         item::Item,
         store::{Commit, Committed, DocKey, DocKind, HeadPage, Store, StoreError},
     },
@@ -86,6 +87,18 @@ impl Store for BlobFolder {
     }
 
     fn list_docs(&self, _: DocKind, _: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        unimplemented!()
+    }
+
+    fn chain_audit(&self, _: ChainKey) {
+        unimplemented!()
+    }
+
+    fn read_audit(&self, _: u64, _: usize) -> Result<Vec<AuditRow>, StoreError> {
+        unimplemented!()
+    }
+
+    fn audit_end(&self) -> Result<Option<AuditEnd>, StoreError> {
         unimplemented!()
     }
 

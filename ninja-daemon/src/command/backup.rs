@@ -63,9 +63,10 @@ impl Backup {
 
 /// Says how much there was.
 pub(super) fn describe(counts: &ItemCounts) -> String {
-    let ItemCounts { docs, tasks, records, entries, blobs, blob_bytes } = counts;
+    let ItemCounts { docs, tasks, records, entries, audit, blobs, blob_bytes } = counts;
     format!(
-        "{tasks} tasks with {records} records, {entries} feed entries, {docs} documents, {blobs} files of {blob_bytes} bytes"
+        "{tasks} tasks with {records} records, {entries} feed entries, {audit} audit entries, {docs} documents, \
+         {blobs} files of {blob_bytes} bytes"
     )
 }
 

@@ -64,9 +64,13 @@ fn report(rotated: &KeysRotated, drop_old: bool, output: &Output) {
         output.say(&format!("{} dropped", were(*dropped, "older key")));
     }
     for name in unopened {
-        output.note(&format!(
-            "the key of the provider {name} does not open: set it again with `ninja providers set {name}`"
-        ));
+        // A provider's name has no spaces.
+        output.note(&match name.contains(' ') {
+            true => format!("{name} does not open: bring the master key back that it is sealed with"),
+            false => {
+                format!("the key of the provider {name} does not open: set it again with `ninja providers set {name}`")
+            }
+        });
     }
     match (is_new, unopened.is_empty()) {
         (_, false) => output.note("no key was dropped, since not everything could be opened"),

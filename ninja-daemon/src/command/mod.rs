@@ -1,5 +1,6 @@
 //! The one command line: the daemon's own commands, with those of the terminal flattened in.
 
+mod audit;
 mod backup;
 mod db;
 mod doctor;
@@ -34,7 +35,6 @@ pub struct CommandLine {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 enum Command {
     #[command(flatten)]
     Terminal(cli::Command),
@@ -55,6 +55,9 @@ enum Command {
     /// Change the keys under which stored secrets are sealed
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// See who did what, and check that it is what was written
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 impl CommandLine {
@@ -72,6 +75,7 @@ impl CommandLine {
             Command::Restore(restore) => restore.json,
             Command::Db(db) => db.is_json(),
             Command::Keys(keys) => keys.is_json(),
+            Command::Audit(audit) => audit.is_json(),
             Command::Serve(_) => false,
         };
         let terminal = |colour| Terminal::detect(colour);
@@ -92,6 +96,7 @@ impl CommandLine {
             Command::Backup(backup) => backup.execute(&surroundings, &output).await,
             Command::Restore(restore) => restore.execute(&surroundings, &output).await,
             Command::Db(db) => db.execute(&surroundings, &output).await,
+            Command::Audit(audit) => audit.execute(&surroundings, &output).await,
             Command::Keys(keys) => keys.execute(&surroundings, &output).await,
             Command::Terminal(command) => return terminal_command(command, surroundings, &output).await,
         };

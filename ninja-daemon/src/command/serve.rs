@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::signals;
 use crate::{
+    audit_log,
     listen::{self, ListenError, socket_file},
     serve::{ServeOptions, Server},
     surroundings::Surroundings,
@@ -72,7 +73,10 @@ impl Serve {
             output.say(&format!("listening on {scheme}://{address}"));
         }
         output.say(&format!("the API key is in {}", key_file(&surroundings.data_dir).display()));
+        let checkpoints = tokio::spawn(audit_log::log_checkpoints(engine.clone(), shutdown.clone()));
         server.run(shutdown).await;
+        // It ends with the shutdown; that it panicked has been said.
+        checkpoints.await.ok();
         if timeout(PARK_MAX, engine.stop()).await.is_err() {
             tracing::warn!("tasks were not parked in time; they are recovered at the next start");
         }

@@ -162,6 +162,14 @@ impl Operation {
         self
     }
 
+    /// Says that the newest answer may be of another type.
+    pub(super) fn or_as(mut self, media_type: &str) -> Self {
+        if let Some((_, response)) = self.responses.last_mut() {
+            response.content.insert(media_type.to_owned(), bytes().into());
+        }
+        self
+    }
+
     /// Says that it switches to another protocol.
     pub(super) fn switches(mut self, says: &str) -> Self {
         self.responses.push((101, ResponseBuilder::new().description(says).build()));

@@ -1,16 +1,16 @@
 //! What every route is for, takes and answers, in the order of the table of routes.
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApiKeyInfo, ApprovalSummary, Artifact, Budget, BudgetReport, ChangePassword,
-    ChangeSettings, ChangeUser, CreateApiKey, CreateUser, Decision, File, FileUpload, Forecast, ForkTask, Health,
-    InvitedUser, KeysRotated, ListApprovals, ListFiles, ListTasks, ListUsers, LiveSettings, Login, MasterKeys, Me,
-    NewApiKey, ProviderInfo, ProviderSettings, Readiness, RedeemToken, Refresh, Register, ReplayReport, RotateKeys,
-    Session, Stats, Step, SubmitTask, SummaryQuery, SupervisionTree, Task, TaskDiff, TaskSummary, TasksSummary,
-    TemplateInfo, Tokens, UsageQuery, UsageReport, User, WsTicket,
+    Agent, AgentCapabilities, ApiKeyInfo, ApprovalSummary, Artifact, AuditCheckpoint, AuditEntry, AuditVerified,
+    Budget, BudgetReport, ChangePassword, ChangeSettings, ChangeUser, CreateApiKey, CreateUser, Decision, File,
+    FileUpload, Forecast, ForkTask, Health, InvitedUser, KeysRotated, ListApprovals, ListFiles, ListTasks, ListUsers,
+    LiveSettings, Login, MasterKeys, Me, NewApiKey, ProviderInfo, ProviderSettings, Readiness, RedeemToken, Refresh,
+    Register, ReplayReport, RotateKeys, Session, Stats, Step, SubmitTask, SummaryQuery, SupervisionTree, Task,
+    TaskDiff, TaskSummary, TasksSummary, TemplateInfo, Tokens, UsageQuery, UsageReport, User, WsTicket,
 };
 
 use super::operation::{FormFiles, Operation};
-use crate::routes::{EventsParams, Root};
+use crate::routes::{EventsParams, ExportParams, ListParams, Root, VerifyParams};
 
 /// What the document says of itself.
 pub(super) const ABOUT: &str = "\
@@ -288,6 +288,16 @@ fn admin() -> Vec<Operation> {
             .answers::<ProviderInfo>(200, "The provider."),
         says("remove_provider", "Forgets the settings of a provider").answers_nothing("They are gone."),
         says("stats", "Shows the installation in numbers").answers::<Stats>(200, "Counts and sums."),
+        says("list_audit", "Lists who did what, newest first").query::<ListParams>().answers_page::<AuditEntry>(),
+        says("export_audit", "Streams the audit log, oldest first")
+            .query::<ExportParams>()
+            .answers_as(200, "application/x-ndjson", "The entries, as a file to keep.")
+            .or_as("text/csv"),
+        says("verify_audit", "Says whether the audit log is the one that was written")
+            .query::<VerifyParams>()
+            .answers::<AuditVerified>(200, "What there is against it."),
+        says("checkpoint_audit", "Shows where the audit log ends, signed, to be kept elsewhere")
+            .answers::<AuditCheckpoint>(200, "The checkpoint."),
         says("master_keys", "Says where the keys come from that seal secrets")
             .answers::<MasterKeys>(200, "No key is among it."),
         says("rotate_keys", "Seals every secret anew under another key")

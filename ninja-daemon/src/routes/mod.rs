@@ -3,6 +3,7 @@
 mod admin;
 mod approvals;
 mod artifacts;
+mod audit_logs;
 mod auth;
 mod backup;
 mod catalog;
@@ -37,7 +38,11 @@ use tokio::time::timeout;
 use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
-pub(crate) use self::{events::EventsParams, system::Root};
+pub(crate) use self::{
+    audit_logs::{ExportParams, ListParams, VerifyParams},
+    events::EventsParams,
+    system::Root,
+};
 use crate::{
     app::App,
     auth as gate, edge,
@@ -211,6 +216,10 @@ fn for_administrators() -> Vec<Route> {
         post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
         get   ("/api/v1/admin/stats",                         Admin(AdminRead),               admin::stats),
+        get   ("/api/v1/admin/audit-logs",                    Admin(AdminRead),               audit_logs::list_audit),
+        get   ("/api/v1/admin/audit-logs/export",             Admin(AdminRead),               audit_logs::export_audit),
+        get   ("/api/v1/admin/audit-logs/verify",             Admin(AdminRead),               audit_logs::verify_audit),
+        get   ("/api/v1/admin/audit-logs/checkpoint",         Admin(AdminRead),               audit_logs::checkpoint_audit),
         get   ("/api/v1/admin/keys",                          Admin(AdminRead),               admin::master_keys),
         post  ("/api/v1/admin/keys/rotate",                   Admin(AdminWrite), SMALL_BODY,  admin::rotate_keys).long(),
     ]

@@ -78,7 +78,7 @@ pub(super) async fn open_socket(
     };
     let by = by?;
     if let Some(by) = &by {
-        by.check(ACCESS)?;
+        check(&app.engine, by).await?;
     }
     let upgrade = upgrade.map_err(|_| {
         let detail = "this path speaks WebSocket only; open it with an upgrade";
@@ -141,8 +141,17 @@ async fn introduce(engine: &Engine, origin: Origin, socket: &mut WebSocket) -> R
     let introduced = serde_json::from_str::<Introduce>(&text).map_err(|_| unauthorized(expected))?;
     let Introduce::Authenticate { credential } = introduced;
     let by = engine.introduce(credential, origin).await.map_err(|_| unauthorized("the credential is not valid"))?;
-    by.check(ACCESS).map_err(|_| unauthorized("the credential is not good for this"))?;
+    check(engine, &by).await.map_err(|_| unauthorized("the credential is not good for this"))?;
     Ok(by)
+}
+
+/// Lets nobody through to whom this is not open.
+async fn check(engine: &Engine, by: &Principal) -> Result<(), ApiError> {
+    let checked = by.check(ACCESS);
+    if checked.is_err() {
+        engine.note_denied(by, "a WebSocket").await;
+    }
+    checked
 }
 
 fn unauthorized(reason: &'static str) -> Goodbye {

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod admin;
+mod audit_logs;
 mod edge;
 mod files;
 mod health;

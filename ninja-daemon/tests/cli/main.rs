@@ -277,7 +277,7 @@ fn a_stored_key_is_in_no_output_no_file_and_no_line_of_a_log() {
     let done = only_json(&expect(home.run(&["run", "--plan", plan.to_str().unwrap(), "--json"]), 0));
     assert_eq!(done["steps"][0]["output"], "your key is [redacted]");
     let rotated = only_json(&expect(home.run(&["keys", "rotate", "--drop-old", "--json"]), 0));
-    assert_eq!((&rotated["resealed"], &rotated["keys"]), (&json!(1), &json!(1)));
+    assert_eq!((&rotated["resealed"], &rotated["keys"]), (&json!(2), &json!(1)));
     let listed = expect(home.run(&["providers"]), 0);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("parrot"), "{listed:?}");
     expect(home.run(&["show", done["id"].as_str().unwrap()]), 0);
@@ -318,7 +318,7 @@ fn providers_are_set_listed_and_removed_without_a_daemon() {
     );
 
     let rotated = text(home.run(&["keys", "rotate"]), 0);
-    assert!(rotated.contains("1 secret was sealed anew") && rotated.contains("--drop-old"), "{rotated}");
+    assert!(rotated.contains("2 secrets were sealed anew") && rotated.contains("--drop-old"), "{rotated}");
     let mut given = home.ninja(&["keys", "rotate"]);
     let given = text(given.env("NINJA_MASTER_KEY", "00".repeat(32)).output().unwrap(), 1);
     assert!(given.contains("the key of the provider mine does not open"), "{given}");
@@ -363,4 +363,61 @@ fn files_are_uploaded_listed_fetched_and_deleted() {
     let gone = home.run(&["files", "show", id]);
     assert_eq!(exit(&gone), 1);
     assert!(stderr(&gone).contains("`ninja files` lists your files"), "{}", stderr(&gone));
+}
+
+/// Copies a data directory at rest.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn the_audit_log_is_listed_exported_and_verified_without_a_daemon() {
+    let home = Home::new();
+    let nothing = home.run(&["audit", "verify"]);
+    assert_eq!(exit(&nothing), 1, "there is no data yet: {}", stderr(&nothing));
+    let task = only_json(&home.run(&["run", "--plan", &home.plan(), "--json"]));
+    let id = task["id"].as_str().unwrap();
+    assert_eq!(exit(&home.run(&["deny", id])), 0);
+    let listed = home.run(&["audit", "list", "--target", id, "--json"]);
+    let lines = String::from_utf8(listed.stdout).unwrap();
+    let entries: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = entries.iter().map(|entry| (&entry["action"], &entry["actor"]["credential"])).collect();
+    assert_eq!(told, [(&json!("approval.decide"), &json!("local")), (&json!("task.submit"), &json!("local"))]);
+    let shown =
+        String::from_utf8(home.run(&["audit", "list", "--action", "approval.decide", "--limit", "1"]).stdout).unwrap();
+    assert!(shown.contains("deny of appr_") && shown.lines().count() == 1, "{shown}");
+
+    let whole = home.run(&["audit", "verify"]);
+    assert_eq!(exit(&whole), 0, "{}", stderr(&whole));
+    assert!(String::from_utf8(whole.stdout).unwrap().starts_with("3 entries, chain whole to "));
+    let data = home.path().join(".local/share/ninja");
+    let older = home.path().join("older");
+    copy(&data, &older);
+    let file = home.path().join("audit.csv").display().to_string();
+    let export = ["audit", "export", "--format", "csv", "--to", "2999-01-01T00:00:00Z", "--output", &file];
+    assert_eq!(exit(&home.run(&export)), 0);
+    let csv = fs::read_to_string(&file).unwrap();
+    assert_eq!((csv.lines().count(), csv.contains("audit.export")), (1 + 4, true), "{csv}");
+    assert_eq!(exit(&home.run(&export)), 1, "what is there is not written over");
+    assert_eq!(exit(&home.run(&["audit", "list", "--action", "task.fly"])), 2);
+
+    let checkpoint = home.run(&["audit", "checkpoint"]);
+    assert_eq!(only_json(&checkpoint)["seq"], 4);
+    let kept = home.path().join("kept");
+    fs::write(&kept, ["an older line\n".as_bytes(), &checkpoint.stdout].concat()).unwrap();
+    let kept = kept.display().to_string();
+    assert_eq!(exit(&home.run(&["audit", "verify", "--checkpoint", &kept])), 0);
+    let mut set_back = home.ninja(&["audit", "verify", "--checkpoint", &kept, "--json"]);
+    let set_back = set_back.env("NINJA_DATA_DIR", &older).output().unwrap();
+    assert_eq!(exit(&set_back), 1);
+    let said = only_json(&set_back)["problems"][0].as_str().unwrap().to_owned();
+    assert!(said.starts_with("entries end at 3, the checkpoint of ") && said.ends_with(" says 4"), "{said}");
+    assert_eq!(exit(&home.run(&["audit", "verify", "--checkpoint", &file])), 2, "that is none");
 }

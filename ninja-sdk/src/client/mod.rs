@@ -4,6 +4,7 @@
 //! connections, `builder.rs` sets both up. Nothing here knows the engine.
 
 mod accounts;
+mod audit;
 mod builder;
 mod events;
 mod http;

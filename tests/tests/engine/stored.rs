@@ -306,7 +306,6 @@ async fn what_makes_no_provider_is_refused_and_leaves_nothing() {
         assert_eq!(put(&host, settings).await, Err(ErrorCode::InvalidRequest), "{what}");
     }
     assert_eq!(stored(&host).await, []);
-    assert!(!host.directory.path().join("vault.keys").exists());
     host.engine.stop().await;
     assert_eq!(holders(host.directory.path(), "canary"), Vec::<PathBuf>::new());
 }
@@ -376,10 +375,10 @@ async fn a_rotation_seals_everything_anew_and_drops_older_keys_when_told() {
     let first = master_keys(host.directory.path());
     let owner = host.engine.local_owner();
     let rotated = host.engine.rotate_keys(&owner, RotateKeys::default()).await.unwrap();
-    assert_eq!((rotated.is_new, rotated.resealed, rotated.dropped, rotated.keys), (true, 3, 0, 2), "{rotated:?}");
+    assert_eq!((rotated.is_new, rotated.resealed, rotated.dropped, rotated.keys), (true, 4, 0, 2), "{rotated:?}");
     assert!(!first.contains_key(&rotated.key));
     let rotated = host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap();
-    assert_eq!((rotated.is_new, rotated.resealed, rotated.dropped, rotated.keys), (true, 3, 2, 1), "{rotated:?}");
+    assert_eq!((rotated.is_new, rotated.resealed, rotated.dropped, rotated.keys), (true, 4, 2, 1), "{rotated:?}");
     assert_eq!(key_ends(&host).await, ends);
     assert_eq!(master_keys(host.directory.path()).into_keys().collect::<Vec<_>>(), [rotated.key]);
     restart(&mut host, |_| {}).await;
@@ -409,7 +408,7 @@ async fn an_engine_that_waited_for_the_directory_seals_with_the_keys_that_are_le
 async fn a_rotation_that_breaks_off_anywhere_is_finished_by_the_next() {
     let mut host = start().await;
     let ends = store_three(&host).await;
-    for place in ["rotate: key added", "rotate: resealed", "rotate: done"] {
+    for place in ["rotate: key added", "rotate: resealed", "rotate: audit keys resealed", "rotate: done"] {
         host.failpoints.arm(place, 1);
         let owner = host.engine.local_owner();
         let broken_off = host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap_err();
@@ -419,7 +418,7 @@ async fn a_rotation_that_breaks_off_anywhere_is_finished_by_the_next() {
         assert_eq!(key_ends(&host).await, ends, "{place}, after a restart");
         let owner = host.engine.local_owner();
         let rotated = host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap();
-        assert_eq!((rotated.resealed, rotated.unopened.len(), rotated.keys), (3, 0, 1), "{place}");
+        assert_eq!((rotated.resealed, rotated.unopened.len(), rotated.keys), (4, 0, 1), "{place}");
     }
     restart(&mut host, |_| {}).await;
     assert_eq!(key_ends(&host).await, ends);
@@ -460,8 +459,8 @@ async fn a_secret_whose_key_is_gone_is_told_of_kept_and_given_again() {
     let owner = host.engine.local_owner();
     put(&host, again()).await.unwrap();
     let rotated = host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap();
-    assert_eq!((rotated.resealed, rotated.dropped, rotated.keys), (1, 0, 2), "no key goes: {rotated:?}");
-    assert_eq!(rotated.unopened, ["p1", "p3"]);
+    assert_eq!((rotated.resealed, rotated.dropped, rotated.keys), (2, 0, 2), "no key goes: {rotated:?}");
+    assert_eq!(rotated.unopened, ["p1", "p3", "the key of the audit log from entry 1 on"]);
     assert_eq!(key_ends(&host).await, ["2222"]);
     // The old keys come back, as lines before the newer ones.
     let both = [fs::read_to_string(&aside).unwrap(), fs::read_to_string(&keys).unwrap()].concat();
@@ -506,8 +505,11 @@ async fn keys_that_are_given_are_rotated_by_whoever_gives_them() {
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         move |options: &mut EngineOptions| options.env.extend(pairs)
     };
-    let mut host = start().await;
-    restart(&mut host, given(&[("NINJA_MASTER_KEY", OLD)])).await;
+    let with_old = |options: &mut EngineOptions| {
+        alone(options);
+        given(&[("NINJA_MASTER_KEY", OLD)])(options);
+    };
+    let mut host = ScriptedEngine::start_with(Scripted::answering("nobody asks"), with_old).await;
     let ends = store_three(&host).await;
     let owner = host.engine.local_owner();
     let refused = host.engine.rotate_keys(&owner, RotateKeys::default()).await.unwrap_err();
@@ -516,7 +518,7 @@ async fn keys_that_are_given_are_rotated_by_whoever_gives_them() {
     restart(&mut host, given(&[("NINJA_MASTER_KEY", NEW), ("NINJA_MASTER_KEY_OLD", OLD)])).await;
     assert_eq!(key_ends(&host).await, ends);
     let rotated = host.engine.rotate_keys(&owner, RotateKeys { drop_old: true }).await.unwrap();
-    assert_eq!((rotated.is_new, rotated.resealed, rotated.dropped), (false, 3, 0), "{rotated:?}");
+    assert_eq!((rotated.is_new, rotated.resealed, rotated.dropped), (false, 4, 0), "{rotated:?}");
     restart(&mut host, given(&[("NINJA_MASTER_KEY", NEW)])).await;
     assert_eq!(key_ends(&host).await, ends, "without the old one");
     assert!(!host.directory.path().join("vault.keys").exists(), "what is given is not written down");

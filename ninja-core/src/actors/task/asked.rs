@@ -2,14 +2,23 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ractor::{ActorProcessingErr, RpcReplyPort};
 
 use super::{TaskActor, TaskActorState, TaskMsg};
 use crate::{
     actors::roster::Mailbox,
-    api::{Task, UserId},
+    api::Task,
     machine::{Input, Refusal},
 };
+
+/// What a person asked for.
+pub(super) struct Asked {
+    pub(super) input: Input,
+    /// What the audit log says of it, in the commit of what comes of it.
+    pub(super) audit: Bytes,
+    pub(super) reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+}
 
 impl TaskActor {
     /// Cancels the task, and answers when nothing of it runs any more.
@@ -17,15 +26,16 @@ impl TaskActor {
         &self,
         myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
-        by: UserId,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+        Asked { input, audit, reply }: Asked,
     ) -> Result<(), ActorProcessingErr> {
         let is_first = state.task.is_none();
         if is_first {
             let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
             state.task = Some(Arc::new(task));
         }
-        match self.decide_now(state, Input::Cancel { by }) {
+        // Who asks once more, or is sent once more after an actor's failure, changes nothing.
+        let is_new = state.task.as_ref().is_some_and(|task| task.cancel_requested_at.is_none());
+        match self.decide_now(state, input) {
             Err(refusal) => {
                 reply.send(Err(refusal)).ok();
                 // An actor that was started for this message alone must still find out that it has nothing to do.
@@ -33,6 +43,7 @@ impl TaskActor {
             }
             Ok(change) => {
                 state.cancel_waiters.push(reply);
+                let change = if is_new { change.audited(audit) } else { change };
                 self.commit(state, change).await?;
                 if is_first {
                     // What was in flight when the task was last worked on is lost, not to be stopped.
@@ -48,14 +59,13 @@ impl TaskActor {
         &self,
         myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
-        pause: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+        Asked { input, audit, reply }: Asked,
     ) -> Result<(), ActorProcessingErr> {
         let Some(task) = self.services.tasks.load(self.id)? else { return self.leave(myself) };
         state.task = Some(Arc::new(task));
-        let refused = match self.decide_now(state, pause) {
+        let refused = match self.decide_now(state, input) {
             Ok(change) => {
-                self.commit(state, change).await?;
+                self.commit(state, change.audited(audit)).await?;
                 None
             }
             Err(refusal) => Some(refusal),
@@ -70,10 +80,9 @@ impl TaskActor {
         &self,
         myself: &Mailbox<TaskMsg>,
         state: &mut TaskActorState,
-        input: Input,
-        reply: RpcReplyPort<Result<Box<Task>, Refusal>>,
+        Asked { input, audit, reply }: Asked,
     ) -> Result<(), ActorProcessingErr> {
-        let result = self.take(myself, state, input).await?;
+        let result = self.take(myself, state, input, Some(audit)).await?;
         reply.send(result.and_then(|()| state.view())).ok();
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(super) struct Change {
     encoded: Vec<Bytes>,
     /// Small files that travel with the records.
     blobs: Vec<Bytes>,
+    /// What the audit log says of those who asked for it.
+    audit: Vec<Bytes>,
     after: TaskState,
     /// What it takes of limits that are shared.
     held: Vec<Held>,
@@ -50,11 +52,18 @@ impl Change {
         self.encoded.iter().chain(&self.blobs).map(Bytes::len).sum()
     }
 
+    /// Adds what the audit log says of whoever asked for it. Where nothing was decided, nothing is said: it was done before.
+    pub(super) fn audited(mut self, entry: Bytes) -> Self {
+        self.audit.push(entry);
+        self
+    }
+
     /// Adds what was decided right after it, on its state.
     pub(super) fn extend(&mut self, next: Self) {
         self.entries.extend(next.entries);
         self.encoded.extend(next.encoded);
         self.blobs.extend(next.blobs);
+        self.audit.extend(next.audit);
         self.held.extend(next.held);
         self.after = next.after;
     }
@@ -83,7 +92,7 @@ impl TaskActor {
         };
         let entries: Vec<Entry> = records.into_iter().map(|record| Entry { at, record }).collect();
         let encoded = entries.iter().map(|entry| entry.encode().into()).collect();
-        Ok(Change { entries, encoded, blobs, after, held: held.into_iter().collect() })
+        Ok(Change { entries, encoded, blobs, audit: Vec::new(), after, held: held.into_iter().collect() })
     }
 
     fn decide_in(&self, room: &dyn Room, task: &TaskState, input: Input, at: Timestamp) -> Result<Decided, Refusal> {
@@ -144,7 +153,7 @@ impl TaskActor {
 
     /// Appends records in one commit with the head and the owner's feed; only then are they state and published.
     pub(super) async fn commit(&self, state: &mut TaskActorState, change: Change) -> Result<(), ActorProcessingErr> {
-        let Change { entries, encoded, blobs, after, held } = change;
+        let Change { entries, encoded, blobs, audit, after, held } = change;
         let (Some(before), Some(at)) = (state.task.as_deref(), entries.last().map(|entry| entry.at)) else {
             return Ok(());
         };
@@ -161,6 +170,7 @@ impl TaskActor {
             deletes,
             blobs,
             counts,
+            audit,
             ..Commit::default()
         };
         self.services.failpoints.visit("task.commit");

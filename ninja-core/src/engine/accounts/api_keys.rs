@@ -29,6 +29,7 @@ impl Engine {
             return Err(invalid("a key is good for something: name at least one scope"));
         }
         if let Some(scope) = request.scopes.iter().find(|scope| !by.scopes.contains(*scope)) {
+            self.note_denied(by, &format!("an API key with the scope {scope}")).await;
             let what = format!("a key cannot be good for `{scope}`, which this request's credential is not good for");
             return Err(ApiError::new(ErrorCode::Forbidden, what));
         }

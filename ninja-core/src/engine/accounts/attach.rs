@@ -63,10 +63,14 @@ impl Engine {
     ///
     /// Fails with `unauthorized` where it proves nothing.
     pub async fn introduce(&self, credential: Secret, origin: Origin) -> Result<Principal, ApiError> {
-        match credential.expose().starts_with(OneTimeToken::PREFIX) {
-            true => self.redeem_ticket(credential, origin).await,
-            false => self.authenticate(credential.expose(), origin),
+        let introduced = match credential.expose().starts_with(OneTimeToken::PREFIX) {
+            true => self.redeem_ticket(credential.clone(), origin.clone()).await,
+            false => self.authenticate(credential.expose(), origin.clone()),
+        };
+        if introduced.as_ref().is_err_and(|error| error.code == ErrorCode::Unauthorized) {
+            self.note_unknown(&origin, credential.expose(), "a WebSocket").await;
         }
+        introduced
     }
 
     /// Returns in whose name a ticket was made. It is worth nothing after this.

@@ -2,7 +2,7 @@
 
 use super::unauthorized;
 use crate::{
-    accounts::{ApiKey, StoredUser, directory},
+    accounts::{ApiKey, StoredUser, TokenError, directory},
     api::{ApiError, Credential, Origin, Principal, Scopes, Timestamp},
     engine::{Engine, store_error},
 };
@@ -30,7 +30,7 @@ impl Engine {
     pub(crate) fn still_stands(&self, by: &Principal) -> Result<bool, ApiError> {
         let now = self.0.services.clock.now();
         let proves = match by.credential {
-            Credential::Local => return Ok(true),
+            Credential::Local | Credential::Engine => return Ok(true),
             Credential::Key(id) => directory::read_api_key(self.store().as_ref(), id)
                 .map_err(store_error)?
                 .is_some_and(|key| key.expires_at.is_none_or(|expires_at| now < expires_at)),
@@ -46,7 +46,7 @@ impl Engine {
     pub(crate) fn stands_until(&self, by: &Principal) -> Result<Option<Timestamp>, ApiError> {
         let store = self.store().as_ref();
         match by.credential {
-            Credential::Local => Ok(None),
+            Credential::Local | Credential::Engine => Ok(None),
             Credential::Key(id) => {
                 Ok(directory::read_api_key(store, id).map_err(store_error)?.and_then(|key| key.expires_at))
             }
@@ -55,6 +55,12 @@ impl Engine {
                 Ok(session.map(|session| session.expires_at.min(session.ends_at)))
             }
         }
+    }
+
+    /// Returns whether a credential is an access token of ours that was good.
+    pub(in crate::engine) fn has_expired(&self, credential: &str) -> bool {
+        let verified = self.accounts().tokens.verify(credential, self.0.services.clock.now());
+        matches!(verified, Err(TokenError::Expired))
     }
 
     fn holder_of_key(&self, text: &str) -> Result<(StoredUser, Credential, Scopes), ApiError> {

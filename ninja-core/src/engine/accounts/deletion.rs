@@ -7,7 +7,7 @@
 use crate::{
     accounts::{StoredUser, directory},
     actors::Revoked,
-    api::{ApiError, AuditAction, ErrorCode, ListFiles, ListTasks, Principal, Role, UserId},
+    api::{ApiError, AuditAction, Credential, ErrorCode, ListFiles, ListTasks, Principal, Role, UserId},
     audit::Audit,
     engine::{Engine, store_error, stored_providers::administrators_only, uninterrupted},
     journal::store::Commit,
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     async fn remove_remains(&self, id: UserId) -> Result<(), ApiError> {
-        let leaving = Principal { role: Role::User, ..Principal::local_owner(id) };
+        let leaving = Principal { role: Role::User, credential: Credential::Engine, ..Principal::local_owner(id) };
         self.remove_tasks(&leaving).await?;
         self.remove_files(&leaving).await?;
         let deletes = vec![directory::user_key(id)];

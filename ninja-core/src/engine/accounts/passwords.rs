@@ -6,7 +6,7 @@ use crate::{
     actors::Revoked,
     api::{
         ApiError, AuditAction, ChangePassword, Credential, ErrorCode, Me, Origin, Principal, RedeemToken, Register,
-        Role, Scopes, SessionId, User, UserId,
+        Role, SessionId, User, UserId,
     },
     audit::Audit,
     engine::{Engine, store_error, uninterrupted},
@@ -21,6 +21,7 @@ impl Engine {
     /// Fails with `forbidden` where it is not, `conflict` where the address has an account, `weak_password`.
     pub async fn register(&self, origin: &Origin, request: Register) -> Result<User, ApiError> {
         if !self.accounts().settings().registration_open {
+            self.note_refused(origin, AuditAction::Register).await;
             let what = "nobody can make an account here by themselves; ask an administrator for an invitation";
             return Err(ApiError::new(ErrorCode::Forbidden, what));
         }
@@ -31,14 +32,8 @@ impl Engine {
         let (engine, origin) = (self.clone(), origin.clone());
         uninterrupted(async move {
             let _changing = engine.accounts().changing.lock().await;
-            let by = Principal {
-                user: user.id,
-                role: user.role,
-                credential: Credential::Local,
-                scopes: Scopes::default(),
-                origin,
-            };
-            let audit = Audit::of(&by, AuditAction::Register, user.created_at).to(user.id);
+            let audit = Audit::of_nobody(&origin, AuditAction::Register, user.created_at).to(user.id);
+            let audit = audit.proved_by(user.id, user.role, "registration");
             engine.add_user(&user, audit, Vec::new()).await?;
             Ok(user.view())
         })
@@ -52,8 +47,12 @@ impl Engine {
     /// Fails with `unauthorized` where the token is none, was used or has expired, `weak_password`.
     pub async fn redeem_token(&self, origin: &Origin, request: RedeemToken) -> Result<User, ApiError> {
         let refused = || unauthorized("the token is not valid: it was used, has expired, or never was one");
-        let token = OneTimeToken::parse(request.token.expose()).ok_or_else(refused)?;
-        let user = self.user_of_token(&token)?.ok_or_else(refused)?;
+        let token = OneTimeToken::parse(request.token.expose());
+        let known = token.map(|token| Ok((self.user_of_token(&token)?, token))).transpose()?;
+        let Some((Some(user), token)) = known else {
+            self.note_refused(origin, AuditAction::RedeemToken).await;
+            return Err(refused());
+        };
         let password = NewPassword::check(&request.password, &user.context()).map_err(broken)?;
         let hash = self.accounts().passwords.hash(password).await.map_err(broken)?;
         let (engine, origin) = (self.clone(), origin.clone());
@@ -62,9 +61,8 @@ impl Engine {
             let mut user = engine.user_of_token(&token)?.ok_or_else(refused)?;
             user.password = Some(hash);
             user.revision += 1;
-            let by = Principal { origin, ..Principal::local_owner(user.id) };
-            let by = Principal { role: user.role, ..by };
-            let audit = Audit::of(&by, AuditAction::RedeemToken, engine.0.services.clock.now()).to(user.id);
+            let audit = Audit::of_nobody(&origin, AuditAction::RedeemToken, engine.0.services.clock.now());
+            let audit = audit.to(user.id).proved_by(user.id, user.role, "token");
             let deletes = engine.tokens_of(user.id)?;
             let ended = engine.sessions_beside(user.id, None)?;
             engine.put_password(&user, audit, deletes, ended).await?;
@@ -128,7 +126,7 @@ impl Engine {
         let user = self.stored_user(by.user)?.view();
         let session = match by.credential {
             Credential::Session(session) => Some(session),
-            Credential::Key(_) | Credential::Local => None,
+            Credential::Key(_) | Credential::Local | Credential::Engine => None,
         };
         let quotas = self.accounts().settings().quotas.of(by.role).clone();
         Ok(Me { user, scopes: by.scopes, session, quotas })

@@ -52,9 +52,18 @@ impl Engine {
     ///
     /// Fails with `unauthorized` where the token is none, was used, or its session has ended.
     pub async fn refresh(&self, origin: &Origin, request: Refresh) -> Result<Tokens, ApiError> {
-        let token = RefreshToken::parse(request.refresh_token.expose()).ok_or_else(no_session)?;
-        let (engine, origin) = (self.clone(), origin.clone());
-        uninterrupted(async move { engine.renew(&origin, token).await }).await
+        let renewed = match RefreshToken::parse(request.refresh_token.expose()) {
+            Some(token) => {
+                let (engine, origin) = (self.clone(), origin.clone());
+                uninterrupted(async move { engine.renew(&origin, token).await }).await?
+            }
+            None => None,
+        };
+        let Some(tokens) = renewed else {
+            self.note_refused(origin, AuditAction::Refresh).await;
+            return Err(no_session());
+        };
+        Ok(tokens)
     }
 
     /// Ends the session of this request: its tokens and open connections are worth nothing from now on.
@@ -189,22 +198,23 @@ impl Engine {
         self.tokens(&session, &token, now)
     }
 
-    async fn renew(&self, origin: &Origin, token: RefreshToken) -> Result<Tokens, ApiError> {
+    /// `None` where the token is of no session that goes on.
+    async fn renew(&self, origin: &Origin, token: RefreshToken) -> Result<Option<Tokens>, ApiError> {
         let _changing = self.accounts().changing.lock().await;
         let store = self.store().as_ref();
         let session = directory::read_session(store, token.user, token.session).map_err(store_error)?;
-        let mut session = session.ok_or_else(no_session)?;
-        let user = directory::read_user(store, token.user).map_err(store_error)?.ok_or_else(no_session)?;
+        let user = directory::read_user(store, token.user).map_err(store_error)?;
+        let (Some(mut session), Some(user)) = (session, user) else { return Ok(None) };
         let now = self.0.services.clock.now();
         let by = principal(&user, session.id, origin);
         match token.stands_to(&session) {
-            Shown::Foreign => return Err(no_session()),
+            Shown::Foreign => return Ok(None),
             Shown::Used => {
                 self.end_stolen(&by, &session, now).await?;
                 let what = "this refresh token was used before, so its session has ended; log in again";
                 return Err(unauthorized(what));
             }
-            Shown::Newest if session.is_over(now) || user.disabled => return Err(no_session()),
+            Shown::Newest if session.is_over(now) || user.disabled => return Ok(None),
             Shown::Newest => {}
         }
         let next = token.next().map_err(no_random)?;
@@ -214,7 +224,7 @@ impl Engine {
         let audit = Audit::of(&by, AuditAction::Refresh, now).to(session.id).encode();
         let puts = vec![directory::session_doc(&session)];
         self.store().commit(Commit { puts, audit: vec![audit], ..Commit::default() }).await.map_err(store_error)?;
-        self.tokens(&session, &next, now)
+        self.tokens(&session, &next, now).map(Some)
     }
 
     async fn end_stolen(&self, by: &Principal, session: &StoredSession, now: Timestamp) -> Result<(), ApiError> {

@@ -38,8 +38,10 @@ impl Engine {
             let _changing = engine.accounts().changing.lock().await;
             let before = engine.accounts().settings();
             check_revision(before.revision, expected.as_deref())?;
+            let said = said(&change);
             let after = changed(&before, change)?;
-            let audit = Audit::of(&by, AuditAction::ChangeSettings, engine.0.services.clock.now()).encode();
+            let audit =
+                Audit::of(&by, AuditAction::ChangeSettings, engine.0.services.clock.now()).saying(said).encode();
             let puts = vec![directory::settings_doc(&after)];
             let commit = Commit { puts, audit: vec![audit], ..Commit::default() };
             engine.store().commit(commit).await.map_err(store_error)?;
@@ -52,6 +54,11 @@ impl Engine {
         })
         .await
     }
+}
+
+/// Says what was asked for, for the audit log. There are no secrets among settings.
+fn said(change: &ChangeSettings) -> String {
+    serde_json::to_string(change).expect("settings have string keys only")
 }
 
 fn changed(before: &LiveSettings, change: ChangeSettings) -> Result<LiveSettings, ApiError> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{BlobHash, TaskId, Timestamp, UserId},
     journal::{
+        audit::{AuditEnd, Mac, NoMac},
         item::{Item, ItemCounts},
         store::{DocKey, DocKind},
     },
@@ -44,6 +45,16 @@ pub(super) enum Line<'a> {
     Feed {
         user: UserId,
         seq: u64,
+        value: Payload<'a>,
+    },
+    AuditEnd {
+        seq: u64,
+        mac: Cow<'a, str>,
+        end_mac: Cow<'a, str>,
+    },
+    Audit {
+        seq: u64,
+        mac: Cow<'a, str>,
         value: Payload<'a>,
     },
     Blob {
@@ -109,6 +120,12 @@ impl<'a> Line<'a> {
             },
             Item::Record { task, seq, bytes } => Self::Record { task: *task, seq: *seq, value: Payload::of(bytes) },
             Item::Feed { user, seq, bytes } => Self::Feed { user: *user, seq: *seq, value: Payload::of(bytes) },
+            Item::AuditEnd(AuditEnd { seq, mac, end_mac }) => {
+                Self::AuditEnd { seq: *seq, mac: mac.to_string().into(), end_mac: end_mac.to_string().into() }
+            }
+            Item::Audit { seq, mac, bytes } => {
+                Self::Audit { seq: *seq, mac: mac.to_string().into(), value: Payload::of(bytes) }
+            }
             Item::BlobPart { hash, bytes, last } => {
                 Self::Blob { sha256: *hash, last: *last, base64: STANDARD.encode(bytes).into() }
             }
@@ -124,12 +141,20 @@ impl<'a> Line<'a> {
             }
             Self::Record { task, seq, value } => Item::Record { task, seq, bytes: value.into_bytes()? },
             Self::Feed { user, seq, value } => Item::Feed { user, seq, bytes: value.into_bytes()? },
+            Self::AuditEnd { seq, mac, end_mac } => {
+                Item::AuditEnd(AuditEnd { seq, mac: read_mac(&mac)?, end_mac: read_mac(&end_mac)? })
+            }
+            Self::Audit { seq, mac, value } => Item::Audit { seq, mac: read_mac(&mac)?, bytes: value.into_bytes()? },
             Self::Blob { sha256, last, base64 } => Item::BlobPart { hash: sha256, bytes: decode(&base64)?, last },
             Self::Header { .. } | Self::Trailer { .. } | Self::Failed { .. } => {
                 return Err("a first or last line stands in the middle".to_owned());
             }
         })
     }
+}
+
+fn read_mac(text: &str) -> Result<Mac, String> {
+    text.parse().map_err(|error: NoMac| error.to_string())
 }
 
 fn decode(text: &str) -> Result<Bytes, String> {

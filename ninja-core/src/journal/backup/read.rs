@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use sha2::{Digest, Sha256};
 
 use super::{
-    BackupError, FORMAT,
+    BackupError, FORMAT, OLDEST,
     line::{Line, Peek},
 };
 use crate::{
@@ -68,7 +68,7 @@ fn check_header(line: &[u8]) -> Result<(), BackupError> {
     if peek.kind != "header" {
         return Err(BackupError::NotOne(format!("it begins with a line of kind {:?}", peek.kind)));
     }
-    if peek.format != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&peek.format) {
         return Err(BackupError::Version { found: peek.format });
     }
     serde_json::from_slice::<Line<'_>>(line).map(drop).map_err(not_one)

@@ -65,9 +65,10 @@ fn a_backup_restores_to_the_same_from_each_store() {
         let directory = root.path().join("new/data");
         let backup = backup_of(store);
         let restored = restore(&backup, &directory).unwrap();
-        assert_eq!((restored.counts.tasks, restored.counts.records, restored.counts.entries), (2, 6, 3));
+        let counts = restored.counts;
+        assert_eq!((counts.tasks, counts.records, counts.entries, counts.audit), (2, 6, 3, 3));
         assert!(restored.unreadable.is_empty());
-        let copy = DiskStore::open(&directory, log_only()).unwrap();
+        let copy = open_chained(&directory, log_only()).unwrap();
         assert_eq!(items(&copy), items(store));
         assert_holds(&copy, 1, 3);
         assert_eq!(copy.list_unfinished(None, 9).unwrap().heads, store.list_unfinished(None, 9).unwrap().heads);
@@ -82,7 +83,7 @@ fn a_backup_restores_to_the_same_from_each_store() {
 fn a_backup_taken_while_writing_is_one_moment() {
     let root = TempDir::new().unwrap();
     let options = DiskOptions { segment_bytes: 100_000, ..DiskOptions::default() };
-    let store = DiskStore::open(&root.path().join("live"), options).unwrap();
+    let store = open_chained(&root.path().join("live"), options).unwrap();
     let (acknowledged, enough): ([AtomicU64; 3], AtomicBool) = Default::default();
     let mut backups = Vec::new();
     thread::scope(|scope| {
@@ -106,7 +107,7 @@ fn a_backup_taken_while_writing_is_one_moment() {
     for (n, (backup, acknowledged)) in backups.into_iter().enumerate() {
         let directory = root.path().join(n.to_string());
         restore(&backup, &directory).unwrap();
-        let copy = DiskStore::open(&directory, log_only()).unwrap();
+        let copy = open_chained(&directory, log_only()).unwrap();
         for (writer, acknowledged) in (0..).zip(acknowledged) {
             assert_holds(&copy, writer, acknowledged);
         }
@@ -142,7 +143,7 @@ impl io::Write for Behind<'_> {
 #[test]
 fn a_backup_that_is_cut_or_altered_anywhere_is_refused_and_leaves_nothing() {
     let root = TempDir::new().unwrap();
-    let store = MemoryStore::open(root.path()).unwrap();
+    let store = memory_chained(root.path()).unwrap();
     wait(store.commit(commit(1, 1))).unwrap();
     wait(store.commit(Commit { blobs: vec![bytes(1, 9)], ..Commit::default() })).unwrap();
     let whole = backup_of(&store);
@@ -168,8 +169,8 @@ fn a_backup_that_is_cut_or_altered_anywhere_is_refused_and_leaves_nothing() {
         assert!(verify(&rest.collect::<Vec<u8>>()).is_err(), "line {missing}");
     }
     assert!(matches!(verify(&[&whole[..], b"\n"].concat()), Err(BackupError::Damaged { .. })));
-    let newer = String::from_utf8(whole.clone()).unwrap().replacen("\"format\":1", "\"format\":2", 1);
-    assert!(matches!(verify(newer.as_bytes()), Err(BackupError::Version { found: 2 })));
+    let newer = String::from_utf8(whole.clone()).unwrap().replacen("\"format\":2", "\"format\":3", 1);
+    assert!(matches!(verify(newer.as_bytes()), Err(BackupError::Version { found: 3 })));
     let directory = root.path().join("data");
     assert!(matches!(restore(&whole[..whole.len() - 9], &directory), Err(BackupError::Truncated { .. })));
     assert!(!directory.exists());
@@ -178,7 +179,7 @@ fn a_backup_that_is_cut_or_altered_anywhere_is_refused_and_leaves_nothing() {
 #[test]
 fn a_backup_goes_into_an_empty_directory_only_and_an_interrupted_restore_can_be_repeated() {
     let root = TempDir::new().unwrap();
-    let store = MemoryStore::open(&root.path().join("source")).unwrap();
+    let store = memory_chained(&root.path().join("source")).unwrap();
     fill(&store);
     let (backup, directory) = (backup_of(&store), root.path().join("data"));
     fs::create_dir(&directory).unwrap();
@@ -190,16 +191,16 @@ fn a_backup_goes_into_an_empty_directory_only_and_an_interrupted_restore_can_be_
     fs::write(directory.join("format"), "restoring\n").unwrap();
     fs::create_dir_all(directory.join("tree/left")).unwrap();
     fs::create_dir_all(directory.join("restoring/log")).unwrap();
-    assert!(matches!(DiskStore::open(&directory, log_only()), Err(StoreError::Corrupt(_))), "half restored");
+    assert!(matches!(open_chained(&directory, log_only()), Err(StoreError::Corrupt(_))), "half restored");
     restore(&backup, &directory).unwrap();
-    let copy = DiskStore::open(&directory, log_only()).unwrap();
+    let copy = open_chained(&directory, log_only()).unwrap();
     assert_eq!(items(&copy), items(&store));
 }
 
 #[test]
 fn a_store_with_damage_gives_no_backup_and_the_file_says_so() {
     let root = TempDir::new().unwrap();
-    let store = DiskStore::open(root.path(), log_only()).unwrap();
+    let store = open_chained(root.path(), log_only()).unwrap();
     fill(&store);
     fs::write(store.blob_path(hash_of(&bytes(8, 1_300_000))).unwrap(), b"other").unwrap();
     let mut out = Vec::new();

@@ -7,7 +7,7 @@ use super::*;
 /// Makes a directory with some commits that are in the log alone, and returns it with the segment's path.
 fn with_log(root: &Path, commits: u64) -> (PathBuf, PathBuf) {
     let (live, left) = (root.join("live"), root.join("left"));
-    let store = DiskStore::open(&live, log_only()).unwrap();
+    let store = open_chained(&live, log_only()).unwrap();
     for n in 1..=commits {
         wait(store.commit(append(1, n, &[bytes(n, 30)]))).unwrap();
     }
@@ -21,7 +21,7 @@ fn records_in(directory: &Path) -> Result<u64, StoreError> {
     let root = TempDir::new().unwrap();
     let copied = root.path().join("copy");
     copy(directory, &copied);
-    let store = DiskStore::open(&copied, log_only())?;
+    let store = open_chained(&copied, log_only())?;
     let log = store.read_log(task(1), 1, usize::MAX)?;
     for (seq, record) in &log {
         assert_eq!(record, &bytes(*seq, 30));
@@ -85,21 +85,21 @@ fn a_flipped_bit_in_the_log_is_found_and_the_directory_stays_as_it_is() {
 fn a_segment_that_is_missing_is_noticed() {
     let root = TempDir::new().unwrap();
     let directory = root.path().join("0");
-    let store = DiskStore::open(&directory, DiskOptions::default()).unwrap();
+    let store = open_chained(&directory, DiskOptions::default()).unwrap();
     wait(store.commit(append(1, 1, &[bytes(1, 30)]))).unwrap();
     wait(store.close()).unwrap();
     fs::remove_dir_all(directory.join("log")).unwrap();
-    assert!(matches!(DiskStore::open(&directory, log_only()), Err(StoreError::Corrupt(_))), "the log");
+    assert!(matches!(open_chained(&directory, log_only()), Err(StoreError::Corrupt(_))), "the log");
     let (left, _) = with_log(root.path(), 3);
-    drop(DiskStore::open(&left, log_only()).unwrap());
+    drop(open_chained(&left, log_only()).unwrap());
     fs::remove_dir_all(left.join("tree")).unwrap();
-    assert!(matches!(DiskStore::open(&left, log_only()), Err(StoreError::Corrupt(_))), "the tree");
+    assert!(matches!(open_chained(&left, log_only()), Err(StoreError::Corrupt(_))), "the tree");
 }
 
 #[test]
 fn a_damaged_blob_is_not_served() {
     let root = TempDir::new().unwrap();
-    let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
+    let store = open_chained(root.path(), DiskOptions::default()).unwrap();
     wait(store.commit(put("large", bytes(1, 20_000)))).unwrap();
     let path = store.blob_path(hash_of(&bytes(1, 20_000))).unwrap();
     let key = DocKey::new(DocKind::User, "large");
@@ -116,7 +116,7 @@ fn a_file_is_served_only_while_it_is_what_was_written() {
     let root = TempDir::new().unwrap();
     let whole = bytes(1, 20_000);
     let hash = hash_of(&whole);
-    let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
+    let store = open_chained(root.path(), DiskOptions::default()).unwrap();
     wait(store.commit(Commit { blobs: vec![whole.clone()], ..Commit::default() })).unwrap();
     let path = store.blob_path(hash).unwrap();
     wait(store.close()).unwrap();
@@ -130,7 +130,7 @@ fn a_file_is_served_only_while_it_is_what_was_written() {
     damaged[9_999] ^= 1;
     for held in [&damaged[..], &whole[1..], b""] {
         fs::write(&path, held).unwrap();
-        let store = DiskStore::open(root.path(), DiskOptions::default()).unwrap();
+        let store = open_chained(root.path(), DiskOptions::default()).unwrap();
         assert!(matches!(read(&store), Err(StoreError::Corrupt(_))));
         assert!(matches!(store.blob_path(hash), Err(StoreError::Corrupt(_))));
         fs::write(&path, &whole).unwrap();
@@ -143,7 +143,7 @@ fn a_file_is_served_only_while_it_is_what_was_written() {
 fn a_damaged_tree_gives_an_error_or_the_data() {
     let root = in_memory();
     let live = root.path().join("live");
-    let store = DiskStore::open(&live, DiskOptions::default()).unwrap();
+    let store = open_chained(&live, DiskOptions::default()).unwrap();
     for n in 1..=300 {
         wait(store.commit(append(1, n, &[bytes(n, 30)]))).unwrap();
     }
@@ -179,24 +179,24 @@ fn a_damaged_tree_gives_an_error_or_the_data() {
 #[test]
 fn a_directory_is_held_by_one_engine_alone() {
     let root = TempDir::new().unwrap();
-    let store = DiskStore::open(root.path(), log_only()).unwrap();
-    let Err(StoreError::Locked { holder }) = DiskStore::open(root.path(), log_only()) else { panic!("not locked") };
+    let store = open_chained(root.path(), log_only()).unwrap();
+    let Err(StoreError::Locked { holder }) = open_chained(root.path(), log_only()) else { panic!("not locked") };
     assert!(holder.contains(&std::process::id().to_string()), "{holder}");
     wait(store.close()).unwrap();
-    DiskStore::open(root.path(), log_only()).unwrap();
+    open_chained(root.path(), log_only()).unwrap();
 }
 
 #[test]
 fn what_a_crash_or_a_person_left_lying_does_not_block_a_start() {
     let root = TempDir::new().unwrap();
-    drop(DiskStore::open(root.path(), log_only()).unwrap());
+    drop(open_chained(root.path(), log_only()).unwrap());
     for name in ["lock", "format"] {
         fs::remove_file(root.path().join(name)).unwrap();
     }
     for name in ["scratch/old", "incoming/0", "log/00.generating", "tree/snap.00.generating", "format.new"] {
         fs::write(root.path().join(name), "left").unwrap();
     }
-    let store = DiskStore::open(root.path(), log_only()).unwrap();
+    let store = open_chained(root.path(), log_only()).unwrap();
     assert_eq!(fs::read_dir(store.scratch_dir()).unwrap().count(), 0);
     wait(store.commit(put("a", bytes(1, 5000)))).unwrap();
 }
@@ -204,25 +204,25 @@ fn what_a_crash_or_a_person_left_lying_does_not_block_a_start() {
 #[test]
 fn a_directory_of_another_version_is_refused() {
     let root = TempDir::new().unwrap();
-    drop(DiskStore::open(root.path(), log_only()).unwrap());
+    drop(open_chained(root.path(), log_only()).unwrap());
     fs::write(root.path().join("format"), "7\n").unwrap();
-    let refused = DiskStore::open(root.path(), log_only());
-    assert!(matches!(refused, Err(StoreError::Version { found: 7, supported: 3 })));
+    let refused = open_chained(root.path(), log_only());
+    assert!(matches!(refused, Err(StoreError::Version { found: 7, supported: 4 })));
     // One that an older version wrote is taken over, and then refused by that version.
-    for older in ["1\n", "2\n"] {
+    for older in ["1\n", "2\n", "3\n"] {
         fs::write(root.path().join("format"), older).unwrap();
-        drop(DiskStore::open(root.path(), log_only()).unwrap());
-        assert_eq!(fs::read_to_string(root.path().join("format")).unwrap(), "3\n");
+        drop(open_chained(root.path(), log_only()).unwrap());
+        assert_eq!(fs::read_to_string(root.path().join("format")).unwrap(), "4\n");
     }
     fs::write(root.path().join("format"), "seven").unwrap();
-    assert!(matches!(DiskStore::open(root.path(), log_only()), Err(StoreError::Corrupt(_))));
+    assert!(matches!(open_chained(root.path(), log_only()), Err(StoreError::Corrupt(_))));
 }
 
 #[test]
 fn a_directory_that_cannot_be_made_is_said_so() {
     let root = TempDir::new().unwrap();
     fs::write(root.path().join("file"), "").unwrap();
-    let error = DiskStore::open(&root.path().join("file/data"), log_only()).unwrap_err();
+    let error = open_chained(&root.path().join("file/data"), log_only()).unwrap_err();
     assert!(error.to_string().starts_with("failed to make the data directory"), "{error}");
 }
 
@@ -231,7 +231,7 @@ fn the_directory_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let root = TempDir::new().unwrap();
     let directory = root.path().join("data");
-    let store = DiskStore::open(&directory, log_only()).unwrap();
+    let store = open_chained(&directory, log_only()).unwrap();
     wait(store.commit(put("a", bytes(1, 5000)))).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);

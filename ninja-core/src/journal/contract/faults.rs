@@ -82,7 +82,7 @@ fn run_with(call: DiskCall, n: u64) -> bool {
         calls: Calls::with(faults.clone()),
         ..log_only()
     };
-    let acknowledged = match DiskStore::open(&live, options) {
+    let acknowledged = match open_chained(&live, options) {
         Err(error) => {
             assert!(failed() && matches!(error, StoreError::Io { .. }), "{error}");
             0
@@ -97,7 +97,7 @@ fn run_with(call: DiskCall, n: u64) -> bool {
         }
     };
     copy(&live, &left);
-    let store = DiskStore::open(&left, DiskOptions::default()).unwrap();
+    let store = open_chained(&left, DiskOptions::default()).unwrap();
     assert_records(&store, acknowledged);
     failed()
 }
@@ -127,7 +127,7 @@ fn every_storage_call_fails_once_and_nothing_acknowledged_is_lost() {
 fn a_failure_to_cut_a_torn_tail_is_reported_and_the_next_start_goes_well() {
     let root = TempDir::new().unwrap();
     let (live, left) = (root.path().join("live"), root.path().join("left"));
-    let store = DiskStore::open(&live, log_only()).unwrap();
+    let store = open_chained(&live, log_only()).unwrap();
     wait(store.commit(append(1, 1, &[bytes(1, 50)]))).unwrap();
     copy(&live, &left);
     let segment = fs::read_dir(left.join("log")).unwrap().next().unwrap().unwrap().path();
@@ -136,6 +136,6 @@ fn a_failure_to_cut_a_torn_tail_is_reported_and_the_next_start_goes_well() {
     fs::write(&segment, torn).unwrap();
     let faults = Arc::new(FailOnce { call: DiskCall::CutSegment, left: AtomicU64::new(0), failed: AtomicU64::new(0) });
     let options = DiskOptions { calls: Calls::with(faults), ..DiskOptions::default() };
-    assert!(matches!(DiskStore::open(&left, options), Err(StoreError::Io { .. })));
-    assert_records(&DiskStore::open(&left, DiskOptions::default()).unwrap(), 1);
+    assert!(matches!(open_chained(&left, options), Err(StoreError::Io { .. })));
+    assert_records(&open_chained(&left, DiskOptions::default()).unwrap(), 1);
 }

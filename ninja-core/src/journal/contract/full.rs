@@ -52,7 +52,7 @@ fn options(faults: Arc<dyn Faults>) -> DiskOptions {
 fn a_log_without_room_refuses_and_goes_on_when_there_is_some() {
     let (root, faults) = (TempDir::new().unwrap(), Full::of(DiskCall::WriteLog));
     let (live, left) = (root.path().join("live"), root.path().join("left"));
-    let store = DiskStore::open(&live, options(faults.clone())).unwrap();
+    let store = open_chained(&live, options(faults.clone())).unwrap();
     wait(store.commit(append(1, 1, &[bytes(1, 50)]))).unwrap();
     faults.full.store(true, Ordering::SeqCst);
     // The room that comes and goes by itself is not there: the reserve cannot be made again.
@@ -77,7 +77,7 @@ fn a_log_without_room_refuses_and_goes_on_when_there_is_some() {
     assert!(store.failure().is_none());
     wait(store.close()).unwrap();
     for (directory, held) in [(&left, 1), (&live, 2)] {
-        let store = DiskStore::open(directory, log_only()).unwrap();
+        let store = open_chained(directory, log_only()).unwrap();
         let log = store.read_log(task(1), 1, 9).unwrap();
         assert_eq!(log, [(1, bytes(1, 50)), (2, bytes(3, 5000))][..held]);
         assert_eq!(store.read_feed(user(1), 0, 9).unwrap().len(), held - 1);
@@ -89,7 +89,7 @@ fn a_blob_without_room_takes_the_reserve_because_its_frame_is_synced() {
     let (root, faults) = (TempDir::new().unwrap(), Arc::new(UntilReserveIsGone(root_of())));
     let directory = root.path().join("data");
     *faults.0.lock().unwrap() = directory.join("ballast");
-    let store = DiskStore::open(&directory, options(faults)).unwrap();
+    let store = open_chained(&directory, options(faults)).unwrap();
     wait(store.commit(append(1, 1, &[bytes(1, 20_000)]))).unwrap();
     wait(store.commit(append(1, 2, &[bytes(2, 20_000)]))).unwrap();
     assert_eq!(store.read_log(task(1), 1, 9).unwrap(), [(1, bytes(1, 20_000)), (2, bytes(2, 20_000))]);
@@ -116,7 +116,7 @@ fn a_new_segment_without_room_leaves_the_old_one_in_use() {
     let (root, faults) = (TempDir::new().unwrap(), Full::of(DiskCall::CreateSegment));
     let (live, left) = (root.path().join("live"), root.path().join("left"));
     let options = DiskOptions { segment_bytes: 400, checkpoint_interval: Duration::MAX, ..options(faults.clone()) };
-    let store = DiskStore::open(&live, options).unwrap();
+    let store = open_chained(&live, options).unwrap();
     faults.full.store(true, Ordering::SeqCst);
     for n in 1..8 {
         wait(store.commit(append(1, n, &[bytes(n, 300)]))).unwrap();
@@ -128,7 +128,7 @@ fn a_new_segment_without_room_leaves_the_old_one_in_use() {
     copy(&live, &left);
     wait(store.close()).unwrap();
     for directory in [&left, &live] {
-        let store = DiskStore::open(directory, log_only()).unwrap();
+        let store = open_chained(directory, log_only()).unwrap();
         assert_eq!(store.read_log(task(1), 1, 99).unwrap().len(), 8);
     }
 }
@@ -153,14 +153,14 @@ fn a_power_cut_after_a_refusal_brings_nothing_of_it_back() {
         let (root, power) = (TempDir::new().unwrap(), Arc::<Power>::default());
         let (live, left) = (root.path().join("live"), root.path().join("left"));
         let faults = Arc::new(Cut { power: power.clone(), armed: AtomicBool::new(false) });
-        let store = DiskStore::open(&live, options(faults.clone())).unwrap();
+        let store = open_chained(&live, options(faults.clone())).unwrap();
         wait(store.commit(append(1, 1, &[bytes(1, 5000)]))).unwrap();
         faults.armed.store(true, Ordering::SeqCst);
         wait(store.commit(append(1, 2, &[bytes(2, 6000)]))).unwrap_err();
         faults.armed.store(false, Ordering::SeqCst);
         wait(store.commit(append(1, 2, &[bytes(3, 7000)]))).unwrap();
         power.cut(&live, &left, seed);
-        let store = DiskStore::open(&left, log_only()).unwrap();
+        let store = open_chained(&left, log_only()).unwrap();
         assert_eq!(store.read_log(task(1), 1, 9).unwrap(), [(1, bytes(1, 5000)), (2, bytes(3, 7000))]);
     }
 }
@@ -169,11 +169,11 @@ fn a_power_cut_after_a_refusal_brings_nothing_of_it_back() {
 fn the_reserve_is_kept_and_given_up_to_open_a_full_disk() {
     let root = TempDir::new().unwrap();
     let reserve = |bytes| DiskOptions { reserve_bytes: bytes, ..log_only() };
-    drop(DiskStore::open(root.path(), reserve(70_000)).unwrap());
+    drop(open_chained(root.path(), reserve(70_000)).unwrap());
     let ballast = root.path().join("ballast");
     assert_eq!(fs::metadata(&ballast).unwrap().len(), 70_000);
     let faults = Arc::new(UntilReserveIsGoneForLog(ballast.clone()));
-    let store = DiskStore::open(root.path(), options(faults)).unwrap();
+    let store = open_chained(root.path(), options(faults)).unwrap();
     wait(store.commit(append(1, 1, &[bytes(1, 50)]))).unwrap();
 }
 

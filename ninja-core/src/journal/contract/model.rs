@@ -35,6 +35,11 @@ enum Step {
         task: u128,
         off_by: u64,
     },
+    Audit {
+        lens: Vec<usize>,
+        /// Whether a record comes with them that does not follow, so that the commit is refused.
+        refused: bool,
+    },
     Reopen,
     /// Goes on with what a power cut leaves.
     PowerCut,
@@ -53,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|rows| Step::Counts { rows }),
         3 => (0..6_u128, prop_oneof![9 => Just(0_u64), 1 => 1..3_u64])
             .prop_map(|(task, off_by)| Step::Forget { task, off_by }),
+        3 => (proptest::collection::vec(len(), 0..3), any::<bool>()).prop_map(|(lens, refused)| Step::Audit { lens, refused }),
         1 => Just(Step::Reopen),
         1 => Just(Step::PowerCut),
     ]
@@ -80,6 +86,12 @@ fn commit_of(step: &Step, n: u64, next_seq: impl Fn(u128) -> u64) -> Commit {
         }
         Step::Forget { task: of, off_by } => {
             commit.forget = vec![Forget { task: task(*of), last_seq: next_seq(*of) - 1 + off_by }];
+        }
+        Step::Audit { lens, refused } => {
+            if *refused {
+                commit = append(0, 1_000_000, &[]);
+            }
+            commit.audit = lens.iter().map(|len| bytes(n, *len)).collect();
         }
         Step::Reopen | Step::PowerCut => {}
     }
@@ -115,6 +127,10 @@ fn assert_same(disk: &dyn Store, model: &dyn Store) {
     assert_eq!(lists(disk), lists(model));
     let lists = |store: &dyn Store| pages(|after| store.list_tasks(after, 2).unwrap());
     assert_eq!(lists(disk), lists(model));
+    for (from, limit) in [(0, 100), (2, 1), (3, 100)] {
+        assert_eq!(disk.read_audit(from, limit).unwrap(), model.read_audit(from, limit).unwrap());
+    }
+    assert_eq!(disk.audit_end().unwrap(), model.audit_end().unwrap());
     for kind in [DocKind::User, DocKind::File, DocKind::Count] {
         assert_eq!(disk.list_docs(kind, "").unwrap(), model.list_docs(kind, "").unwrap());
         for (prefix, after, limit) in [("", "", 2), ("", "1", 2), ("2", "", 9), ("2", "1", 9), ("", "9", 1)] {
@@ -142,21 +158,21 @@ proptest! {
     #[test]
     fn the_store_on_disk_answers_as_the_one_in_memory(steps in proptest::collection::vec(step(), 1..60)) {
         let (root, power) = (TempDir::new().unwrap(), Arc::<Power>::default());
-        let model = MemoryStore::open(&root.path().join("model")).unwrap();
+        let model = memory_chained(&root.path().join("model")).unwrap();
         let mut directory = root.path().join("0");
-        let mut disk = DiskStore::open(&directory, options(&power)).unwrap();
+        let mut disk = open_chained(&directory, options(&power)).unwrap();
         for (n, step) in (1..).zip(&steps) {
             match step {
                 Step::Reopen => {
                     drop(disk);
-                    disk = DiskStore::open(&directory, options(&power)).unwrap();
+                    disk = open_chained(&directory, options(&power)).unwrap();
                 }
                 Step::PowerCut => {
                     let left = root.path().join(n.to_string());
                     power.cut(&directory, &left, n);
                     drop(disk);
                     directory = left;
-                    disk = DiskStore::open(&directory, options(&power)).unwrap();
+                    disk = open_chained(&directory, options(&power)).unwrap();
                 }
                 step => {
                     let next_seq = |of| model.read_log(task(of), 1, usize::MAX).unwrap().len() as u64 + 1;

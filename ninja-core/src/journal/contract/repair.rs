@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     backup::items as items_of,
-    crash::{assert_holds, commit},
+    crash::{assert_holds, assert_kept, commit},
     *,
 };
 use crate::api::BlobHash;
@@ -18,14 +18,14 @@ use crate::journal::{
 /// Makes a directory of three writers' commits, the last of them in the log alone.
 fn recorded(root: &Path) -> PathBuf {
     let (live, left) = (root.join("live"), root.join("left"));
-    let store = DiskStore::open(&live, DiskOptions::default()).unwrap();
+    let store = open_chained(&live, DiskOptions::default()).unwrap();
     for n in 1..=20 {
         for writer in 0..3 {
             wait(store.commit(commit(writer, n))).unwrap();
         }
     }
     wait(store.close()).unwrap();
-    let store = DiskStore::open(&live, log_only()).unwrap();
+    let store = open_chained(&live, log_only()).unwrap();
     // The segment that the last store left is checkpointed when this one opens; until that is over it could take what
     // follows with it.
     while segments(&live).len() > 1 {
@@ -44,7 +44,12 @@ fn recorded(root: &Path) -> PathBuf {
 fn of_item(item: &Item) -> Result<Vec<Reference>, StoreError> {
     match item {
         Item::Doc { bytes, .. } => Ok(words(bytes).into_iter().map(Reference::List).collect()),
-        Item::Task { .. } | Item::Record { .. } | Item::Feed { .. } | Item::BlobPart { .. } => Ok(Vec::new()),
+        Item::Task { .. }
+        | Item::Record { .. }
+        | Item::Feed { .. }
+        | Item::AuditEnd(_)
+        | Item::Audit { .. }
+        | Item::BlobPart { .. } => Ok(Vec::new()),
     }
 }
 
@@ -111,7 +116,7 @@ fn a_sound_directory_is_sound_and_stays_as_it_is() {
     let (repaired, aside) = repair(&directory, "damaged").unwrap();
     assert!(repaired.findings.is_empty() && aside.is_none());
     assert_eq!(files(&directory), before);
-    let held = DiskStore::open(&directory, log_only()).unwrap();
+    let held = open_chained(&directory, log_only()).unwrap();
     assert!(matches!(check(&directory), Err(StoreError::Locked { .. })));
     (0..3).for_each(|writer| assert_holds(&held, writer, 24));
     assert!(check(&root.path().join("none")).is_err());
@@ -135,7 +140,7 @@ fn a_damaged_blob_is_named_and_taken_out_with_the_task_that_needs_it() {
     let kept: Vec<_> = files(&aside.unwrap().join("tree")).into_iter().map(|file| file.1).collect();
     assert_eq!(kept, before.into_iter().map(|file| file.1).collect::<Vec<_>>(), "set aside as it was");
     assert_eq!(check(&directory).unwrap().findings, []);
-    let store = DiskStore::open(&directory, log_only()).unwrap();
+    let store = open_chained(&directory, log_only()).unwrap();
     assert_eq!(store.read_feed(user(1), 0, 99).unwrap().len(), 24);
     assert!(store.read_head(task(1)).unwrap().is_none());
     wait(store.commit(append(5, 1, &[bytes(1, 9)]))).unwrap();
@@ -145,16 +150,19 @@ fn a_damaged_blob_is_named_and_taken_out_with_the_task_that_needs_it() {
 fn a_bad_frame_in_the_middle_of_the_log_costs_what_was_in_it() {
     let root = TempDir::new().unwrap();
     let directory = with_bad_frame(root.path());
-    assert!(matches!(DiskStore::open(&directory, log_only()), Err(StoreError::Corrupt(_))));
+    assert!(matches!(open_chained(&directory, log_only()), Err(StoreError::Corrupt(_))));
     let examined = check(&directory).unwrap();
-    // The first frame was writer 0's twenty-first commit: its task and its feed have a gap, the others do not.
-    assert_eq!(parts(&examined), [Part::Log, Part::Task, Part::Feed], "{:?}", examined.findings);
+    // The first frame was writer 0's twenty-first commit: its task, its feed and the audit log have a gap, the others
+    // do not.
+    assert_eq!(parts(&examined), [Part::Log, Part::Task, Part::Feed, Part::Audit], "{:?}", examined.findings);
     let (_, aside) = repair(&directory, "damaged-1").unwrap();
     assert!(aside.unwrap().join("log").exists());
-    let store = DiskStore::open(&directory, log_only()).unwrap();
-    assert_holds(&store, 1, 24);
-    assert_holds(&store, 2, 24);
+    let store = open_chained(&directory, log_only()).unwrap();
+    assert_eq!((assert_kept(&store, 1, 24), assert_kept(&store, 2, 24)), (24, 24));
     assert_eq!(store.read_log(task(0), 1, 99).unwrap(), []);
+    // Nobody who has the key takes what is left of the audit log for all of it.
+    let (rows, end) = (store.read_audit(1, 99).unwrap(), store.audit_end().unwrap().unwrap());
+    assert_eq!((rows.len(), end.seq, end.mac, end.end_mac), (60, 60, rows[59].mac, Mac::NONE));
 }
 
 #[test]
@@ -163,14 +171,14 @@ fn compacting_removes_what_nothing_names_and_nothing_else() {
     let directory = recorded(root.path());
     // The writers' files are named by nothing; their large values are needed all the same.
     let values = |directory: &Path| -> Vec<Item> {
-        let items = items_of(&DiskStore::open(directory, log_only()).unwrap());
+        let items = items_of(&open_chained(directory, log_only()).unwrap());
         items.into_iter().filter(|item| !matches!(item, Item::BlobPart { .. })).collect()
     };
     let before = values(&directory);
     assert!(compact(&directory, WORDS).unwrap().blobs > 0);
     assert_eq!(values(&directory), before);
     let whole = {
-        let store = DiskStore::open(&directory, log_only()).unwrap();
+        let store = open_chained(&directory, log_only()).unwrap();
         let named = Bytes::from("named by a list");
         let list = Bytes::from(format!("a list of {}", hash_of(&named)));
         let document = put("names", Bytes::from(hash_of(&list).to_string()));
@@ -184,7 +192,7 @@ fn compacting_removes_what_nothing_names_and_nothing_else() {
     assert_eq!((compacted.blobs, compacted.bytes), (1, "named by nothing".len() as u64));
     assert_eq!(compact(&directory, WORDS).unwrap().blobs, 0);
     assert!(check(&directory).unwrap().is_sound());
-    let store = DiskStore::open(&directory, log_only()).unwrap();
+    let store = open_chained(&directory, log_only()).unwrap();
     assert_eq!(items_of(&store), whole);
     assert!(matches!(compact(&directory, WORDS), Err(StoreError::Locked { .. })));
 }
@@ -195,7 +203,7 @@ fn a_named_file_that_is_missing_is_found_and_stops_a_compaction() {
     let directory = recorded(root.path());
     let list = Bytes::from("a list that goes missing");
     {
-        let store = DiskStore::open(&directory, DiskOptions::default()).unwrap();
+        let store = open_chained(&directory, DiskOptions::default()).unwrap();
         let document = put("names", Bytes::from(hash_of(&list).to_string()));
         wait(store.commit(Commit { blobs: vec![list.clone(), Bytes::from("named by nothing")], ..document })).unwrap();
         wait(store.close()).unwrap();
@@ -233,18 +241,18 @@ fn a_repair_that_was_killed_goes_on_where_it_was() {
     }
     copy(&whole.join("log"), &cut.join("log"));
     fs::write(cut.join("repairing/done"), "damaged-1").unwrap();
-    assert!(matches!(DiskStore::open(cut, log_only()), Err(StoreError::Corrupt(_))));
+    assert!(matches!(open_chained(cut, log_only()), Err(StoreError::Corrupt(_))));
     let (_, aside) = repair(cut, "damaged-2").unwrap();
     assert_eq!(aside, Some(cut.join("damaged-1")));
-    let store = DiskStore::open(cut, log_only()).unwrap();
-    assert_holds(&store, 1, 24);
+    let store = open_chained(cut, log_only()).unwrap();
+    assert_kept(&store, 1, 24);
     assert!(cut.join("damaged-1/tree").exists() && !cut.join("repairing").exists());
 }
 
 /// Returns what a directory's store holds, or the typed error that it does not open or read with. Blobs are handed on as they
 /// are, so it is the tally that refuses the damaged ones.
 fn items(directory: &Path) -> Result<Vec<Item>, StoreError> {
-    let store = DiskStore::open(directory, log_only())?;
+    let store = open_chained(directory, log_only())?;
     let (mut items, mut tally) = (Vec::new(), Tally::default());
     store.export(&mut |item| {
         tally.see(&item).map_err(StoreError::Corrupt)?;
@@ -255,17 +263,18 @@ fn items(directory: &Path) -> Result<Vec<Item>, StoreError> {
     Ok(items)
 }
 
-/// Checks that an item is one of those that were written. A task's head and length and a count may be earlier ones, and a blob whose
+/// Checks that an item is one of those that were written. A task's head and length, a count and the end of the
+/// audit log may be earlier ones, and a blob whose
 /// value is lost stands for itself.
 fn assert_known(item: &Item, known: &HashSet<String>, context: &str) {
     match item {
-        Item::Task { .. } => {}
+        Item::Task { .. } | Item::AuditEnd(_) => {}
         Item::Doc { key, bytes } if key.kind == DocKind::Count => {
             let numbers = counts::read(bytes).unwrap();
             assert!(numbers.iter().zip([24, 300]).all(|(number, most)| (0..=most).contains(number)), "{context}");
         }
         Item::BlobPart { hash, bytes, .. } => assert_eq!(hash_of(bytes), *hash, "{context}"),
-        Item::Doc { .. } | Item::Record { .. } | Item::Feed { .. } => {
+        Item::Doc { .. } | Item::Record { .. } | Item::Feed { .. } | Item::Audit { .. } => {
             let is_known = known.contains(&format!("{item:?}"));
             assert!(is_known, "{context}: {}", format!("{item:?}").chars().take(300).collect::<String>());
         }

@@ -44,7 +44,7 @@ impl Salvaged {
     fn segment(&mut self, name: &str, bytes: &bytes::Bytes, header: Header, newest: bool) {
         let (mut at, mut next) = (HEADER_BYTES, header.first);
         loop {
-            match read_frame(bytes, at, header.salt) {
+            match read_frame(bytes, at, header) {
                 Found::Frame { stamp, body, end } => {
                     if stamp.position > next {
                         let what = format!("positions {next} to {} are lost", stamp.position - 1);
@@ -59,8 +59,8 @@ impl Salvaged {
                     }
                 }
                 Found::End => return,
-                Found::Bad if newest && is_torn(bytes, at, next, header.salt) => return,
-                Found::Bad => match following(bytes, at + 1, next, header.salt) {
+                Found::Bad if newest && is_torn(bytes, at, next, header) => return,
+                Found::Bad => match following(bytes, at + 1, next, header) {
                     Some(found) => at = found,
                     None => {
                         self.damage.push((name.to_owned(), format!("nothing reads from byte {at} on")));
@@ -73,11 +73,11 @@ impl Salvaged {
 }
 
 /// Returns where the next whole frame begins whose position is at least `position`.
-fn following(segment: &bytes::Bytes, from: usize, position: u64, salt: u32) -> Option<usize> {
+fn following(segment: &bytes::Bytes, from: usize, position: u64, header: Header) -> Option<usize> {
     let plausible = position..position.saturating_add(segment.len() as u64);
     (from..segment.len()).find(|at| {
         let field = segment.get(at + 8..).and_then(|rest| rest.split_first_chunk::<8>());
         field.is_some_and(|(field, _)| plausible.contains(&u64::from_be_bytes(*field)))
-            && matches!(read_frame(segment, *at, salt), Found::Frame { .. })
+            && matches!(read_frame(segment, *at, header), Found::Frame { .. })
     })
 }

@@ -42,7 +42,7 @@ impl Log {
         let salt = random_salt();
         let file = calls.run(DiskCall::CreateSegment, &path, || {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(&Header { salt, first }.encode())?;
+            file.write_all(&Header::new(salt, first).encode())?;
             file.sync_all()?;
             Ok(file)
         })?;

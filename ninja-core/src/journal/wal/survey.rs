@@ -130,7 +130,7 @@ impl Survey {
             let bytes = read(&segment.path)?;
             let mut at = HEADER_BYTES;
             while (at as u64) < segment.end {
-                let Found::Frame { stamp, body, end } = read_frame(&bytes, at, segment.header.salt) else {
+                let Found::Frame { stamp, body, end } = read_frame(&bytes, at, segment.header) else {
                     return Err(damaged(&segment.path, "a frame no longer reads"));
                 };
                 let change = Change::decode(body)
@@ -146,10 +146,10 @@ impl Survey {
 fn check_segment(path: PathBuf, bytes: &Bytes, header: Header, newest: bool) -> Result<Segment, StoreError> {
     let (mut at, mut last) = (HEADER_BYTES, header.first.saturating_sub(1));
     loop {
-        match read_frame(bytes, at, header.salt) {
+        match read_frame(bytes, at, header) {
             Found::Frame { stamp, end, .. } if stamp.position == last + 1 => (at, last) = (end, stamp.position),
             Found::End => break,
-            Found::Bad if newest && is_torn(bytes, at, last + 1, header.salt) => break,
+            Found::Bad if newest && is_torn(bytes, at, last + 1, header) => break,
             Found::Bad => return Err(damaged(&path, &format!("the frame at byte {at} is bad"))),
             Found::Frame { .. } => return Err(damaged(&path, &format!("the frame at byte {at} is out of order"))),
         }

@@ -38,7 +38,10 @@ pub(crate) fn blobs(data: &Path) -> Result<Blobs> {
                 uploads += u64::from(key.kind == ninja_core::journal::store::DocKind::File);
                 reached.extend(addresses(&bytes));
             }
-            Item::Record { bytes, .. } | Item::Feed { bytes, .. } => reached.extend(addresses(&bytes)),
+            Item::Record { bytes, .. } | Item::Feed { bytes, .. } | Item::Audit { bytes, .. } => {
+                reached.extend(addresses(&bytes));
+            }
+            Item::AuditEnd(_) => {}
             Item::Task { head, .. } => reached.extend(addresses(&head)),
             Item::BlobPart { hash, bytes, .. } => {
                 let blob = found.entry(hash).or_default();
