@@ -95,6 +95,10 @@ fn read(headers: &HeaderMap, name: HeaderName) -> Result<Tags, Refusal> {
         let text = value.to_str().map_err(|_| refusal())?.trim();
         match text {
             "*" => any = true,
+            // Quotes are soon forgotten, and without them it means nothing else.
+            bare if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit()) => {
+                tags.push(Tag { weak: false, version: version_of(bare) });
+            }
             text => read_tags(text, &mut tags).ok_or_else(refusal)?,
         }
     }
@@ -117,14 +121,17 @@ fn read_tags(text: &str, tags: &mut Vec<Tag>) -> Option<()> {
             None => (false, rest),
         };
         let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
-        // As it is written by us, not `+7` or `007`.
-        let version = opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque);
-        tags.push(Tag { weak, version });
+        tags.push(Tag { weak, version: version_of(opaque) });
         match after.trim_start() {
             "" => return Some(()),
             after => rest = after.strip_prefix(',')?.trim_start(),
         }
     }
+}
+
+/// Reads a version as it is written by us, not `+7` or `007`.
+fn version_of(opaque: &str) -> Option<u64> {
+    opaque.parse::<u64>().ok().filter(|version| version.to_string() == opaque)
 }
 
 #[cfg(test)]
@@ -152,7 +159,9 @@ mod tests {
         for strange in ["\"007\"", "\"+7\"", "\"\"", "\"18446744073709551616\""] {
             assert_eq!(tags(&[strange]), these(&[(false, None)]), "{strange}");
         }
-        for bad in ["", "7", "\"7", "7\"", "w/\"7\"", "\"7\" \"8\"", "\"7\",", "*, \"7\"", ",\"7\""] {
+        assert_eq!(tags(&["7"]), these(&[(false, Some(7))]));
+        assert_eq!(tags(&["007"]), these(&[(false, None)]));
+        for bad in ["", "x", "7, 8", "\"7", "7\"", "w/\"7\"", "\"7\" \"8\"", "\"7\",", "*, \"7\"", ",\"7\""] {
             assert_eq!(tags(&[bad]), None, "{bad}");
         }
         assert_eq!(tags(&["*", "\"7\""]), None);

@@ -10,7 +10,6 @@ macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $wire:literal,)*) => {
         /// What somebody did. Stored: variants are added, never renamed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum AuditAction {
             $($(#[$doc])* #[serde(rename = $wire)] $name,)*
         }

@@ -10,7 +10,7 @@ use utoipa::{
     },
 };
 
-use super::{Scope, Scopes, Secret};
+use super::{AuditAction, Scope, Scopes, Secret};
 
 /// Gives a type the schema of a text that matches a regular expression.
 macro_rules! text_schema {
@@ -58,6 +58,20 @@ impl ToSchema for Scopes {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((Scope::name().into(), Scope::schema()));
+    }
+}
+
+// What the macro that lists them puts into `serde(rename)` is lost on the derive.
+impl PartialSchema for AuditAction {
+    fn schema() -> RefOr<Schema> {
+        let names = AuditAction::ALL.iter().map(|action| action.as_str());
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for AuditAction {
+    fn name() -> Cow<'static, str> {
+        "AuditAction".into()
     }
 }
 

@@ -50,6 +50,12 @@ impl Operation {
         self
     }
 
+    /// Says of what else its parameters are made.
+    pub(super) fn made_of<T: ToSchema + PartialSchema>(mut self) -> Self {
+        self.shape::<T>();
+        self
+    }
+
     /// Says that it takes a JSON body.
     pub(super) fn takes<T: ToSchema + PartialSchema>(mut self) -> Self {
         let content = Content::new(Some(self.shape::<T>()));
@@ -155,6 +161,13 @@ impl Operation {
         self
     }
 
+    /// Says that it answers with a stream of which no whole can be described.
+    pub(super) fn streams(mut self, media_type: &str, says: &str) -> Self {
+        let response = ResponseBuilder::new().description(says).content(media_type, Content::default());
+        self.responses.push((200, response.build()));
+        self
+    }
+
     /// Says that it answers something of a type that is not JSON.
     pub(super) fn answers_as(mut self, status: u16, media_type: &str, says: &str) -> Self {
         let response = ResponseBuilder::new().description(says).content(media_type, bytes());
@@ -224,7 +237,7 @@ const ANY: &str = "*/*";
 /// A bare key, or one in quotes.
 const KEY: &str = "^([!#-+\\--\\[\\]-~]{1,255}|\"[!#-\\[\\]-~]{1,255}\")$";
 /// One version. `*` and lists are taken as well.
-const TAGS: &str = "^\"[0-9]{1,15}\"$";
+const TAGS: &str = "^\"?[0-9]{1,15}\"?$";
 /// One range of bytes. Other units and several ranges are answered with the whole.
 const RANGE: &str = "^bytes=([0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})$";
 

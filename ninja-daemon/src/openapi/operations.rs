@@ -1,12 +1,13 @@
 //! What every route is for, takes and answers, in the order of the table of routes.
 
 use ninja_core::api::{
-    Agent, AgentCapabilities, ApiKeyInfo, ApprovalSummary, Artifact, AuditCheckpoint, AuditEntry, AuditVerified,
-    Budget, BudgetReport, ChangePassword, ChangeSettings, ChangeUser, CreateApiKey, CreateUser, Decision, File,
-    FileUpload, Forecast, ForkTask, Health, InvitedUser, KeysRotated, ListApprovals, ListFiles, ListTasks, ListUsers,
-    LiveSettings, Login, MasterKeys, Me, NewApiKey, ProviderInfo, ProviderSettings, Readiness, RedeemToken, Refresh,
-    Register, ReplayReport, RotateKeys, Session, Stats, Step, SubmitTask, SummaryQuery, SupervisionTree, Task,
-    TaskDiff, TaskSummary, TasksSummary, TemplateInfo, Tokens, UsageQuery, UsageReport, User, WsTicket,
+    Agent, AgentCapabilities, ApiKeyInfo, ApprovalSummary, Artifact, AuditCheckpoint, AuditEntry, AuditFormat,
+    AuditVerified, Budget, BudgetReport, ChangePassword, ChangeSettings, ChangeUser, CreateApiKey, CreateUser,
+    Decision, File, FileUpload, Forecast, ForkTask, Health, InvitedUser, KeysRotated, ListApprovals, ListFiles,
+    ListTasks, ListUsers, LiveSettings, Login, MasterKeys, Me, NewApiKey, ProviderInfo, ProviderSettings, Readiness,
+    RedeemToken, Refresh, Register, ReplayReport, RotateKeys, Session, Stats, Step, SubmitTask, SummaryQuery,
+    SupervisionTree, Task, TaskDiff, TaskSummary, TasksSummary, TemplateInfo, Tokens, UsageQuery, UsageReport, User,
+    WsTicket,
 };
 
 use super::operation::{FormFiles, Operation};
@@ -142,7 +143,7 @@ fn tasks() -> Vec<Operation> {
         says("task_events", "Follows a task")
             .more("Server-sent events from after a cursor until the task has ended. `Last-Event-ID` counts as `after`.")
             .query::<EventsParams>()
-            .answers_as(200, "text/event-stream", "One event for each frame.")
+            .streams("text/event-stream", "One event for each frame.")
             .answers_nothing("The task has ended and the client has seen it all."),
         says("artifacts", "Lists the files that a task made so far").answers_page::<Artifact>(),
         says("artifact", "Downloads a file that a task made")
@@ -285,12 +286,14 @@ fn admin() -> Vec<Operation> {
             .answers_page::<ProviderInfo>(),
         says("put_provider", "Keeps settings of a provider")
             .takes::<ProviderSettings>()
-            .answers::<ProviderInfo>(200, "The provider."),
+            .answers::<ProviderInfo>(200, "The provider.")
+            .leads_to("name", "$response.body#/name", &["remove_provider"]),
         says("remove_provider", "Forgets the settings of a provider").answers_nothing("They are gone."),
         says("stats", "Shows the installation in numbers").answers::<Stats>(200, "Counts and sums."),
         says("list_audit", "Lists who did what, newest first").query::<ListParams>().answers_page::<AuditEntry>(),
         says("export_audit", "Streams the audit log, oldest first")
             .query::<ExportParams>()
+            .made_of::<AuditFormat>()
             .answers_as(200, "application/x-ndjson", "The entries, as a file to keep.")
             .or_as("text/csv"),
         says("verify_audit", "Says whether the audit log is the one that was written")

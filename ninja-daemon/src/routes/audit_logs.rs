@@ -10,7 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ninja_core::api::{
-    AuditAction, AuditCheckpoint, AuditFilter, AuditFormat, AuditOutcome, AuditVerified, ListAudit, Timestamp, UserId,
+    AuditAction, AuditCheckpoint, AuditFilter, AuditFormat, AuditOutcome, AuditVerified, ErrorCode, ListAudit,
+    Timestamp, UserId,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -117,8 +118,9 @@ pub(super) async fn verify_audit(
 ) -> Result<Json<AuditVerified>, Refusal> {
     let read = |line: String| serde_json::from_str(&line);
     let checkpoint = checkpoint.map(read).transpose();
-    let checkpoint =
-        checkpoint.map_err(|error| Refusal::invalid(format!("checkpoint is the line that was kept: {error}")))?;
+    let checkpoint = checkpoint.map_err(|error| {
+        Refusal::new(ErrorCode::InvalidRequest, format!("checkpoint is the line that was kept: {error}"))
+    })?;
     Ok(Json(app.engine.verify_audit(&by, checkpoint).await?))
 }
 
