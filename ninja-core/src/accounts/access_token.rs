@@ -53,10 +53,10 @@ pub(crate) enum TokenError {
 #[derive(Clone)]
 pub(crate) struct SigningKey {
     /// Its name in tokens: 16 hex digits.
-    id: String,
-    secret: Secret,
+    pub(super) id: String,
+    pub(super) secret: Secret,
     /// Until when it verifies; the newest has no end.
-    ends_at: Option<Timestamp>,
+    pub(super) ends_at: Option<Timestamp>,
 }
 
 impl SigningKey {
@@ -87,8 +87,7 @@ impl AccessTokens {
     }
 
     /// Goes on with these keys, the newest first.
-    #[cfg(test)]
-    fn replace(&self, keys: Vec<SigningKey>) {
+    pub(crate) fn replace(&self, keys: Vec<SigningKey>) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
     }
 

@@ -2,7 +2,8 @@
 //!
 //! - [`user`]: an account as it is stored; [`email`]: what it logs in with.
 //! - [`password`]: which passwords are taken, and their slow hash; [`attempts`]: who failed too often waits.
-//! - [`session`]: a login, and the refresh tokens that renew it; [`access_token`]: the JWTs that it gives.
+//! - [`session`]: a login, and the refresh tokens that renew it; [`access_token`]: the JWTs that it gives; [`signing_keys`]: the keys
+//!   that sign those, as they are kept.
 //! - [`api_key`]: what programs show; [`one_time_token`]: invitations and resets.
 //! - [`secret_text`]: random texts, of which digests are stored; [`directory`]: where all of it is kept.
 //!
@@ -17,6 +18,7 @@ mod one_time_token;
 mod password;
 mod secret_text;
 mod session;
+pub(crate) mod signing_keys;
 mod user;
 
 pub(crate) use self::{

@@ -10,6 +10,7 @@ use super::{
     uninterrupted,
 };
 use crate::{
+    accounts::signing_keys::StoredSigningKeys,
     api::{ApiError, AuditAction, KeysRotated, MasterKeys, Principal, RotateKeys},
     audit::{Audit, StoredKey, StoredKeys},
     journal::store::Commit,
@@ -62,6 +63,7 @@ impl Engine {
         let (anew, still_closed) = self.reseal_audit_keys().await?;
         resealed += anew;
         unopened.extend(still_closed);
+        resealed += self.replace_signing_key().await?;
         let dropped = match drop_old && is_new && unopened.is_empty() {
             true => self.with_vault(Vault::drop_old_keys).await?,
             false => 0,
@@ -88,7 +90,11 @@ impl Engine {
             stored.api_key.as_ref().is_some_and(|sealed| Some(sealed.key()) != vault.newest())
         };
         let keys = StoredKeys::read(self.store().as_ref()).map_err(store_error)?.keys;
-        let is_older_key = |stored: &StoredKey| Some(stored.sealed_with()) != vault.newest();
+        // One that waits for a key that is not here keeps waiting: there is nothing to do for it.
+        let is_older_key = |stored: &StoredKey| {
+            let key = stored.sealed_with();
+            Some(key) != vault.newest() && vault.knows(key)
+        };
         if !stored.iter().any(|(_, stored)| stored.as_ref().is_ok_and(is_older)) && !keys.iter().any(is_older_key) {
             return Err(vault_error(&not_ours));
         }
@@ -119,6 +125,27 @@ impl Engine {
         }
         self.0.services.failpoints.visit("rotate: audit keys resealed");
         Ok((resealed, unopened))
+    }
+
+    /// Has a new key sign access tokens, in one commit with the ones before sealed anew. Returns how many of those there were.
+    async fn replace_signing_key(&self) -> Result<u64, ApiError> {
+        let services = &self.0.services;
+        let (mut stored, now) =
+            (StoredSigningKeys::read(self.store().as_ref()).map_err(store_error)?, services.clock.now());
+        let (stored, resealed) = self
+            .with_vault(move |vault| {
+                let resealed = stored.reseal(vault);
+                stored.begin(vault, now)?;
+                Ok((stored, resealed))
+            })
+            .await?;
+        self.store()
+            .commit(Commit { puts: vec![stored.document()], ..Commit::default() })
+            .await
+            .map_err(store_error)?;
+        services.accounts.tokens.replace(stored.open(&self.0.vault, now));
+        services.failpoints.visit("rotate: signing key replaced");
+        Ok(resealed)
     }
 
     async fn reseal(&self, name: &str, mut stored: StoredSettings) -> Result<Resealed, ApiError> {

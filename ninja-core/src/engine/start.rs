@@ -15,7 +15,7 @@ use super::{
     open_tasks::OpenTaskCount, owner, pins::PinSets, stats::Measures, stored_providers,
 };
 use crate::{
-    accounts::{Accounts, SigningKey, directory},
+    accounts::{Accounts, SigningKey, directory, signing_keys},
     actors::{ActorTree, ResumePolicy, Roster, Services},
     agents::{self, AgentError},
     api::{Agent, ApiError, ErrorCode, Role, UserId},
@@ -125,7 +125,9 @@ impl Engine {
             ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
         };
         let takes_up_all = options.resume == ResumePolicy::All;
-        let (accounts, ledger) = open_books(&options.config, &store)?;
+        let keys = signing_keys::ensure(&store, &vault, options.clock.now()).await;
+        let keys = keys.map_err(|error| StartError::other("find the key that signs access tokens", error))?;
+        let (accounts, ledger) = open_books(&options.config, &store, keys)?;
         count_tasks(&store, owner).await?;
         let services = Arc::new(Services {
             accounts,
@@ -210,8 +212,12 @@ async fn sandbox_of(given: Option<Arc<dyn Sandbox>>, env: &BTreeMap<String, Stri
 }
 
 /// Opens the accounts, and the ledger that holds them to their budgets.
-fn open_books(config: &Config, store: &Arc<dyn Store>) -> Result<(Accounts, Arc<Ledger>), StartError> {
-    let accounts = Accounts::open(store.as_ref(), vec![signing_key()?])?;
+fn open_books(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    keys: Vec<SigningKey>,
+) -> Result<(Accounts, Arc<Ledger>), StartError> {
+    let accounts = Accounts::open(store.as_ref(), keys)?;
     let quotas = &accounts.settings().quotas;
     let ledger = Ledger::open(config.budgets, quotas, roles(store), store.as_ref())?;
     Ok((accounts, Arc::new(ledger)))
@@ -222,10 +228,6 @@ fn roles(store: &Arc<dyn Store>) -> RoleOf {
     let store = Arc::clone(store);
     // Whoever is gone, or cannot be read, has what everybody has.
     Arc::new(move |user| directory::read_user(store.as_ref(), user).ok().flatten().map_or(Role::User, |user| user.role))
-}
-
-fn signing_key() -> Result<SigningKey, StartError> {
-    SigningKey::generate().map_err(|error| StartError::other("make the key that signs access tokens", error))
 }
 
 /// Without isolation code steps are refused, with the reason.
