@@ -45,7 +45,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(Refusal::invalid("the body is a JSON object"));
         }
-        let read = serde_json::from_slice(&bytes);
+        let read = serde_json::from_slice(&bytes).or_else(|error| match with_whole_numbers(&bytes) {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|_| error),
+            None => Err(error),
+        });
         read.map(Self).map_err(|error| Refusal::invalid(format!("the body cannot be read: {error}")))
     }
 }
@@ -92,6 +95,37 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
+/// Returns the same JSON with `7` for `7.0`, where there is any such number: JSON and its schemas know no difference, and some clients
+/// write all their numbers like that.
+fn with_whole_numbers(json: &[u8]) -> Option<Vec<u8>> {
+    let (mut whole, mut rest, mut in_string) = (Vec::with_capacity(json.len()), json, false);
+    while let Some((byte, after)) = rest.split_first() {
+        match (in_string, byte) {
+            (true, b'\\') => {
+                let (pair, after) = rest.split_at_checked(2)?;
+                whole.extend_from_slice(pair);
+                rest = after;
+                continue;
+            }
+            (_, b'"') => in_string = !in_string,
+            (false, b'.') => {
+                let zeros = after.iter().take_while(|byte| **byte == b'0').count();
+                let behind = after.get(zeros..)?;
+                let ends =
+                    behind.first().is_none_or(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+                if zeros > 0 && ends {
+                    rest = behind;
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        whole.push(*byte);
+        rest = after;
+    }
+    (whole.len() < json.len()).then_some(whole)
+}
+
 /// A query string.
 pub(crate) struct Params<T>(pub(crate) T);
 
@@ -116,6 +150,15 @@ pub(crate) fn id<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_whole_however_they_are_written() {
+        let whole = |json: &str| with_whole_numbers(json.as_bytes()).map(|json| String::from_utf8(json).unwrap());
+        assert_eq!(whole(r#"{"a":7.0,"b":[-1.000 ,2.0]}"#).as_deref(), Some(r#"{"a":7,"b":[-1 ,2]}"#));
+        for as_it_is in ["", "7", "7.5", "7.05", "7.0e2", "7.", r#""7.0""#, r#""\"7.0""#, r#"{"7.0":"a.0"}"#] {
+            assert_eq!(whole(as_it_is), None, "{as_it_is}");
+        }
+    }
 
     #[test]
     fn brackets_in_strings_do_not_nest() {

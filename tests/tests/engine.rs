@@ -3,7 +3,7 @@
 //! vendor speaks, in `steering` what a person does with a task, in `stored` providers that an administrator stores and the keys
 //! that seal theirs, in `windows` that no prompt is cut by whoever gets it, in `deleting` what is gone with a task, in `listing`
 //! lists and sums of many, in `repeating` requests that come twice and words that come too late, in `audited` what is written of
-//! whoever does something.
+//! whoever does something, in `signing` that access tokens outlive restarts and rotations.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -21,6 +21,8 @@ mod plans;
 mod protocols;
 #[path = "engine/repeating.rs"]
 mod repeating;
+#[path = "engine/signing.rs"]
+mod signing;
 #[path = "engine/steering.rs"]
 mod steering;
 #[path = "engine/stored.rs"]

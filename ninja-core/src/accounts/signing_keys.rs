@@ -64,10 +64,9 @@ impl StoredSigningKeys {
         Ok(())
     }
 
-    /// Seals them anew with the newest master key. Returns how many were; those that do not open are dropped, since what they signed
-    /// is worth nothing without them.
-    pub(crate) fn reseal(&mut self, vault: &Vault) -> u64 {
-        let mut resealed = 0;
+    /// Seals them anew with the newest master key. Those that do not open are dropped, since what they signed is worth nothing without
+    /// them.
+    pub(crate) fn reseal(&mut self, vault: &Vault) {
         self.keys.retain_mut(|StoredSigningKey { id, sealed, .. }| {
             if Some(sealed.key()) == vault.newest() {
                 return true;
@@ -77,11 +76,9 @@ impl StoredSigningKeys {
             let anew = vault.open(place, sealed).and_then(|secret| vault.seal(place, &secret));
             anew.is_ok_and(|anew| {
                 *sealed = anew;
-                resealed += 1;
                 true
             })
         });
-        resealed
     }
 
     /// Returns the document that holds them.

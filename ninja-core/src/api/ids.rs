@@ -167,7 +167,7 @@ impl From<ApiKeyId> for String {
 #[cfg(feature = "openapi")]
 text_schema!(ApiKeyId, "^[0-9a-f]{12}$");
 #[cfg(feature = "openapi")]
-text_schema!(StepId, "^[A-Za-z0-9_-]{1,64}(:[0-9]+)*$");
+text_schema!(StepId, "^[A-Za-z0-9_-]{1,64}(:[0-9]{1,6}){0,8}$");
 
 /// A step's name within its task: 1 to 64 of `a-z A-Z 0-9 _ -`, chosen by whoever made the plan. Steps that the machine
 /// adds have a colon and a number behind the name of what they belong to, such as `each:0`; no plan can use such a name.

@@ -63,7 +63,7 @@ impl Engine {
         let (anew, still_closed) = self.reseal_audit_keys().await?;
         resealed += anew;
         unopened.extend(still_closed);
-        resealed += self.replace_signing_key().await?;
+        self.replace_signing_key().await?;
         let dropped = match drop_old && is_new && unopened.is_empty() {
             true => self.with_vault(Vault::drop_old_keys).await?,
             false => 0,
@@ -127,16 +127,16 @@ impl Engine {
         Ok((resealed, unopened))
     }
 
-    /// Has a new key sign access tokens, in one commit with the ones before sealed anew. Returns how many of those there were.
-    async fn replace_signing_key(&self) -> Result<u64, ApiError> {
+    /// Has a new key sign access tokens, in one commit with the ones before sealed anew.
+    async fn replace_signing_key(&self) -> Result<(), ApiError> {
         let services = &self.0.services;
         let (mut stored, now) =
             (StoredSigningKeys::read(self.store().as_ref()).map_err(store_error)?, services.clock.now());
-        let (stored, resealed) = self
+        let stored = self
             .with_vault(move |vault| {
-                let resealed = stored.reseal(vault);
+                stored.reseal(vault);
                 stored.begin(vault, now)?;
-                Ok((stored, resealed))
+                Ok(stored)
             })
             .await?;
         self.store()
@@ -145,7 +145,7 @@ impl Engine {
             .map_err(store_error)?;
         services.accounts.tokens.replace(stored.open(&self.0.vault, now));
         services.failpoints.visit("rotate: signing key replaced");
-        Ok(resealed)
+        Ok(())
     }
 
     async fn reseal(&self, name: &str, mut stored: StoredSettings) -> Result<Resealed, ApiError> {

@@ -8,7 +8,7 @@ use utoipa::{
         link::Link,
         path::{Parameter, ParameterBuilder, ParameterIn},
         request_body::{RequestBody, RequestBodyBuilder},
-        schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type},
+        schema::{AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type},
     },
 };
 
@@ -73,6 +73,7 @@ impl Operation {
                 .property("files", ArrayBuilder::new().items(file).min_items(Some(1)))
                 .required("files"),
         };
+        let form = form.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
         let content = Content::new(Some(form));
         let body = RequestBodyBuilder::new().required(Some(Required::True)).content("multipart/form-data", content);
         Self { body: Some(body.build()), ..self }
@@ -237,7 +238,7 @@ const ANY: &str = "*/*";
 /// A bare key, or one in quotes.
 const KEY: &str = "^([!#-+\\--\\[\\]-~]{1,255}|\"[!#-\\[\\]-~]{1,255}\")$";
 /// One version. `*` and lists are taken as well.
-const TAGS: &str = "^\"?[0-9]{1,15}\"?$";
+const TAGS: &str = "^(\"[0-9]{1,15}\"|[0-9]{1,15})$";
 /// One range of bytes. Other units and several ranges are answered with the whole.
 const RANGE: &str = "^bytes=([0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})$";
 

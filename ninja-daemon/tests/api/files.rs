@@ -354,7 +354,7 @@ async fn of_several_files_each_is_stored_or_refused() {
     let results = &came["body"]["items"];
     assert_eq!((&came["status"], &results[1]["result"]["refused"]["code"]), (&json!(207), &json!("invalid_request")));
     assert_eq!(exchange(send(Form::new().part("file", part("g.txt", "g")))).await["status"], 422);
-    assert_eq!(exchange(send(Form::new())).await["status"], 400);
+    assert_eq!(exchange(send(Form::new())).await["status"], 422);
     // What was stored before the form broke is told of.
     let head = "--x\r\nContent-Disposition: form-data; name=\"files\"; filename=\"h.txt\"\r\n\r\n";
     let broken = format!("{head}h\r\n{head}broken");
