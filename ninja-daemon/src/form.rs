@@ -33,12 +33,17 @@ const DRAIN_BYTES_MAX: usize = 50_000_000;
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// What stands around and before the content of a part: a boundary and a few short headers.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
+/// Fields that are no files are passed over, as far as forms of web pages have them.
+const PARTS_MAX: usize = 1_000;
+const PASSED_OVER_BYTES_MAX: usize = 64 * 1024;
 /// In place of a count, while content is read.
 const UNCOUNTED: u64 = u64::MAX;
 
 /// A `multipart/form-data` body.
 pub(crate) struct Form {
     parts: Multipart,
+    /// How many there were.
+    count: usize,
     head_bytes: Arc<AtomicU64>,
     patience: Patience,
 }
@@ -57,11 +62,11 @@ impl Patience {
     }
 }
 
-/// A part that has the name of a file.
+/// A part of a form.
 pub(crate) struct Part<'a> {
     /// The field that it stands in.
     pub(crate) field: String,
-    /// The name of the file.
+    /// The name of the file; empty where it is none.
     pub(crate) name: String,
     content: Field<'a>,
     patience: Patience,
@@ -86,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         });
         let parts = Multipart::from_request(request, state).await;
         let parts = parts.map_err(|_| Refusal::invalid("this route takes multipart/form-data"))?;
-        Ok(Self { parts, head_bytes, patience: Patience { pause, until: Instant::now() + upload } })
+        Ok(Self { parts, count: 0, head_bytes, patience: Patience { pause, until: Instant::now() + upload } })
     }
 }
 
@@ -97,10 +102,14 @@ impl Form {
         let next = timeout(self.patience.wait(), self.parts.next_field()).await.map_err(|_| too_slow())?;
         self.head_bytes.store(UNCOUNTED, Ordering::Relaxed);
         let Some(content) = next.map_err(|error| broken(&error))? else { return Ok(None) };
-        let (Some(field), Some(name)) = (content.name(), content.file_name()) else {
-            return Err(Refusal::invalid("every part of the form is a file: it has a field name and a file name"));
+        self.count += 1;
+        if self.count > PARTS_MAX {
+            return Err(Refusal::invalid("the form has more parts than this route reads"));
+        }
+        let Some(field) = content.name() else {
+            return Err(Refusal::invalid("every part of a form has the name of a field"));
         };
-        let (field, name) = (field.to_owned(), name.to_owned());
+        let (field, name) = (field.to_owned(), content.file_name().unwrap_or_default().to_owned());
         Ok(Some(Part { field, name, content, patience: self.patience }))
     }
 }
@@ -124,6 +133,25 @@ impl Part<'_> {
             *cut = Some(refusal);
             Some((Err(io::Error::other("the upload was cut")), (content, cut, true)))
         })
+    }
+
+    /// Reads a field that nobody asked for, and throws it away.
+    pub(crate) async fn pass_over(mut self) -> Result<(), Refusal> {
+        let mut bytes = 0;
+        while let Some(piece) = timeout(self.patience.wait(), self.content.chunk())
+            .await
+            .map_err(|_| too_slow())?
+            .map_err(|error| broken(&error))?
+        {
+            bytes += piece.len();
+            if bytes > PASSED_OVER_BYTES_MAX {
+                return Err(Refusal::invalid(format!(
+                    "the field `{}` is none of this route's, and too long to pass over",
+                    self.field
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the rest and throws it away; returns whether that was all of it.

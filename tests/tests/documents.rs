@@ -1,4 +1,8 @@
-//! The guides' examples are what the product takes: each is read by the code that reads a user's.
+//! The guides' examples are what the product takes: each is read by the code that reads a user's. In `description` the API's own
+//! description.
+
+#[path = "documents/description.rs"]
+mod description;
 
 use std::{fs, path::Path};
 

@@ -33,6 +33,13 @@ fn environment() -> Result<PathBuf> {
     Ok(places::cache()?.join("counterparts"))
 }
 
+/// Returns the Python that has the counterparts' packages, where it is installed.
+///
+/// Tests get it in `NINJA_TEST_PYTHON`, for those that are no servers.
+pub(crate) fn python() -> Result<Option<PathBuf>> {
+    Ok(Some(environment()?.join("bin/python")).filter(|python| python.is_file()))
+}
+
 /// Installs the packages into an environment of their own, unless just these are there.
 pub(crate) fn install() -> Result<()> {
     install_python()?;

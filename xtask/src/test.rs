@@ -113,6 +113,9 @@ fn rust_tests(selection: &[String]) -> Command {
 
 fn with_counterparts(mut command: Command, servers: &[(Counterpart, Server)]) -> Result<Command> {
     command.env("NINJA_TEST_MODELS_DIR", counterparts::models()?);
+    if let Some(python) = counterparts::python()? {
+        command.env("NINJA_TEST_PYTHON", python);
+    }
     for (counterpart, server) in servers {
         command.env(counterpart.variable(), &server.base_url);
     }

@@ -15,7 +15,7 @@ use utoipa::{
         Components, ComponentsBuilder, ContactBuilder, Content, HttpMethod, Info, InfoBuilder, LicenseBuilder, OpenApi,
         OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Schema,
         path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, Type},
+        schema::{AdditionalProperties, Object, ObjectBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
         tag::TagBuilder,
     },
@@ -42,7 +42,10 @@ pub(crate) fn document(table: &[Route]) -> OpenApi {
         let Some(method) = method(route) else { continue };
         paths = paths.path(path, PathItem::new(method, describe(route, operation)));
     }
-    for (name, schema) in nested {
+    for (name, mut schema) in nested {
+        if operations::STRICT.contains(&name.as_str()) {
+            close(&mut schema);
+        }
         components = components.schema(name, schema);
     }
     OpenApiBuilder::new()
@@ -51,6 +54,26 @@ pub(crate) fn document(table: &[Route]) -> OpenApi {
         .components(Some(with_security(components)))
         .tags(Some(operations::TAGS.map(|(tag, says)| TagBuilder::new().name(tag).description(Some(says)).build())))
         .build()
+}
+
+/// Says of each alternative with fields of its own that it has no others: `serde(deny_unknown_fields)`, which the derive passes over
+/// at enums.
+fn close(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::OneOf(one_of)) = schema else { return };
+    for item in &mut one_of.items {
+        if let RefOr::T(Schema::Object(object)) = item
+            && !is_tag_alone(object)
+        {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+/// One that is nothing but its name is read without a look at what else is there.
+fn is_tag_alone(object: &Object) -> bool {
+    let is_tag =
+        |field: &RefOr<Schema>| matches!(field, RefOr::T(Schema::Object(field)) if field.enum_values.is_some());
+    object.properties.len() == 1 && object.properties.values().all(is_tag)
 }
 
 fn info() -> Info {

@@ -8,7 +8,7 @@ use utoipa::{
         link::Link,
         path::{Parameter, ParameterBuilder, ParameterIn},
         request_body::{RequestBody, RequestBodyBuilder},
-        schema::{AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type},
+        schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type},
     },
 };
 
@@ -73,7 +73,6 @@ impl Operation {
                 .property("files", ArrayBuilder::new().items(file).min_items(Some(1)))
                 .required("files"),
         };
-        let form = form.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
         let content = Content::new(Some(form));
         let body = RequestBodyBuilder::new().required(Some(Required::True)).content("multipart/form-data", content);
         Self { body: Some(body.build()), ..self }

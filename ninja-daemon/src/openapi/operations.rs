@@ -20,6 +20,9 @@ Teams of AI agents as durable, supervised, sandboxed tasks. Every step is journa
 A refusal is an `application/problem+json` body whose `code` is stable. Lists answer pages with an opaque `next_cursor`. \
 Requests that make something take an `Idempotency-Key`; what has versions bears an `ETag` and takes `If-Match`.";
 
+/// Alternatives that take no fields but their own.
+pub(super) const STRICT: [&str; 3] = ["Check", "Decision", "SchemaSpec"];
+
 /// Groups of routes, and what they are about.
 pub(super) const TAGS: [(&str, &str); 9] = [
     ("system", "The daemon itself."),

@@ -25,7 +25,7 @@ const FORM_BYTES_MAX: u64 = 64 * 1024;
 /// The most files on a page.
 const LIMIT_MAX: u32 = 200;
 
-/// Stores the one file of the form, its field `file`.
+/// Stores the one file of the form, its field `file`. Other fields are passed over.
 pub(super) async fn upload_file(
     State(app): State<App>,
     Caller(by): Caller,
@@ -33,20 +33,30 @@ pub(super) async fn upload_file(
     mut form: Form,
 ) -> Result<(StatusCode, Json<File>), Refusal> {
     let expected = || Refusal::invalid("this route takes a form with one field `file` that has a file name");
-    let mut part = form.next().await?.filter(|part| part.field == "file").ok_or_else(expected)?;
     let announced = only(&asked, header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let bytes_min = announced.unwrap_or_default().saturating_sub(FORM_BYTES_MAX);
-    if let Err(error) = app.engine.check_upload(&by, bytes_min) {
-        part.drain().await;
-        return Err(error.into());
+    while let Some(mut part) = form.next().await? {
+        if part.field != "file" {
+            part.pass_over().await?;
+            continue;
+        }
+        if part.name.is_empty() {
+            return Err(expected());
+        }
+        if let Err(error) = app.engine.check_upload(&by, bytes_min) {
+            part.drain().await;
+            return Err(error.into());
+        }
+        return match store(&app, &by, &mut part).await {
+            Ok(file) => Ok((StatusCode::CREATED, Json(file))),
+            Err(Stopped { refusal, .. }) => Err(refusal),
+        };
     }
-    match store(&app, &by, &mut part).await {
-        Ok(file) => Ok((StatusCode::CREATED, Json(file))),
-        Err(Stopped { refusal, .. }) => Err(refusal),
-    }
+    Err(expected())
 }
 
-/// Stores the files of the form, its fields `files`, each whole or not at all, and says of each what became of it.
+/// Stores the files of the form, its fields `files`, each whole or not at all, and says of each what became of it. Other fields are
+/// passed over.
 pub(super) async fn upload_files(
     State(app): State<App>,
     Caller(by): Caller,
@@ -57,9 +67,14 @@ pub(super) async fn upload_files(
     while is_whole {
         let (name, stored) = match form.next().await {
             Ok(None) => break,
-            Ok(Some(part)) if part.field != "files" => {
-                (part.name, Err(Stopped::at(Refusal::invalid("this route takes a form of fields `files`"))))
-            }
+            Ok(Some(part)) if part.field != "files" => match part.pass_over().await {
+                Ok(()) => continue,
+                Err(refusal) => (String::new(), Err(Stopped::at(refusal))),
+            },
+            Ok(Some(part)) if part.name.is_empty() => (
+                String::new(),
+                Err(Stopped::at(Refusal::invalid("each field `files` is a file, with the name of one"))),
+            ),
             Ok(Some(part)) if items.len() == FILES_AT_ONCE_MAX => {
                 let detail =
                     format!("one request uploads at most {FILES_AT_ONCE_MAX} files; none was stored from here on");

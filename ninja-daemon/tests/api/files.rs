@@ -236,7 +236,7 @@ async fn names_that_attack_are_plain_or_refused() {
     }
     let kind = "multipart/form-data; boundary=x";
     for (head, expected) in
-        [("filename=\"a\0.txt\"", 400), ("filename=\"a\r\nX: y.txt\"", 400), ("filename=\"\"", 422), ("nothing", 400)]
+        [("filename=\"a\0.txt\"", 400), ("filename=\"a\r\nX: y.txt\"", 400), ("filename=\"\"", 400), ("nothing", 400)]
     {
         let body = format!("--x\r\nContent-Disposition: form-data; name=\"file\"; {head}\r\n\r\nx\r\n--x--\r\n");
         let (status, _) = raw(&daemon, UPLOAD, kind, body).await;
@@ -352,9 +352,14 @@ async fn of_several_files_each_is_stored_or_refused() {
     let wrong = Form::new().part("files", part("f.txt", "f")).part("file", part("g.txt", "g"));
     let came = exchange(send(wrong)).await;
     let results = &came["body"]["items"];
+    assert_eq!((&came["status"], results.as_array().unwrap().len()), (&json!(201), 1), "other fields are passed over");
+    assert_eq!(exchange(send(Form::new().part("file", part("g.txt", "g")))).await["status"], 400);
+    let unnamed = Form::new().part("files", part("f.txt", "f")).text("files", "x");
+    let came = exchange(send(unnamed)).await;
+    let results = &came["body"]["items"];
     assert_eq!((&came["status"], &results[1]["result"]["refused"]["code"]), (&json!(207), &json!("invalid_request")));
-    assert_eq!(exchange(send(Form::new().part("file", part("g.txt", "g")))).await["status"], 422);
-    assert_eq!(exchange(send(Form::new())).await["status"], 422);
+    let long = Form::new().text("note", "x".repeat(100_000)).part("files", part("f.txt", "f"));
+    assert_eq!(exchange(send(long)).await["status"], 422, "not as long as that");
     // What was stored before the form broke is told of.
     let head = "--x\r\nContent-Disposition: form-data; name=\"files\"; filename=\"h.txt\"\r\n\r\n";
     let broken = format!("{head}h\r\n{head}broken");
