@@ -15,10 +15,10 @@ use super::{
     open_tasks::OpenTaskCount, owner, pins::PinSets, stats::Measures, stored_providers,
 };
 use crate::{
-    accounts::{Accounts, SigningKey, directory, signing_keys},
+    accounts::{Accounts, directory, signing_keys},
     actors::{ActorTree, ResumePolicy, Roster, Services},
     agents::{self, AgentError},
-    api::{Agent, ApiError, ErrorCode, Role, UserId},
+    api::{Agent, ApiError, ErrorCode, Role, Timestamp, UserId},
     config::Config,
     journal::{
         disk::{DiskOptions, DiskStore},
@@ -116,18 +116,13 @@ impl Engine {
         let audit = AuditLog::open(&store, &vault, options.clock.now()).await?;
         let owner = owner::ensure(&store, options.clock.as_ref(), &options.data_dir).await?;
         let builtin = ToolSet::builtin(options.config.egress.clone());
-        let tools = options.tools.into_iter().fold(builtin, ToolSet::with_shared);
+        let tools = std::mem::take(&mut options.tools).into_iter().fold(builtin, ToolSet::with_shared);
         let agents = load_agents(&options.config, &tools)?;
         let templates = planner::load_templates(options.config.templates_dir.as_deref())?;
         let work_dir = options.data_dir.join("work");
-        let lives = match options.resume {
-            ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
-            ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
-        };
+        let lives = lives_of(&options);
         let takes_up_all = options.resume == ResumePolicy::All;
-        let keys = signing_keys::ensure(&store, &vault, options.clock.now()).await;
-        let keys = keys.map_err(|error| StartError::other("find the key that signs access tokens", error))?;
-        let (accounts, ledger) = open_books(&options.config, &store, keys)?;
+        let (accounts, ledger) = open_books(&options.config, &store, &vault, options.clock.now()).await?;
         count_tasks(&store, owner).await?;
         let services = Arc::new(Services {
             accounts,
@@ -212,15 +207,26 @@ async fn sandbox_of(given: Option<Arc<dyn Sandbox>>, env: &BTreeMap<String, Stri
 }
 
 /// Opens the accounts, and the ledger that holds them to their budgets.
-fn open_books(
+async fn open_books(
     config: &Config,
     store: &Arc<dyn Store>,
-    keys: Vec<SigningKey>,
+    vault: &Vault,
+    now: Timestamp,
 ) -> Result<(Accounts, Arc<Ledger>), StartError> {
+    let keys = signing_keys::ensure(store, vault, now).await;
+    let keys = keys.map_err(|error| StartError::other("find the key that signs access tokens", error))?;
     let accounts = Accounts::open(store.as_ref(), keys)?;
     let quotas = &accounts.settings().quotas;
     let ledger = Ledger::open(config.budgets, quotas, roles(store), store.as_ref())?;
     Ok((accounts, Arc::new(ledger)))
+}
+
+/// Starts are counted where all tasks are taken up: only that can take the process down again and again.
+fn lives_of(options: &EngineOptions) -> Lives {
+    match options.resume {
+        ResumePolicy::All => Lives::begin(&options.data_dir, options.config.limits.short_lives),
+        ResumePolicy::Only(_) | ResumePolicy::None => Lives::unnoted(),
+    }
 }
 
 /// Returns who says what role a user has.
