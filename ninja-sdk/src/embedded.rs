@@ -9,9 +9,9 @@ use ninja_core::{
     api::{
         Agent, AgentCapabilities, ApiError, ApprovalId, ApprovalSummary, Budget, BudgetReport, Decision, ErrorCode,
         File, FileId, FileUpload, FileUploadResult, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys,
-        Page, Principal, ProviderInfo, ProviderSettings, ReplayReport, RotateKeys, Stats, StreamFrame, SubmitTask,
-        SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo, UsageQuery,
-        UsageReport,
+        Page, Principal, ProviderInfo, ProviderSettings, ProviderTest, ReplayReport, RotateKeys, Stats, StreamFrame,
+        SubmitTask, SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary, TasksSummary, TemplateInfo,
+        UsageQuery, UsageReport,
     },
     journal::feed::{Follow, Frame},
 };
@@ -179,6 +179,10 @@ impl Embedded {
 
     pub(crate) async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
         Ok(self.engine.remove_provider(&self.owner, name).await?)
+    }
+
+    pub(crate) async fn test_provider(&self, name: &str) -> Result<ProviderTest, SdkError> {
+        Ok(self.engine.test_provider(&self.owner, name).await?)
     }
 
     pub(crate) async fn master_keys(&self) -> Result<MasterKeys, SdkError> {

@@ -17,7 +17,7 @@ pub use faults::{fault_append, fault_record, fault_task, system};
 pub use folders::folder_in_memory;
 pub use ledger::{Ledger, LedgerTool};
 pub use plans::{agent_step, approval_step, plan, tool_step};
-pub use process::{Process, bare_command, counterpart, cpu_of};
+pub use process::{Process, bare_command, counterpart, cpu_of, memory_of};
 pub use random::Random;
 pub use recording::{Cut, Recording, StepClock, addresses};
 pub use stub::{StubRequest, StubServer};

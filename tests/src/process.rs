@@ -88,9 +88,7 @@ impl Process {
     ///
     /// Fails where it has ended.
     pub fn memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+        memory_of(self.pid)
     }
 
     /// Ends it with SIGKILL.
@@ -121,6 +119,17 @@ impl Process {
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
+}
+
+/// Returns how many bytes of memory a process holds.
+///
+/// # Errors
+///
+/// Fails where there is none.
+pub fn memory_of(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 /// Returns the processor time that a process has used, in the kernel and out of it: of one by its number, or of this one, `self`.

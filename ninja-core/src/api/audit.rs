@@ -83,6 +83,8 @@ actions! {
     PutProvider = "provider.put",
     /// Removed settings of a provider.
     RemoveProvider = "provider.remove",
+    /// Asked a provider whether it could answer.
+    TestProvider = "provider.test",
     /// Changed settings of the installation.
     ChangeSettings = "settings.change",
     /// Sealed everything under another master key.

@@ -57,7 +57,9 @@ pub use jiff::{Timestamp, civil::Date};
 pub use list::{ListApprovals, ListAudit, ListTasks, ListUsers};
 pub use model::{ModelRef, Usage};
 pub use plan::{EffectClass, PlanSpec, Retry, SchemaSpec, StepKind, StepSpec};
-pub use provider::{DollarPrice, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, TakesImages, Timeouts};
+pub use provider::{
+    DollarPrice, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, ProviderTest, TakesImages, Timeouts,
+};
 pub use replay::{
     AgentCapabilities, ComparedTask, EventDifference, FieldDifference, ReplayDifference, ReplayReport, TaskDiff,
     ToolInfo,

@@ -299,6 +299,20 @@ pub struct ProviderInfo {
     pub settings: Option<ProviderSettings>,
 }
 
+/// What came of asking a provider whether it could answer now: the answer of `POST /admin/settings/ai-providers/{name}/test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProviderTest {
+    /// Its name.
+    pub name: String,
+    /// Whether it could. Its key was taken, and it is there.
+    pub can_answer: bool,
+    /// What it said, or why not.
+    pub detail: String,
+    /// How long that took.
+    pub took_ms: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

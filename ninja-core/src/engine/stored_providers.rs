@@ -1,8 +1,15 @@
-//! `providers`, `put_provider`, `remove_provider`: what an administrator says of providers, kept in the store with the keys sealed.
+//! `providers`, `put_provider`, `remove_provider`, `test_provider`: what an administrator says of providers, kept in the store with the keys sealed.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 
 use super::{Engine, store_error, stored_form::StoredSettings, uninterrupted};
 use crate::{
-    api::{ApiError, AuditAction, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, Secret},
+    api::{
+        ApiError, AuditAction, ErrorCode, Principal, ProviderInfo, ProviderOrigin, ProviderSettings, ProviderTest,
+        Secret,
+    },
     audit::Audit,
     journal::store::{Commit, DocKey, DocKind, Store, StoreError},
     providers::{CurrentProviders, ProviderConfig, ProviderError, Providers, StoredProvider},
@@ -12,6 +19,8 @@ use crate::{
 
 /// A name stands before the `/` of a model and in paths.
 const NAME_BYTES_MAX: usize = 64;
+/// A person waits for it.
+const TEST_MAX: Duration = Duration::from_secs(15);
 /// No vendor's key is as long; a header takes no more.
 const KEY_BYTES_MAX: usize = 4_096;
 
@@ -56,6 +65,34 @@ impl Engine {
         administrators_only(by)?;
         let (engine, by, name) = (self.clone(), by.clone(), name.to_owned());
         uninterrupted(async move { engine.remove(&by, &name).await }).await
+    }
+
+    /// Asks a provider whether it could answer now, as far as that costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `not_found` where there is none of that name. That it cannot answer is no error but the answer.
+    pub async fn test_provider(&self, by: &Principal, name: &str) -> Result<ProviderTest, ApiError> {
+        administrators_only(by)?;
+        let services = &self.0.services;
+        let providers = services.providers.now();
+        let provider = providers.get(name).ok_or_else(|| {
+            let what = format!("there is no provider named `{name}`; `ninja providers` lists them");
+            ApiError::new(ErrorCode::NotFound, what)
+        })?;
+        let audit = Audit::of(by, AuditAction::TestProvider, services.clock.now()).to(name);
+        self.commit_audit(&audit).await.map_err(store_error)?;
+        let started = Instant::now();
+        let said = timeout(TEST_MAX, provider.check()).await;
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (can_answer, mut detail) = match said {
+            Ok(Ok(said)) => (true, said),
+            Ok(Err(error)) => (false, error.to_string()),
+            Err(_) => (false, format!("it has not answered within {} seconds", TEST_MAX.as_secs())),
+        };
+        // Some vendors repeat the key in what they say of it.
+        services.redaction.replace(&mut detail);
+        Ok(ProviderTest { name: name.to_owned(), can_answer, detail, took_ms })
     }
 
     async fn put(&self, by: &Principal, mut settings: ProviderSettings) -> Result<ProviderInfo, ApiError> {

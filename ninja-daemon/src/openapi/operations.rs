@@ -4,10 +4,10 @@ use ninja_core::api::{
     Agent, AgentCapabilities, ApiKeyInfo, ApprovalSummary, Artifact, AuditCheckpoint, AuditEntry, AuditFormat,
     AuditVerified, Budget, BudgetReport, ChangePassword, ChangeSettings, ChangeUser, CreateApiKey, CreateUser,
     Decision, File, FileUpload, Forecast, ForkTask, Health, InvitedUser, KeysRotated, ListApprovals, ListFiles,
-    ListTasks, ListUsers, LiveSettings, Login, MasterKeys, Me, NewApiKey, ProviderInfo, ProviderSettings, Readiness,
-    RedeemToken, Refresh, Register, ReplayReport, RotateKeys, Session, Stats, Step, SubmitTask, SummaryQuery,
-    SupervisionTree, Task, TaskDiff, TaskSummary, TasksSummary, TemplateInfo, Tokens, UsageQuery, UsageReport, User,
-    WsTicket,
+    ListTasks, ListUsers, LiveSettings, Login, MasterKeys, Me, NewApiKey, ProviderInfo, ProviderSettings, ProviderTest,
+    Readiness, RedeemToken, Refresh, Register, ReplayReport, RotateKeys, Session, Stats, Step, SubmitTask,
+    SummaryQuery, SupervisionTree, Task, TaskDiff, TaskSummary, TasksSummary, TemplateInfo, Tokens, UsageQuery,
+    UsageReport, User, WsTicket,
 };
 
 use super::operation::{FormFiles, Operation};
@@ -290,8 +290,11 @@ fn admin() -> Vec<Operation> {
         says("put_provider", "Keeps settings of a provider")
             .takes::<ProviderSettings>()
             .answers::<ProviderInfo>(200, "The provider.")
-            .leads_to("name", "$response.body#/name", &["remove_provider"]),
+            .leads_to("name", "$response.body#/name", &["remove_provider", "test_provider"]),
         says("remove_provider", "Forgets the settings of a provider").answers_nothing("They are gone."),
+        says("test_provider", "Asks a provider whether it could answer now")
+            .more("As far as that costs nothing: whether it is there and takes the key.")
+            .answers::<ProviderTest>(200, "What came of it."),
         says("stats", "Shows the installation in numbers").answers::<Stats>(200, "Counts and sums."),
         says("list_audit", "Lists who did what, newest first").query::<ListParams>().answers_page::<AuditEntry>(),
         says("export_audit", "Streams the audit log, oldest first")

@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use ninja_core::api::{KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, RotateKeys, Stats};
+use ninja_core::api::{KeysRotated, MasterKeys, Page, ProviderInfo, ProviderSettings, ProviderTest, RotateKeys, Stats};
 
 use crate::{app::App, auth::Caller, error::Refusal, extract::Body};
 
@@ -37,6 +37,15 @@ pub(super) async fn remove_provider(
 /// Returns the installation in numbers.
 pub(super) async fn stats(State(app): State<App>, Caller(by): Caller) -> Result<Json<Stats>, Refusal> {
     Ok(Json(app.engine.stats(&by).await?))
+}
+
+/// Asks a provider whether it could answer now.
+pub(super) async fn test_provider(
+    State(app): State<App>,
+    Caller(by): Caller,
+    Path(name): Path<String>,
+) -> Result<Json<ProviderTest>, Refusal> {
+    Ok(Json(app.engine.test_provider(&by, &name).await?))
 }
 
 /// Says where the keys come from that seal. None of them is among it.

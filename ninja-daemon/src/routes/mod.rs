@@ -215,6 +215,7 @@ fn for_administrators() -> Vec<Route> {
         get   ("/api/v1/admin/settings/ai-providers",         Admin(AdminRead),               admin::providers),
         post  ("/api/v1/admin/settings/ai-providers",         Admin(AdminWrite), SMALL_BODY,  admin::put_provider),
         delete("/api/v1/admin/settings/ai-providers/{name}",  Admin(AdminWrite),              admin::remove_provider),
+        post  ("/api/v1/admin/settings/ai-providers/{name}/test", Admin(AdminWrite), NO_BODY, admin::test_provider),
         get   ("/api/v1/admin/stats",                         Admin(AdminRead),               admin::stats),
         get   ("/api/v1/admin/audit-logs",                    Admin(AdminRead),               audit_logs::list_audit),
         get   ("/api/v1/admin/audit-logs/export",             Admin(AdminRead),               audit_logs::export_audit),

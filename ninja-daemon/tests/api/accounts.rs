@@ -427,6 +427,27 @@ async fn an_account_has_no_more_tasks_and_no_better_models_than_its_role() {
 }
 
 #[tokio::test]
+async fn an_account_stores_no_more_than_its_role_may() {
+    let daemon = daemon().await;
+    let ada = daemon.person("ada@example.org", Role::User).await;
+    let upload = async |text: &'static str| {
+        let file = reqwest::multipart::Part::text(text).file_name("a.txt");
+        let sent = daemon.http.post(format!("{}/api/v1/files/upload", daemon.url)).bearer_auth(ada.access());
+        sent.multipart(reqwest::multipart::Form::new().part("file", file)).send().await.unwrap().status().as_u16()
+    };
+    for (quotas, text, status) in [
+        (json!({ "file_bytes": 5 }), "123456", 429),
+        (json!({ "file_bytes": 6 }), "123456", 201),
+        (json!({ "files": 1 }), "1", 429),
+        (json!({}), "1", 201),
+    ] {
+        let change = json!({ "quotas": { "user": quotas } });
+        assert_eq!(daemon.owner("PATCH", "/admin/settings", Some(&change)).await.0, 200);
+        assert_eq!(upload(text).await, status, "{change}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_role_may_spend_counts_at_once_and_more_of_it_lets_tasks_go_on() {
     let daemon = daemon().await;
     let limit = |tokens: Value| json!({ "quotas": { "user": { "tokens_per_day": tokens } } });

@@ -88,3 +88,18 @@ async fn the_sdk_stores_a_key_and_rotates_what_seals_it() {
     client.remove_provider("mine").await.unwrap();
     assert!(client.remove_provider("mine").await.unwrap_err().to_string().contains("no settings"));
 }
+
+#[tokio::test]
+async fn a_provider_says_whether_it_could_answer() {
+    let daemon = Daemon::start(Scripted::answering("x")).await;
+    let client = Client::builder().url(&daemon.url).key(&daemon.key).build().unwrap();
+    let test = client.test_provider("scripted").await.unwrap();
+    assert_eq!((test.can_answer, test.detail.as_str()), (true, "follows a script"));
+    client.put_provider(&serde_json::from_value(settings()).unwrap()).await.unwrap();
+    let test = client.test_provider("mine").await.unwrap();
+    assert!(!test.can_answer && !test.detail.contains(KEY), "{test:?}");
+    let missing = exchange(daemon.request("POST", &format!("{PROVIDERS}/none/test"))).await;
+    assert_eq!(missing["status"], 404, "{missing}");
+    let logged = exchange(daemon.request("GET", "/api/v1/admin/audit-logs?action=provider.test")).await;
+    assert_eq!(logged["body"]["items"].as_array().unwrap().len(), 2, "{logged}");
+}

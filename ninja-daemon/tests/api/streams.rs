@@ -144,6 +144,75 @@ async fn one_socket_follows_many_things_and_says_what_it_cannot() {
     assert_eq!(again["event"]["seq"], 4, "what has ended can be followed again");
 }
 
+/// Reads so many numbered events of a task over a new socket; returns the last number, and whether the task has ended.
+async fn read_by_socket(daemon: &Daemon, task: &str, after: u64, count: u64) -> (u64, bool) {
+    let mut socket = open(daemon, None).await.unwrap();
+    say(&mut socket, json!({ "type": "task", "task": task, "after": format!("t:{after}") })).await;
+    let mut last = after;
+    while last < after + count {
+        let frame = next_frame(&mut socket).await;
+        match frame["frame"].as_str().unwrap() {
+            "event" => {
+                assert_eq!(frame["event"]["seq"], last + 1, "no gap and no repeat");
+                last += 1;
+            }
+            "end" => return (last, true),
+            other => panic!("{other}: {frame}"),
+        }
+    }
+    (last, false)
+}
+
+/// The same as server-sent events.
+async fn read_by_events(daemon: &Daemon, task: &str, after: u64, count: u64) -> (u64, bool) {
+    let path = format!("/api/v1/tasks/{task}/events");
+    let request = daemon.request("GET", &path).header("last-event-id", format!("t:{after}"));
+    let answer = request.send().await.unwrap();
+    if answer.status() == 204 {
+        return (after, true);
+    }
+    let (mut pieces, mut text) = (answer.bytes_stream(), String::new());
+    loop {
+        let whole = text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
+        let numbers = numbered(&read_sse(whole));
+        let came: Vec<String> = numbers.into_iter().take(usize::try_from(count).unwrap()).collect();
+        let expected: Vec<String> = (1..).map(|n| format!("t:{}", after + n)).take(came.len()).collect();
+        assert_eq!(came, expected, "no gap and no repeat");
+        if came.len() as u64 == count {
+            return (after + count, false);
+        }
+        match pieces.next().await {
+            Some(piece) => text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap()),
+            None => return (after + came.len() as u64, true),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_reconnects_leave_no_gap_and_no_repeat() {
+    let daemon = Daemon::start(Scripted::answering("x")).await;
+    let step = |number: usize| {
+        let after: Vec<String> = number.checked_sub(1).map(|before| format!("s{before}")).into_iter().collect();
+        let args = json!({ "path": format!("{number}.txt"), "content": "x" });
+        json!({ "id": format!("s{number}"), "kind": "tool", "tool": "write_file", "args": args, "after": after })
+    };
+    let steps: Vec<Value> = (0..200).map(step).collect();
+    let task = daemon.submit(json!({ "plan": { "steps": steps } })).await;
+    let (mut last, mut has_ended, mut reconnects) = (0, false, 0_u64);
+    while !has_ended {
+        // Anything from nothing to three, in an order that is no pattern.
+        let count = reconnects.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62;
+        (last, has_ended) = match reconnects % 2 {
+            0 => read_by_socket(&daemon, &task, last, count).await,
+            _ => read_by_events(&daemon, &task, last, count).await,
+        };
+        reconnects += 1;
+    }
+    assert!(reconnects >= 500, "{reconnects}");
+    let task = exchange(daemon.request("GET", &format!("/api/v1/tasks/{task}"))).await;
+    assert_eq!((&task["body"]["status"], &task["body"]["last_seq"]), (&json!("succeeded"), &json!(last)));
+}
+
 #[tokio::test]
 async fn a_page_says_who_it_is_with_a_ticket_that_is_good_once() {
     let daemon = Daemon::start(Scripted::answering("x")).await;

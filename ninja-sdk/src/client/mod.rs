@@ -14,8 +14,8 @@ use std::sync::Arc;
 use ninja_core::api::{
     Agent, AgentCapabilities, ApprovalId, ApprovalSummary, BlobHash, Budget, BudgetReport, Decision, File, FileId,
     FileUpload, Forecast, ForkTask, Health, KeysRotated, ListFiles, MasterKeys, Page, ProviderInfo, ProviderSettings,
-    ReplayReport, RotateKeys, Stats, SubmitTask, SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId, TaskSummary,
-    TasksSummary, TemplateInfo, UsageQuery, UsageReport,
+    ProviderTest, ReplayReport, RotateKeys, Stats, SubmitTask, SummaryQuery, SupervisionTree, Task, TaskDiff, TaskId,
+    TaskSummary, TasksSummary, TemplateInfo, UsageQuery, UsageReport,
 };
 use reqwest::{
     Method,
@@ -381,6 +381,16 @@ impl Client {
     pub async fn remove_provider(&self, name: &str) -> Result<(), SdkError> {
         let request = self.http.api(Method::DELETE, AI_PROVIDERS.into_iter().chain([name]))?;
         self.http.done(request).await
+    }
+
+    /// Asks a provider whether it could answer now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::submit_task`].
+    pub async fn test_provider(&self, name: &str) -> Result<ProviderTest, SdkError> {
+        let request = self.http.api(Method::POST, AI_PROVIDERS.into_iter().chain([name, "test"]))?;
+        self.http.answer(request).await
     }
 
     /// Says where the keys come from under which secrets are sealed.

@@ -1,6 +1,8 @@
 //! The verbs for whoever operates an installation: backups, providers, master keys, who is at work, and how much there is.
 
-use ninja_core::api::{KeysRotated, MasterKeys, ProviderInfo, ProviderSettings, RotateKeys, Stats, SupervisionTree};
+use ninja_core::api::{
+    KeysRotated, MasterKeys, ProviderInfo, ProviderSettings, ProviderTest, RotateKeys, Stats, SupervisionTree,
+};
 
 use super::{Ninja, Transport};
 use crate::{Backup, SdkError};
@@ -60,6 +62,20 @@ impl Ninja {
             Transport::Remote(client) => client.remove_provider(name).await,
             #[cfg(feature = "embedded")]
             Transport::Embedded(embedded) => embedded.remove_provider(name).await,
+        }
+    }
+
+    /// Asks a provider whether it could answer now, as far as that costs nothing. For administrators.
+    ///
+    /// # Errors
+    ///
+    /// As every verb, see above; `not_found` where there is none of that name.
+    pub async fn test_provider(&self, name: &str) -> Result<ProviderTest, SdkError> {
+        match &self.transport {
+            #[cfg(feature = "client")]
+            Transport::Remote(client) => client.test_provider(name).await,
+            #[cfg(feature = "embedded")]
+            Transport::Embedded(embedded) => embedded.test_provider(name).await,
         }
     }
 

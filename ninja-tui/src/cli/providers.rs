@@ -2,7 +2,7 @@
 
 use ninja_sdk::{
     Ninja, SdkError,
-    api::{ErrorCode, ModelClass, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, Secret},
+    api::{ErrorCode, ModelClass, ProviderInfo, ProviderKind, ProviderOrigin, ProviderSettings, ProviderTest, Secret},
 };
 
 use super::{Exit, Failure, Output, key_input};
@@ -27,6 +27,8 @@ enum Verb {
     Set(Box<Set>),
     /// Forget a stored provider
     Remove(Remove),
+    /// Ask a provider whether it could answer now, as far as that costs nothing
+    Test(Test),
 }
 
 /// The arguments of `ninja providers set`. The key is none of them: it is asked for, or read from the standard input.
@@ -63,17 +65,24 @@ struct Remove {
     name: String,
 }
 
+#[derive(Debug, clap::Args)]
+struct Test {
+    /// Its name
+    name: String,
+}
+
 impl Providers {
     pub(super) async fn execute(self, connector: &dyn Connector, output: &Output) -> Result<Exit, Failure> {
         // Before anything is opened: a person takes as long as it takes.
         let key = match &self.verb {
             Some(Verb::Set(set)) => set.key(connector, output).await?,
-            Some(Verb::Remove(_)) | None => None,
+            Some(Verb::Remove(_) | Verb::Test(_)) | None => None,
         };
         let session = connector.connect(Need::Store).await?;
         let done = match self.verb {
             Some(Verb::Set(set)) => set.execute(session.ninja(), key, output).await,
             Some(Verb::Remove(remove)) => remove.execute(session.ninja(), output).await,
+            Some(Verb::Test(test)) => test.execute(session.ninja(), output).await,
             None => list(session.ninja(), output).await,
         };
         session.close().await;
@@ -176,6 +185,22 @@ fn outcome(info: &ProviderInfo) -> String {
         (true, true) => format!("{name} is stored and answers from now on"),
         (true, false) => format!("{name} is stored and answers tasks that name it, such as by `--model {name}`"),
         (false, _) => format!("{name} is stored"),
+    }
+}
+
+impl Test {
+    async fn execute(&self, ninja: &Ninja, output: &Output) -> Result<(), Failure> {
+        let test = ninja.test_provider(&self.name).await?;
+        output.json_if_wanted(&test);
+        let ProviderTest { name, can_answer, detail, took_ms } = test;
+        match can_answer {
+            true => output.say(&format!("{name} can answer ({took_ms} ms): {}", one_line(&detail))),
+            false => {
+                let what = format!("{name} cannot answer ({took_ms} ms): {}", one_line(&detail));
+                return Err(Failure::new(Exit::Failed, what, "`ninja providers` says how it is set"));
+            }
+        }
+        Ok(())
     }
 }
 

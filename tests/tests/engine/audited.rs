@@ -194,6 +194,7 @@ async fn upkeep(host: &ScriptedEngine) {
         ..ProviderSettings::new("mine", ProviderKind::Openai)
     };
     engine.put_provider(&by, settings).await.unwrap();
+    engine.test_provider(&by, "mine").await.unwrap();
     engine.remove_provider(&by, "mine").await.unwrap();
     engine.rotate_keys(&by, RotateKeys::default()).await.unwrap();
     let _: Vec<_> = engine.backup(&by).await.unwrap().try_collect().await.unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use super::super::{Engine, store_error};
 use crate::{
-    api::{ApiError, ErrorCode, FileCounts, Principal, UserId},
+    api::{ApiError, ErrorCode, FileCounts, Principal, Quotas, UserId},
     config::FileQuota,
     journal::{
         counts,
@@ -90,9 +90,12 @@ impl Room {
 }
 
 impl Engine {
-    /// Returns what an account may store. The one place that knows: roles and settings of an account belong here.
-    fn quota_of(&self, _by: &Principal) -> FileQuota {
-        self.0.config.files
+    /// Returns what an account may store: what the quotas of its role say, else the configuration.
+    fn quota_of(&self, by: &Principal) -> FileQuota {
+        let FileQuota { bytes_max, files_max } = self.0.config.files;
+        let settings = self.0.services.accounts.settings();
+        let Quotas { file_bytes, files, .. } = settings.quotas.of(by.role);
+        FileQuota { bytes_max: file_bytes.unwrap_or(bytes_max), files_max: files.unwrap_or(files_max) }
     }
 
     /// Looks at what the caller may still store.

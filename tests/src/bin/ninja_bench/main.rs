@@ -1,10 +1,11 @@
 //! `ninja-bench`: what durability costs. `cargo xtask bench` builds and runs it; docs/guide/performance.md explains the figures.
 //!
 //! Three programs in one binary, so that each runs in a process of its own: the driver, which measures ([`work`],
-//! [`streams`], [`waiting`], [`start`]) and prints ([`report`]); the [`stub`], a model that answers at once; and the [`floor`], the least
+//! [`streams`], [`waiting`], [`start`], [`crowd`]) and prints ([`report`]); the [`stub`], a model that answers at once; and the [`floor`], the least
 //! program that does the same work in the world. It knows Ninja only by its binary and its HTTP API.
 
 mod client;
+mod crowd;
 mod floor;
 mod floor_log;
 mod machine;
@@ -56,6 +57,8 @@ enum Part {
     Waiting,
     /// Start to serving, and idle memory
     Start,
+    /// Many at once: 1,000 connections at a steady pace, 2,000 WebSockets, 500 logins
+    Crowd,
     /// Streamed model calls: what is added to bare `reqwest`, and memory while 200 are held
     Streams,
 }
@@ -65,6 +68,13 @@ enum Role {
     /// Be the model that answers at once
     #[command(hide = true)]
     Stub,
+    /// Be a bare axum handler
+    #[command(hide = true)]
+    Bare {
+        /// What it answers
+        #[arg(long)]
+        answer: String,
+    },
     /// Be the least program
     #[command(hide = true)]
     Floor {
@@ -85,6 +95,7 @@ async fn main() -> ExitCode {
     let line = CommandLine::parse();
     let done = match line.role {
         Some(Role::Stub) => stub::run().await,
+        Some(Role::Bare { answer }) => crowd::serve_bare(answer).await,
         Some(Role::Floor { stub, log, prompt }) => floor::run(stub, &log, &prompt).await,
         None => measure(line).await,
     };
@@ -109,6 +120,9 @@ async fn measure(line: CommandLine) -> anyhow::Result<()> {
     }
     if wants(Part::Start) {
         start::measure(&targets, line.quick, &mut report).await?;
+    }
+    if wants(Part::Crowd) {
+        crowd::measure(&targets, line.quick, &mut report).await?;
     }
     if wants(Part::Streams) {
         streams::measure(&targets, line.quick, &mut report).await?;

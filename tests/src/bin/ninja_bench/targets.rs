@@ -48,13 +48,19 @@ impl Targets {
         Process::start(&self.own, &["stub".as_ref()], self.scratch()).await
     }
 
+    /// Starts a bare axum handler with one answer.
+    pub(crate) async fn bare(&self, answer: &str) -> Result<Process> {
+        Process::start(&self.own, &["bare".as_ref(), "--answer".as_ref(), answer.as_ref()], self.scratch()).await
+    }
+
     /// Starts Ninja's daemon on a data directory, with the stub as its model.
     pub(crate) async fn ninja(&self, data: &str, stub: &Process) -> Result<Process> {
         let config = self.scratch().join("ninja.toml");
         let address = stub.address;
         let text = format!(
             "default_provider = \"stub\"\n[limits]\ntasks_at_work = 512\nsubmissions = 512\n[providers.stub]\nkind = \"openai\"\n\
-             base_url = \"http://{address}/v1\"\nmodel = \"stub\"\ncontext_window = 32768\nmax_concurrency = 512\n"
+             base_url = \"http://{address}/v1\"\nmodel = \"stub\"\ncontext_window = 32768\nmax_concurrency = 512\n\
+             [http.requests_per_minute]\nanonymous = 1000000\nsign_in = 1000000\nrefused = 1000000\n"
         );
         fs::write(&config, text)?;
         let data = self.data(data);
