@@ -64,6 +64,11 @@ impl Audit {
         entry
     }
 
+    /// Says that it is not one account that did it, nor from one place.
+    pub(crate) fn by_nobody(self) -> Self {
+        Self(StoredEntry { actor: None, ip: None, user_agent: None, request_id: None, ..self.0 })
+    }
+
     /// Says that this account did it, and what proved that where it was no credential for other things.
     pub(crate) fn proved_by(mut self, user: UserId, role: Role, proof: &str) -> Self {
         self.0.actor = Some(AuditActor { user, role, credential: proof.to_owned() });

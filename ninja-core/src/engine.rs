@@ -280,9 +280,16 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// None today; a feed that nobody wrote to is empty.
+    /// Fails with `invalid_request` where the feed has no such entry; one that nobody wrote to is empty.
     pub async fn feed(&self, by: &Principal, after: Option<u64>) -> Result<Follow, ApiError> {
-        Ok(Follow::user(&self.0.services.hub, Arc::clone(self.store()), by.user, after.unwrap_or(0)))
+        let after = after.unwrap_or(0);
+        if let Some(before) = after.checked_sub(1) {
+            let entry = self.store().read_feed(by.user, before, 1).map_err(store_error)?;
+            if entry.first().is_none_or(|(seq, _)| *seq != after) {
+                return Err(ApiError::new(ErrorCode::InvalidRequest, format!("your feed has no entry {after} yet")));
+            }
+        }
+        Ok(Follow::user(&self.0.services.hub, Arc::clone(self.store()), by.user, after))
     }
 
     /// Begins the entry of something that is done to a task. Where none can be written nothing is done: a task's actor must not

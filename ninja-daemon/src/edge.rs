@@ -22,6 +22,8 @@ use crate::{
 };
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What the audit log shows of it at most; `to_str` lets ASCII through only.
+const USER_AGENT_BYTES_MAX: usize = 256;
 /// Longer ones are not taken over from a client: they end up in logs and answers.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -113,7 +115,9 @@ fn origin(http: &HttpConfig, request: &Request, id: &RequestId) -> Origin {
     };
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
     let traceparent = request.extensions().get::<TraceParent>().map(|trace| Arc::clone(&trace.0));
-    Origin { ip, user_agent: user_agent.map(Into::into), request_id: Some(id.0.as_str().into()), traceparent }
+    // It is kept as long as a connection or a ticket.
+    let user_agent = user_agent.map(|name| name.get(..USER_AGENT_BYTES_MAX).unwrap_or(name).into());
+    Origin { ip, user_agent, request_id: Some(id.0.as_str().into()), traceparent }
 }
 
 /// Returns whether nobody on the way could read a request, as far as that is known.

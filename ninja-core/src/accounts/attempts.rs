@@ -8,11 +8,11 @@ use std::{
     collections::HashMap,
     hash::Hash,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use crate::api::Timestamp;
+use crate::{api::Timestamp, clock::Clock};
 
 /// Mistakes that anybody makes.
 const FREE: u32 = 5;
@@ -79,6 +79,31 @@ impl Attempts {
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<Who, Failures>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A password that somebody tries. It is counted in its turn: of many that were sent together, those behind a few mistakes are not
+/// compared any more.
+pub(crate) struct Attempt {
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Whose password it is said to be.
+    pub(crate) account: String,
+    pub(crate) from: Option<IpAddr>,
+}
+
+impl Attempt {
+    /// Returns how long it is until it may be made; nothing where it may be now.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.attempts.wait(&self.account, self.from, self.clock.now())
+    }
+
+    /// Takes note of how it ended.
+    pub(super) fn end(&self, matches: bool) {
+        match matches {
+            true => self.attempts.forgive(&self.account, self.from),
+            false => self.attempts.note_failure(&self.account, self.from, self.clock.now()),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Accounts {
     /// Signs and verifies access tokens.
     pub tokens: AccessTokens,
     /// Who failed to log in.
-    pub attempts: Attempts,
+    pub attempts: Arc<Attempts>,
     /// Held by whoever changes accounts, sessions, keys or settings, from what is read to what is committed.
     pub changing: tokio::sync::Mutex<()>,
     settings: RwLock<Arc<LiveSettings>>,
@@ -45,7 +45,7 @@ impl Accounts {
         Ok(Self {
             passwords: Passwords::default(),
             tokens: AccessTokens::new(keys),
-            attempts: Attempts::default(),
+            attempts: Arc::default(),
             changing: tokio::sync::Mutex::default(),
             settings: RwLock::new(Arc::new(stored.unwrap_or_else(default_settings))),
             key_uses: Mutex::default(),

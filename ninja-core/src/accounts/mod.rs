@@ -24,7 +24,7 @@ mod user;
 pub(crate) use self::{
     access_token::{AccessTokens, SigningKey, TokenError},
     api_key::{ApiKey, ApiKeyError, StoredApiKey},
-    attempts::Attempts,
+    attempts::{Attempt, Attempts},
     directory::Accounts,
     email::EmailAddress,
     one_time_token::{OneTimeToken, StoredToken},

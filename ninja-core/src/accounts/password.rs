@@ -3,9 +3,12 @@
 //! Argon2id with what OWASP recommends (19 MiB, 2 passes), as a PHC string that tells its own parameters. Only a few are made at
 //! a time, for each takes its memory and a core; who is not known is made to wait for the same work as who is.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use argon2::{
@@ -15,6 +18,7 @@ use argon2::{
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
+use super::Attempt;
 use crate::api::Secret;
 
 /// NIST SP 800-63B-4 for a password that is the only factor.
@@ -45,6 +49,9 @@ pub(crate) enum PasswordError {
     /// Too many are hashed already.
     #[error("too many passwords are being checked; try again in a few seconds")]
     Busy,
+    /// Too many of that account were wrong.
+    #[error("too many failed attempts; try again in {} seconds", .0.as_secs().max(1))]
+    TooOften(Duration),
     /// The hash could not be made or read.
     #[error("the password could not be checked: {0}")]
     Broken(String),
@@ -130,15 +137,26 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// Fails where too many wait already, or the hash cannot be read.
-    pub(crate) async fn compare(&self, password: &Secret, hash: Option<&str>) -> Result<Compared, PasswordError> {
+    /// Fails where too many wait already, the hash cannot be read, or the `attempt` is one too many by the time it is its turn.
+    pub(crate) async fn compare(
+        &self,
+        password: &Secret,
+        hash: Option<&str>,
+        attempt: Option<Attempt>,
+    ) -> Result<Compared, PasswordError> {
         let (password, known) = (normal(password)?, hash.is_some());
         let hash = hash.unwrap_or(DECOY).to_owned();
         self.work(move || {
+            if let Some(wait) = attempt.as_ref().and_then(Attempt::wait) {
+                return Err(PasswordError::TooOften(wait));
+            }
             let broken = |error: &dyn std::fmt::Display| PasswordError::Broken(error.to_string());
             let hash = PasswordHash::new(&hash).map_err(|error| broken(&error))?;
             let matches = hasher().verify_password(password.expose().as_bytes(), &hash).is_ok();
             let params = Params::try_from(&hash).map_err(|error| broken(&error))?;
+            if let Some(attempt) = attempt {
+                attempt.end(matches && known);
+            }
             Ok(Compared { matches: matches && known, is_dated: params.to_string() != Params::DEFAULT.to_string() })
         })
         .await
@@ -234,9 +252,9 @@ mod tests {
         let hash = passwords.hash(check("caf\u{e9} \u{fc}ber den Wolken", &[]).unwrap()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let typed = Secret::new("cafe\u{301} u\u{308}ber den Wolken");
-        let same = passwords.compare(&typed, Some(&hash)).await.unwrap();
+        let same = passwords.compare(&typed, Some(&hash), None).await.unwrap();
         assert_eq!(same, Compared { matches: true, is_dated: false });
-        assert!(!passwords.compare(&Secret::new(GOOD), Some(&hash)).await.unwrap().matches);
+        assert!(!passwords.compare(&Secret::new(GOOD), Some(&hash), None).await.unwrap().matches);
     }
 
     #[tokio::test]
@@ -244,7 +262,7 @@ mod tests {
         let passwords = Passwords::default();
         for password in ["", GOOD, "ninja-decoy"] {
             let before = passwords.done();
-            let compared = passwords.compare(&Secret::new(password), None).await.unwrap();
+            let compared = passwords.compare(&Secret::new(password), None, None).await.unwrap();
             assert_eq!((compared.matches, compared.is_dated, passwords.done() - before), (false, false, 1));
         }
     }
@@ -253,9 +271,9 @@ mod tests {
     async fn a_hash_of_other_parameters_still_matches_and_is_dated() {
         let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8_192, 1, 1, None).unwrap());
         let hash = old.hash_password(GOOD.as_bytes()).unwrap().to_string();
-        let compared = Passwords::default().compare(&Secret::new(GOOD), Some(&hash)).await.unwrap();
+        let compared = Passwords::default().compare(&Secret::new(GOOD), Some(&hash), None).await.unwrap();
         assert_eq!(compared, Compared { matches: true, is_dated: true });
-        let broken = Passwords::default().compare(&Secret::new(GOOD), Some("no hash")).await;
+        let broken = Passwords::default().compare(&Secret::new(GOOD), Some("no hash"), None).await;
         assert!(matches!(broken, Err(PasswordError::Broken(_))));
     }
 }

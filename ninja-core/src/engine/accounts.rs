@@ -17,10 +17,12 @@ mod users;
 
 pub use attach::OpenConnection;
 
+use std::time::Duration;
+
 use super::{Engine, store_error};
 use crate::{
     accounts::{Accounts, ApiKeyError, NoRandom, PasswordError, StoredUser, directory},
-    api::{ApiError, ErrorCode, UserId},
+    api::{ApiError, ErrorCode, Principal, UserId},
 };
 
 impl Engine {
@@ -34,6 +36,22 @@ impl Engine {
     }
 
     /// Returns an account.
+    /// Waits for the turn to change accounts, and then looks once more whether who asks still may: what let them in may have ended while
+    /// the request arrived.
+    async fn turn(&self, by: &Principal) -> Result<tokio::sync::MutexGuard<'_, ()>, ApiError> {
+        let turn = self.accounts().changing.lock().await;
+        self.check_stands(by)?;
+        Ok(turn)
+    }
+
+    /// Refuses whoever was let in by something that has ended since.
+    pub(super) fn check_stands(&self, by: &Principal) -> Result<(), ApiError> {
+        match self.still_stands(by)? {
+            true => Ok(()),
+            false => Err(unauthorized("what let this request in has ended meanwhile")),
+        }
+    }
+
     fn stored_user(&self, id: UserId) -> Result<StoredUser, ApiError> {
         let user = directory::read_user(self.store().as_ref(), id).map_err(store_error)?;
         user.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("there is no account {id}")))
@@ -68,10 +86,18 @@ fn no_random_key(error: ApiKeyError) -> ApiError {
 }
 
 fn broken(error: PasswordError) -> ApiError {
+    if let PasswordError::TooOften(wait) = error {
+        return too_often(wait);
+    }
     let code = match error {
         PasswordError::Short | PasswordError::Long | PasswordError::Weak(_) => ErrorCode::WeakPassword,
-        PasswordError::Busy => ErrorCode::TooManyRequests,
+        PasswordError::Busy | PasswordError::TooOften(_) => ErrorCode::TooManyRequests,
         PasswordError::Broken(_) => ErrorCode::Internal,
     };
     ApiError::new(code, error.to_string())
+}
+
+fn too_often(wait: Duration) -> ApiError {
+    let said = PasswordError::TooOften(wait).to_string();
+    ApiError::new(ErrorCode::TooManyRequests, said).retry_after(wait.as_secs().max(1))
 }

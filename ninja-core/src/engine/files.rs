@@ -63,7 +63,7 @@ impl Engine {
     ) -> Result<File, ApiError> {
         let name = clean_name(name).map_err(refused)?;
         let (kind, extension) = Kind::of_name(&name).map_err(refused)?;
-        let _place = self.0.rooms.enter()?;
+        let place = self.0.rooms.enter()?;
         let room = self.room_for_files(by)?;
         room.check(0)?;
         let services = &self.0.services;
@@ -72,6 +72,8 @@ impl Engine {
         let bytes = receive::write_stream(&unfinished.0, content, room).await?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
+            // It goes along: the file is on the disk as long, whoever waits for it.
+            let _place = place;
             engine.look_through(&unfinished.0, kind).await?;
             engine.keep(&by, &unfinished, NewFile { id, name, extension, bytes }).await
         })
@@ -94,6 +96,7 @@ impl Engine {
     async fn keep(&self, by: &Principal, unfinished: &Unfinished, new: NewFile) -> Result<File, ApiError> {
         let services = &self.0.services;
         let _turn = self.0.rooms.change(by.user).await;
+        self.check_stands(by)?;
         self.room_for_files(by)?.check(new.bytes)?;
         let (store, path) = (Arc::clone(&services.store), unfinished.0.clone());
         let (sha256, bytes) = blocking(move || store.put_blob_file(&path).map_err(store_error)).await?;

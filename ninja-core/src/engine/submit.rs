@@ -213,6 +213,7 @@ impl Engine {
         let (state, log) = self.begin(checked)?;
         let audit = Audit::of(by, AuditAction::SubmitTask, state.created_at).to(state.id);
         let place = self.place_for(by, state.id).await?;
+        self.check_stands(by)?;
         accept(services, &state, &log, Beside { blobs: pins.blobs(), audit, turn }).await?;
         if let Some(place) = place {
             place.keep();

@@ -142,6 +142,27 @@ async fn who_fails_too_often_waits_and_whoever_is_in_stays_in() {
     assert_eq!(daemon.login("nobody@example.org", PASSWORD).await.0, 401, "others are not held up");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_that_are_sent_together_are_no_more_than_those_one_by_one() {
+    let daemon = daemon().await;
+    daemon.person("ada@example.org", Role::User).await;
+    let hashed = daemon.engine.password_hashes();
+    let origin = ninja_core::api::Origin::default();
+    let guess = |number: usize| {
+        let password = ninja_core::api::Secret::new(format!("{OTHER_PASSWORD} {number}"));
+        daemon.engine.login(&origin, ninja_core::api::Login { email: "ada@example.org".to_owned(), password })
+    };
+    let answers = futures::future::join_all((0..100).map(guess)).await;
+    let tried =
+        answers.iter().filter(|answer| answer.as_ref().is_err_and(|error| error.code.as_str() == "unauthorized"));
+    // Five are free, and two are compared at a time.
+    let tried = tried.count();
+    assert!((5..=6).contains(&tried), "{tried}");
+    assert!(daemon.engine.password_hashes() - hashed <= 100, "turns, of which most end at once");
+    let waits = answers.iter().filter(|answer| answer.as_ref().is_err_and(|error| error.retry_after_s.is_some()));
+    assert_eq!(waits.count(), 100 - tried);
+}
+
 #[tokio::test]
 async fn fifty_racing_refreshes_leave_at_most_one_child_and_reuse_ends_the_family() {
     let daemon = daemon().await;
@@ -283,6 +304,45 @@ async fn a_key_is_shown_once_and_is_never_good_for_more_than_who_made_it() {
     assert_eq!(daemon.ask("DELETE", &format!("/auth/api-keys/{id}"), Some(ada.access()), None).await.0, 204);
     assert_eq!(daemon.ask("GET", "/tasks", Some(&narrow), None).await.0, 401);
     assert_eq!(daemon.ask("DELETE", &format!("/auth/api-keys/{id}"), Some(ada.access()), None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_request_that_outlives_what_let_it_in_changes_nothing() {
+    let daemon = daemon().await;
+    let root = daemon.person("root@example.org", Role::Admin).await;
+    let by = daemon.engine.authenticate(root.access(), ninja_core::api::Origin::default()).unwrap();
+    let key = ninja_core::api::CreateApiKey {
+        name: "x".to_owned(),
+        scopes: [ninja_core::api::Scope::TasksRead].into_iter().collect(),
+        expires_at: None,
+    };
+    let user = ninja_core::api::CreateUser { email: "new@example.org".to_owned(), name: None, role: Role::Admin };
+    daemon.engine.create_api_key(&by, key.clone()).await.unwrap();
+    assert_eq!(daemon.ask("POST", "/auth/logout", Some(root.access()), None).await.0, 204);
+    let refused = [
+        daemon.engine.create_api_key(&by, key).await.err(),
+        daemon.engine.create_user(&by, user).await.err(),
+        daemon.engine.change_settings(&by, Default::default(), None).await.err(),
+        daemon.engine.upload_file(&by, "a.txt", futures::stream::iter([Ok("x".into())])).await.err(),
+        daemon.engine.submit_task(&by, serde_json::from_value(json!({ "goal": "x" })).unwrap()).await.err(),
+    ];
+    assert_eq!(refused.map(|error| error.unwrap().code.as_str()), ["unauthorized"; 5]);
+}
+
+#[tokio::test]
+async fn what_a_key_makes_does_not_outlive_it() {
+    let daemon = daemon().await;
+    let ada = daemon.person("ada@example.org", Role::User).await;
+    let make = async |credential: &str, ends: Option<&str>| {
+        let body = json!({ "name": "x", "scopes": ["account:write"], "expires_at": ends });
+        daemon.ask("POST", "/auth/api-keys", Some(credential), Some(&body)).await
+    };
+    let (_, maker) = make(ada.access(), Some("2999-01-01T00:00:00Z")).await;
+    let maker = maker["key"].as_str().unwrap();
+    let (status, child) = make(maker, None).await;
+    assert_eq!((status, &child["info"]["expires_at"]), (201, &json!("2999-01-01T00:00:00Z")));
+    assert_eq!(make(maker, Some("2999-01-02T00:00:00Z")).await.0, 422);
+    assert_eq!(make(maker, Some("2998-01-01T00:00:00Z")).await.1["info"]["expires_at"], "2998-01-01T00:00:00Z");
 }
 
 #[tokio::test]

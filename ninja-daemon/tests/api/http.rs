@@ -134,6 +134,25 @@ async fn the_system_routes_are_open_and_honest() {
 }
 
 #[tokio::test]
+async fn the_page_of_the_documentation_needs_nothing_but_the_daemon() {
+    let daemon = Daemon::start(Scripted::answering("x")).await;
+    let get = async |path: &str| daemon.http.get(format!("{}{path}", daemon.url)).send().await.unwrap();
+    let page = get("/docs").await;
+    assert_eq!((page.status().as_u16(), page.url().path()), (200, "/docs/index.html"));
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("script-src 'self';") && policy.starts_with("default-src 'none'"), "{policy}");
+    let text = page.text().await.unwrap();
+    assert!(!text.contains("://"), "nothing of elsewhere: {text}");
+    let named: Vec<&str> = text.split("=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let files = named.iter().map(|name| name.trim_start_matches("./")).filter(|name| name.contains('.'));
+    for file in files {
+        assert_eq!(get(&format!("/docs/{file}")).await.status(), 200, "{file}");
+    }
+    assert!(get("/docs/swagger-initializer.js").await.text().await.unwrap().contains("\"/openapi.json\""));
+    assert_eq!(get("/docs/..%2fowner.key").await.status(), 404);
+}
+
+#[tokio::test]
 async fn a_page_under_another_name_reaches_nothing() {
     let daemon = Daemon::start(Scripted::answering("x")).await;
     for host in ["evil.example", "evil.example:7420", "127.0.0.1.evil.example", "169.254.169.254"] {

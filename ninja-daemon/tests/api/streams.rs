@@ -114,6 +114,11 @@ async fn one_socket_follows_many_things_and_says_what_it_cannot() {
     say(&mut socket, json!({ "type": "task", "task": "task_00000000000070008000000000000000" })).await;
     assert_eq!(next_frame(&mut socket).await["error"]["code"], "not_found");
 
+    for beyond in ["u:9223372036854775808", "u:18446744073709551615", "u:1000000"] {
+        say(&mut socket, json!({ "type": "feed", "after": beyond })).await;
+        assert_eq!(next_frame(&mut socket).await["error"]["code"], "invalid_request", "{beyond}");
+    }
+
     for id in &ids {
         say(&mut socket, json!({ "type": "task", "task": id })).await;
     }

@@ -335,6 +335,18 @@ fn providers_are_set_listed_and_removed_without_a_daemon() {
 }
 
 #[test]
+fn quotas_are_set_without_a_daemon() {
+    let home = Home::new();
+    let set = only_json(&home.run(&["settings", "--quotas", r#"{"user": {"tasks": 3}}"#, "--json"]));
+    assert_eq!(set["quotas"]["user"], json!({ "tasks": 3 }));
+    let kept = only_json(&home.run(&["settings", "--registration-open", "true", "--json"]));
+    assert_eq!((&kept["quotas"]["user"]["tasks"], &kept["registration_open"]), (&json!(3), &json!(true)));
+    for wrong in ["x", r#"{"root": {}}"#, r#"{"user": {"wishes": 3}}"#] {
+        assert_eq!(exit(&home.run(&["settings", "--quotas", wrong])), 2, "{wrong}");
+    }
+}
+
+#[test]
 fn files_are_uploaded_listed_fetched_and_deleted() {
     let home = Home::new();
     fs::write(home.path().join("a.csv"), "a,b\n").unwrap();

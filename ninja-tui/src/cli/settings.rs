@@ -2,7 +2,7 @@
 
 use ninja_sdk::{
     Ninja,
-    api::{ChangeSettings, LiveSettings, Quotas},
+    api::{ChangeQuotas, ChangeSettings, LiveSettings, Quotas},
 };
 
 use super::{Exit, Failure, Output};
@@ -23,6 +23,10 @@ pub struct Settings {
     /// How long a session lasts however often it is renewed, in days: 1 to 365
     #[arg(long, value_name = "DAYS")]
     session_days: Option<u32>,
+    /// What accounts may have: roles with their quotas, such as {"user": {"tasks": 20, "file_bytes": 1000000}}; a role that is given
+    /// is replaced whole
+    #[arg(long, value_name = "JSON", value_parser = quotas)]
+    quotas: Option<Box<ChangeQuotas>>,
     /// Print them as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -35,7 +39,7 @@ impl Settings {
             access_token_minutes: self.access_token_minutes,
             session_idle_days: self.session_idle_days,
             session_days: self.session_days,
-            quotas: None,
+            quotas: self.quotas.map(|quotas| *quotas),
         };
         let session = connector.connect(Need::Store).await?;
         let settings = change_or_read(session.ninja(), &change).await;
@@ -47,6 +51,10 @@ impl Settings {
         }
         Ok(Exit::Done)
     }
+}
+
+fn quotas(text: &str) -> Result<Box<ChangeQuotas>, String> {
+    serde_json::from_str(text).map(Box::new).map_err(|error| format!("they cannot be read: {error}"))
 }
 
 async fn change_or_read(ninja: &Ninja, change: &ChangeSettings) -> Result<LiveSettings, Failure> {

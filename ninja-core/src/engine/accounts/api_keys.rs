@@ -1,11 +1,12 @@
 //! `create_api_key`, `api_keys`, `revoke_api_key`: what programs show instead of a password.
 
-use super::{invalid, no_random_key};
+use super::{invalid, no_random_key, unauthorized};
 use crate::{
     accounts::{ApiKey, StoredApiKey, check_name, directory},
     actors::Revoked,
     api::{
         ApiError, ApiKeyId, ApiKeyInfo, AuditAction, CreateApiKey, Credential, ErrorCode, NewApiKey, Page, Principal,
+        Timestamp,
     },
     audit::Audit,
     engine::{Engine, store_error, uninterrupted},
@@ -38,11 +39,11 @@ impl Engine {
         }
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
-            let _changing = engine.accounts().changing.lock().await;
+            let _changing = engine.turn(&by).await?;
             engine.check_key_count(&by)?;
             let key = ApiKey::generate().map_err(no_random_key)?;
             let mut stored = key.stored(by.user, name, request.scopes, now);
-            stored.expires_at = request.expires_at;
+            stored.expires_at = engine.end_of_key(&by, request.expires_at)?;
             let audit = Audit::of(&by, AuditAction::CreateApiKey, now).to(key.id()).encode();
             let puts = vec![directory::api_key_doc(&stored)];
             let commit = Commit { puts, audit: vec![audit], ..Commit::default() };
@@ -50,6 +51,19 @@ impl Engine {
             Ok(NewApiKey { key: key.reveal(), info: stored.info() })
         })
         .await
+    }
+
+    /// Returns when a new key ends. What a key makes does not outlive it.
+    fn end_of_key(&self, by: &Principal, wanted: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
+        let Credential::Key(id) = by.credential else { return Ok(wanted) };
+        let maker = directory::read_api_key(self.store().as_ref(), id).map_err(store_error)?;
+        let last = maker.ok_or_else(|| unauthorized("the API key is not valid"))?.expires_at;
+        match (wanted, last) {
+            (Some(wanted), Some(last)) if wanted > last => {
+                Err(invalid(format!("the key of this request ends at {last}, and so does what it makes")))
+            }
+            (wanted, last) => Ok(wanted.or(last)),
+        }
     }
 
     /// Lists the caller's API keys, the newest first.

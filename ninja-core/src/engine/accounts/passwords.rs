@@ -78,24 +78,23 @@ impl Engine {
     /// Fails with `unauthorized` where the present one is wrong, `conflict` where none is set, `weak_password`.
     pub async fn change_password(&self, by: &Principal, request: ChangePassword) -> Result<(), ApiError> {
         let account = by.user.to_string();
-        self.check_attempts(&account, &by.origin)?;
+        let attempt = self.attempt(&account, &by.origin)?;
         let user = self.stored_user(by.user)?;
         let Some(hash) = user.password.clone() else {
             let what = "no password is set yet; an administrator makes a token to set one with";
             return Err(ApiError::new(ErrorCode::Conflict, what));
         };
         let password = NewPassword::check(&request.new, &user.context()).map_err(broken)?;
-        let compared = self.accounts().passwords.compare(&request.current, Some(&hash)).await.map_err(broken)?;
+        let compared =
+            self.accounts().passwords.compare(&request.current, Some(&hash), Some(attempt)).await.map_err(broken)?;
         let now = self.0.services.clock.now();
         if !compared.matches {
-            self.accounts().attempts.note_failure(&account, by.origin.ip, now);
             let audit = Audit::of(by, AuditAction::ChangePassword, now).to(by.user).refused().encode();
             let commit = Commit { audit: vec![audit], ..Commit::default() };
             self.store().commit(commit).await.map_err(store_error)?;
             // Not `unauthorized`: the credential of the request is good.
             return Err(ApiError::new(ErrorCode::Forbidden, "the current password is wrong"));
         }
-        self.accounts().attempts.forgive(&account, by.origin.ip);
         let new = self.accounts().passwords.hash(password).await.map_err(broken)?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {

@@ -1,10 +1,10 @@
 //! `login`, `refresh`, `logout`, `sessions`, `revoke_session`: how people get in, stay in and leave.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{broken, invalid, no_random, unauthorized};
+use super::{broken, invalid, no_random, too_often, unauthorized};
 use crate::{
-    accounts::{EmailAddress, NewPassword, RefreshToken, Shown, StoredSession, StoredUser, directory},
+    accounts::{Attempt, EmailAddress, NewPassword, RefreshToken, Shown, StoredSession, StoredUser, directory},
     actors::Revoked,
     api::{
         ApiError, AuditAction, Credential, ErrorCode, Login, Origin, Page, Principal, Refresh, Session, SessionId,
@@ -25,16 +25,15 @@ impl Engine {
     /// Fails with `unauthorized` where they do not belong together, `too_many_requests` after too many failures.
     pub async fn login(&self, origin: &Origin, request: Login) -> Result<Tokens, ApiError> {
         let email = EmailAddress::parse(&request.email).map_err(|error| invalid(error.to_string()))?;
-        self.check_attempts(email.as_str(), origin)?;
+        let attempt = self.attempt(email.as_str(), origin)?;
         let user = self.user_of(&email)?.filter(|user| !user.disabled);
         let hash = user.as_ref().and_then(|user| user.password.clone());
-        let compared = self.accounts().passwords.compare(&request.password, hash.as_deref()).await;
+        let compared = self.accounts().passwords.compare(&request.password, hash.as_deref(), Some(attempt)).await;
         let compared = compared.map_err(broken)?;
         let Some(user) = user.filter(|_| compared.matches) else {
             self.refuse_login(&email, origin).await?;
             return Err(wrong());
         };
-        self.accounts().attempts.forgive(email.as_str(), origin.ip);
         let rehashed = match compared.is_dated {
             true => {
                 let known = NewPassword::known(&request.password).map_err(broken)?;
@@ -144,19 +143,15 @@ impl Engine {
         .await
     }
 
-    /// Refuses whoever failed too often, before anything is worked on.
-    pub(super) fn check_attempts(&self, account: &str, origin: &Origin) -> Result<(), ApiError> {
-        let Some(wait) = self.accounts().attempts.wait(account, origin.ip, self.0.services.clock.now()) else {
-            return Ok(());
-        };
-        let seconds = wait.as_secs().max(1);
-        let what = format!("too many failed attempts; try again in {seconds} seconds");
-        Err(ApiError::new(ErrorCode::TooManyRequests, what).retry_after(seconds))
+    /// Begins to try a password. Refuses whoever failed too often, before anything is worked on.
+    pub(super) fn attempt(&self, account: &str, origin: &Origin) -> Result<Attempt, ApiError> {
+        let (attempts, clock) = (Arc::clone(&self.accounts().attempts), Arc::clone(&self.0.services.clock));
+        let attempt = Attempt { attempts, clock, account: account.to_owned(), from: origin.ip };
+        attempt.wait().map_or(Ok(attempt), |wait| Err(too_often(wait)))
     }
 
     async fn refuse_login(&self, email: &EmailAddress, origin: &Origin) -> Result<(), ApiError> {
         let now = self.0.services.clock.now();
-        self.accounts().attempts.note_failure(email.as_str(), origin.ip, now);
         let audit = Audit::of_nobody(origin, AuditAction::Login, now).to(email).refused().encode();
         let commit = Commit { audit: vec![audit], ..Commit::default() };
         self.store().commit(commit).await.map(drop).map_err(store_error)

@@ -35,7 +35,7 @@ impl Engine {
         administrators_only(by)?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
-            let _changing = engine.accounts().changing.lock().await;
+            let _changing = engine.turn(&by).await?;
             let before = engine.accounts().settings();
             check_revision(before.revision, expected.as_deref())?;
             let said = said(&change);

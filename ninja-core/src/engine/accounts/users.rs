@@ -30,7 +30,7 @@ impl Engine {
         let user = self.new_user(&request.email, request.name.as_deref(), request.role)?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
-            let _changing = engine.accounts().changing.lock().await;
+            let _changing = engine.turn(&by).await?;
             let audit = Audit::of(&by, AuditAction::CreateUser, user.created_at).to(user.id);
             let (token, stored) = new_token(user.id, user.created_at)?;
             engine.add_user(&user, audit, vec![directory::token_doc(&token, &stored)]).await?;
@@ -48,7 +48,7 @@ impl Engine {
         administrators_only(by)?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
-            let _changing = engine.accounts().changing.lock().await;
+            let _changing = engine.turn(&by).await?;
             let (user, now) = (engine.stored_user(id)?, engine.0.services.clock.now());
             if user.email.is_none() {
                 return Err(ApiError::new(
@@ -130,7 +130,7 @@ impl Engine {
         administrators_only(by)?;
         let (engine, by) = (self.clone(), by.clone());
         uninterrupted(async move {
-            let _changing = engine.accounts().changing.lock().await;
+            let _changing = engine.turn(&by).await?;
             let user = engine.stored_user(id)?;
             let audit = Audit::of(&by, AuditAction::RevokeSession, engine.0.services.clock.now()).to(id);
             let deletes = engine.session_keys(user.id)?;
@@ -149,7 +149,7 @@ impl Engine {
         change: ChangeUser,
         expected: Option<Vec<u64>>,
     ) -> Result<User, ApiError> {
-        let _changing = self.accounts().changing.lock().await;
+        let _changing = self.turn(by).await?;
         let before = self.stored_user(id)?;
         if before.is_leaving {
             return Err(ApiError::new(ErrorCode::Conflict, "the account is being deleted"));
@@ -170,6 +170,8 @@ impl Engine {
         let mut puts = vec![directory::user_doc(&after)];
         if before.email != after.email {
             deletes.extend(before.email.as_ref().map(directory::email_key));
+            // An invitation went to the address before.
+            deletes.extend(self.tokens_of(id)?);
             puts.extend(after.email.as_ref().map(|email| directory::email_doc(email, id)));
         }
         let audit =

@@ -54,7 +54,8 @@ impl Denials {
     fn count(&self, who: Who, rest: Audit) -> Note {
         let mut windows = self.windows();
         let is_full = windows.len() >= WINDOWS_MAX && !windows.contains_key(&who);
-        let who = if is_full { Who::Stranger(None) } else { who };
+        // What is left out of the shared window is nobody's in particular.
+        let (who, rest) = if is_full { (Who::Stranger(None), rest.by_nobody()) } else { (who, rest) };
         let window = windows.entry(who).or_insert(Window { rest, denied: 0 });
         window.denied += 1;
         match window.denied {

@@ -3,9 +3,12 @@
 //! How much is stored is a row of counters, changed by the same commit as the documents of a file. Whoever changes it holds the user's turn
 //! from the look at the row to the end of the commit: what two of them find room for, there is room for.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::super::{Engine, store_error};
 use crate::{
@@ -29,7 +32,7 @@ const PREFIX: &str = "files/";
 
 /// Who is storing files.
 pub(in crate::engine) struct Rooms {
-    uploads: Semaphore,
+    uploads: Arc<Semaphore>,
     looks: Semaphore,
     turns: Vec<Mutex<()>>,
 }
@@ -37,14 +40,14 @@ pub(in crate::engine) struct Rooms {
 impl Default for Rooms {
     fn default() -> Self {
         let turns = (0..TURNS).map(|_| Mutex::default()).collect();
-        Self { uploads: Semaphore::new(UPLOADS_MAX), looks: Semaphore::new(LOOKS_MAX), turns }
+        Self { uploads: Arc::new(Semaphore::new(UPLOADS_MAX)), looks: Semaphore::new(LOOKS_MAX), turns }
     }
 }
 
 impl Rooms {
     /// Begins an upload.
-    pub(super) fn enter(&self) -> Result<SemaphorePermit<'_>, ApiError> {
-        self.uploads.try_acquire().map_err(|_| {
+    pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| {
             ApiError::new(ErrorCode::TooManyRequests, "too many uploads are arriving; try again in a few seconds")
         })
     }
@@ -90,12 +93,15 @@ impl Room {
 }
 
 impl Engine {
-    /// Returns what an account may store: what the quotas of its role say, else the configuration.
+    /// Returns what an account may store: the smaller of what the configuration and the quotas of its role say.
     fn quota_of(&self, by: &Principal) -> FileQuota {
         let FileQuota { bytes_max, files_max } = self.0.config.files;
         let settings = self.0.services.accounts.settings();
         let Quotas { file_bytes, files, .. } = settings.quotas.of(by.role);
-        FileQuota { bytes_max: file_bytes.unwrap_or(bytes_max), files_max: files.unwrap_or(files_max) }
+        FileQuota {
+            bytes_max: file_bytes.map_or(bytes_max, |most| most.min(bytes_max)),
+            files_max: files.map_or(files_max, |most| most.min(files_max)),
+        }
     }
 
     /// Looks at what the caller may still store.
